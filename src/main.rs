@@ -1,0 +1,5 @@
+//! Parse, run, exit status: nothing else.
+
+fn main() -> std::process::ExitCode {
+    askance::cli::main()
+}

@@ -1,0 +1,110 @@
+//! The answer to "may this access happen", as values: a permit, a question or a denial.
+
+use std::sync::Arc;
+
+use super::access::{Operation, Target};
+use crate::settings::Source;
+
+/// What `judge` says of one access.
+#[derive(Debug)]
+pub enum Verdict {
+    Allow(Permit),
+    Ask(Box<Question>),
+    Deny(Denial),
+}
+
+/// Proof that one access was judged and may happen. Only judgement makes one; what opens,
+/// connects or changes something consumes it.
+#[derive(Debug)]
+pub struct Permit {
+    pub(super) _made_by_judgement: (),
+}
+
+/// The rule that decided, with where it was written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rule {
+    /// As written, with the list it stands in: `sandbox.filesystem.denyRead: ~/.ssh`.
+    pub text: String,
+    pub source: Arc<Source>,
+}
+
+/// Why a question is asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reason {
+    /// No list covers the target.
+    NotListed,
+    /// A deny rule covers it.
+    Denied(Rule),
+    /// A public name resolved to an address that is not public.
+    PrivateAddress,
+    /// The entry in a shared temporary directory is older than the run.
+    NotOurs,
+}
+
+/// How far an allowed answer reaches beyond the access itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Scope {
+    File,
+    Directory,
+    Domain,
+    Subdomains,
+    Port,
+    Socket,
+    Command,
+}
+
+/// Where "always" is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Place {
+    /// `.askance/settings.local.json` of the workspace.
+    Project,
+    User,
+}
+
+/// What was answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Answer {
+    Once,
+    Run,
+    Session,
+    Always { scope: Scope, place: Place },
+    /// Take the user's own deny rule out of the file that it stands in.
+    Unlist,
+    Deny,
+    Never { place: Place },
+}
+
+/// One access that has to be asked about. Complete but for the process, which the supervisor adds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Question {
+    pub operation: Operation,
+    pub target: Target,
+    pub reason: Reason,
+    /// Answers that would take effect, in the order they are shown.
+    pub offers: Vec<Answer>,
+    /// The rule is the organisation's: only denial is possible, and the text says so.
+    pub organisation: bool,
+}
+
+impl Question {
+    /// Turns an answer that lets this one access happen into its permit.
+    pub fn permit(&self, answer: &Answer) -> Option<Permit> {
+        match answer {
+            Answer::Deny | Answer::Never { .. } => None,
+            _ if self.organisation => None,
+            _ => Some(Permit { _made_by_judgement: () }),
+        }
+    }
+}
+
+/// An access that is refused without a question.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Denial {
+    pub operation: Operation,
+    pub target: Target,
+    pub rule: Option<Rule>,
+    /// What the program is told: `EACCES` unless programs cope better with another.
+    pub errno: i32,
+    /// A well-known optional access that programs cope without: counted apart in the report.
+    pub quiet: bool,
+}

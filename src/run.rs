@@ -1,0 +1,1 @@
+//! The story of one run; only it names every stage.

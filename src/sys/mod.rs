@@ -1,0 +1,1 @@
+//! Every `unsafe`: one thin safe wrapper a call, `io::Result` out, descriptors as `OwnedFd`.
