@@ -4,7 +4,289 @@
 //! asked of [`Facts`].
 
 pub mod access;
+mod grants;
+mod hosts;
+mod lists;
+mod paths;
+mod sockets;
 pub mod verdict;
 
+#[cfg(test)]
+mod tests;
+
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
 pub use access::{Access, Change, Host, Operation, Target, UnixName};
+pub use grants::Grant;
+pub use lists::{CompileError, Effect};
 pub use verdict::{Answer, Denial, Permit, Place, Question, Reason, Rule, Scope, Verdict};
+
+use crate::settings::{Layer, Sandbox};
+use hosts::HostLists;
+use lists::{Lists, Ruling};
+use paths::PathLists;
+use sockets::SocketLists;
+
+/// What the run itself made, which the lists speak of.
+pub trait Facts {
+    /// `top` is a direct child of a shared temporary directory: did this run create it?
+    fn entry_born_in_run(&self, top: &Path) -> bool;
+    /// `git_dir` is a repository's directory (`…/.git`): did this run create it?
+    fn repository_born_in_run(&self, git_dir: &Path) -> bool;
+    /// Does a TCP listener or datagram socket of this run hold `port` on a loopback address?
+    fn listens(&self, address: IpAddr, port: u16) -> bool;
+    /// Was this Unix socket bound by the run?
+    fn socket_born_in_run(&self, name: &UnixName) -> bool;
+}
+
+/// The places that a run's lists are relative to.
+#[derive(Debug, Clone)]
+pub struct Places {
+    pub home: PathBuf,
+    /// Real path, no symbolic link.
+    pub workspace: PathBuf,
+    /// The run's private temporary directory.
+    pub temporary: PathBuf,
+    /// The workspace's private cache.
+    pub cache: PathBuf,
+    /// Git directories outside the workspace that a `.git` file of it names, with proof that they
+    /// point back: their objects, refs, logs and index are writable.
+    pub git_dirs: Vec<PathBuf>,
+}
+
+/// Directories shared by everybody, where a run may write what it created itself.
+pub const SHARED_TEMPORARY: [&str; 3] = ["/tmp", "/var/tmp", "/dev/shm"];
+
+/// Input of the floor. The deepest root or carve at or above a path decides: beneath a root it may
+/// be granted, beneath a carve not. A root may lie beneath a carve, and a carve need not exist.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SilentYes {
+    pub roots: Vec<PathBuf>,
+    pub carve: Vec<PathBuf>,
+}
+
+/// What lies beneath a directory that is moved.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Beneath {
+    /// No rule speaks of anything that the move changes.
+    Free,
+    /// A rule could come to cover something beneath: each path there has to be judged at its new name.
+    Inspect,
+    /// This path beneath one of the ends is denied or blocked.
+    Restricted(PathBuf),
+}
+
+/// The compiled answer to "may this access happen".
+#[derive(Debug, Clone)]
+pub struct Policy {
+    pub(crate) places: Places,
+    read: PathLists,
+    write: PathLists,
+    hosts: HostLists,
+    sockets: SocketLists,
+    allow_local_binding: bool,
+}
+
+impl Policy {
+    /// Compiles merged settings.
+    pub fn compile(sandbox: &Sandbox, places: Places) -> Result<Self, CompileError> {
+        let files = &sandbox.filesystem;
+        let network = &sandbox.network;
+        let read = PathLists::compile(
+            Lists {
+                key: "sandbox.filesystem",
+                suffix: "Read",
+                allow: &files.allow_read,
+                deny: &files.deny_read,
+                block: &files.block_read,
+                quiet: &files.quiet_read,
+            },
+            &places,
+        )?;
+        let write = PathLists::compile(
+            Lists {
+                key: "sandbox.filesystem",
+                suffix: "Write",
+                allow: &files.allow_write,
+                deny: &files.deny_write,
+                block: &files.block_write,
+                quiet: &files.quiet_write,
+            },
+            &places,
+        )?;
+        Ok(Self {
+            read,
+            write,
+            hosts: HostLists::compile(network)?,
+            sockets: SocketLists::compile(network, &places)?,
+            allow_local_binding: network.allow_local_binding,
+            places,
+        })
+    }
+
+    /// Judges one access. Pure: the same lists and facts give the same verdict.
+    pub fn judge(&self, access: &Access<'_>, facts: &dyn Facts) -> Verdict {
+        match *access {
+            Access::Read(path) => self.conclude(access, self.read.rule(path)),
+            Access::Write(path, change) => self.judge_write(access, path, change, facts),
+            Access::Connect { host, port } => {
+                if let Host::Address(address) = host
+                    && address.is_loopback()
+                    && facts.listens(*address, port)
+                {
+                    return Verdict::Allow(permit());
+                }
+                self.conclude(access, self.hosts.rule(host, port))
+            }
+            Access::PrivateResult { name, address, port } => {
+                let ruling = self.hosts.rule_private(name, address, port);
+                self.conclude_because(access, ruling, Reason::PrivateAddress)
+            }
+            Access::Bind(address) => {
+                if address.ip().to_canonical().is_loopback() && self.allow_local_binding {
+                    return Verdict::Allow(permit());
+                }
+                let host = Host::Address(address.ip().to_canonical());
+                self.conclude(access, self.hosts.rule(&host, address.port()))
+            }
+            Access::Unix(name) => {
+                if facts.socket_born_in_run(name) {
+                    return Verdict::Allow(permit());
+                }
+                self.conclude(access, self.sockets.rule(name))
+            }
+            Access::Command(_) => Verdict::Allow(permit()),
+        }
+    }
+
+    fn judge_write(&self, access: &Access<'_>, path: &Path, change: Change, facts: &dyn Facts) -> Verdict {
+        let ruling = self.write.rule(path);
+        if let Ruling::Deny(rule) = &ruling
+            && let Some(relief) = rule.repository_relief(path)
+            && facts.repository_born_in_run(&relief.git_dir)
+            && relief.harmless
+        {
+            return Verdict::Allow(permit());
+        }
+        if matches!(ruling, Ruling::Unlisted)
+            && let Some((top, direct)) = shared_temporary_entry(path)
+        {
+            let ours = (direct && change == Change::Create) || facts.entry_born_in_run(&top);
+            if ours {
+                return Verdict::Allow(permit());
+            }
+            return self.conclude_because(access, ruling, Reason::NotOurs);
+        }
+        self.conclude(access, ruling)
+    }
+
+    fn conclude(&self, access: &Access<'_>, ruling: Ruling<'_>) -> Verdict {
+        self.conclude_because(access, ruling, Reason::NotListed)
+    }
+
+    fn conclude_because(&self, access: &Access<'_>, ruling: Ruling<'_>, unlisted: Reason) -> Verdict {
+        match ruling {
+            Ruling::Allow => Verdict::Allow(permit()),
+            Ruling::Block(rule) => Verdict::Deny(Denial {
+                operation: access.operation(),
+                target: access.target(),
+                rule: Some(rule.rule.clone()),
+                errno: libc::EACCES,
+                quiet: false,
+            }),
+            Ruling::Quiet(rule) => Verdict::Deny(Denial {
+                operation: access.operation(),
+                target: access.target(),
+                rule: Some(rule.rule.clone()),
+                errno: if access.operation() == Operation::Unix { libc::ECONNREFUSED } else { libc::EACCES },
+                quiet: true,
+            }),
+            Ruling::Deny(rule) => {
+                let organisation = rule.rule.source.layer == Layer::Organisation;
+                let reason = Reason::Denied(rule.rule.clone());
+                Verdict::Ask(Box::new(grants::question(access, reason, organisation)))
+            }
+            Ruling::Unlisted => Verdict::Ask(Box::new(grants::question(access, unlisted, false))),
+        }
+    }
+
+    /// What the floor may grant for reading or writing.
+    pub fn silent(&self, operation: Operation) -> SilentYes {
+        match operation {
+            Operation::Read => self.read.silent(None),
+            Operation::Write => self.write.silent(Some(&self.places)),
+            _ => SilentYes::default(),
+        }
+    }
+
+    /// Is nothing readable ever asked about, so that read-only opens need no trap?
+    pub fn reads_everything(&self) -> bool {
+        self.read.allows_everything()
+    }
+
+    /// Is `name` allowed on some port, so that it may be looked up upstream?
+    pub fn name_is_allowed(&self, name: &str) -> bool {
+        self.hosts.name_is_allowed(name)
+    }
+
+    /// What moving `from` to `to` would do to what lies beneath them: moving a directory moves
+    /// names that rules speak of.
+    pub fn beneath_rename(&self, from: &Path, to: &Path) -> Beneath {
+        for lists in [&self.read, &self.write] {
+            for end in [from, to] {
+                if let Some(path) = lists.literal_beneath(end) {
+                    return Beneath::Restricted(path);
+                }
+            }
+        }
+        let moved = [&self.read, &self.write];
+        let follows = moved.iter().any(|lists| lists.pattern_follows(from, to) || lists.glob_beneath(to));
+        if follows { Beneath::Inspect } else { Beneath::Free }
+    }
+
+    /// The policy with one more rule, for grants that live only as long as the run or session.
+    pub fn with_grant(&self, grant: &Grant) -> Result<Self, CompileError> {
+        let mut next = self.clone();
+        match grant.operation {
+            Operation::Read => next.read.add(grant, &self.places)?,
+            Operation::Write => next.write.add(grant, &self.places)?,
+            Operation::Connect | Operation::Bind => next.hosts.add(grant)?,
+            Operation::Unix => next.sockets.add(grant, &self.places)?,
+            Operation::Command => {}
+        }
+        Ok(next)
+    }
+
+    /// The rule that decides `access`, for `askance why`.
+    pub fn deciding_rule(&self, access: &Access<'_>) -> Option<Rule> {
+        let ruling = match *access {
+            Access::Read(path) => self.read.deciding(path),
+            Access::Write(path, _) => self.write.deciding(path),
+            Access::Connect { host, port } => self.hosts.deciding(host, port),
+            Access::Bind(address) => self.hosts.deciding(&Host::Address(address.ip()), address.port()),
+            Access::Unix(name) => self.sockets.deciding(name),
+            Access::PrivateResult { .. } | Access::Command(_) => None,
+        };
+        ruling.map(|found| Rule::clone(&found))
+    }
+}
+
+fn permit() -> Permit {
+    Permit { _made_by_judgement: () }
+}
+
+/// The direct child of a shared temporary directory that `path` is or lies beneath, and whether it
+/// is that child itself.
+pub fn shared_temporary_entry(path: &Path) -> Option<(PathBuf, bool)> {
+    SHARED_TEMPORARY.iter().find_map(|shared| {
+        let rest = path.strip_prefix(shared).ok()?;
+        let mut components = rest.components();
+        let first = components.next()?;
+        Some((Path::new(shared).join(first), components.next().is_none()))
+    })
+}
+
+/// A policy that may be replaced while it is in use.
+pub type SharedPolicy = Arc<Policy>;

@@ -1,0 +1,196 @@
+//! What the lists of every kind of target share: effects, provenance, precedence.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::verdict::Rule;
+use crate::settings::{Layer, Source, Sourced};
+
+/// What a list does with what it covers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Effect {
+    /// A silent yes.
+    Allow,
+    /// Always asks.
+    Deny,
+    /// A silent no.
+    Block,
+    /// A no that is neither asked nor worth a line: programs cope.
+    Quiet,
+}
+
+impl Effect {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Allow => "allow",
+            Self::Deny => "deny",
+            Self::Block => "block",
+            Self::Quiet => "quiet",
+        }
+    }
+}
+
+/// An entry of a list that means nothing.
+#[derive(Debug, Clone, thiserror::Error, PartialEq, Eq)]
+#[error("{rule}: {problem}", rule = .rule.text)]
+pub struct CompileError {
+    pub rule: Rule,
+    pub problem: Problem,
+}
+
+/// What is wrong with an entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Problem {
+    #[error("is empty")]
+    Empty,
+    #[error("is not a path, a glob or a `**/` pattern")]
+    Path,
+    #[error("is not a domain, `*.domain`, an address or a CIDR block, with an optional `:port`")]
+    Host,
+    #[error("names a port that is not between 1 and 65535")]
+    Port,
+}
+
+/// The four lists of one kind, with the name that they have in settings files.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Lists<'a> {
+    pub(super) key: &'static str,
+    pub(super) suffix: &'static str,
+    pub(super) allow: &'a [Sourced<String>],
+    pub(super) deny: &'a [Sourced<String>],
+    pub(super) block: &'a [Sourced<String>],
+    pub(super) quiet: &'a [Sourced<String>],
+}
+
+impl<'a> Lists<'a> {
+    /// Every entry with its effect, in the order in which they were written.
+    pub(super) fn entries(self) -> impl Iterator<Item = (Effect, &'a Sourced<String>)> {
+        let tag = |effect, list: &'a [Sourced<String>]| list.iter().map(move |entry| (effect, entry));
+        tag(Effect::Allow, self.allow)
+            .chain(tag(Effect::Deny, self.deny))
+            .chain(tag(Effect::Block, self.block))
+            .chain(tag(Effect::Quiet, self.quiet))
+    }
+
+    pub(super) fn rule(self, effect: Effect, entry: &Sourced<String>) -> Rule {
+        let (key, suffix) = (self.key, self.suffix);
+        Rule {
+            text: format!("{key}.{}{suffix}: {}", effect.word(), entry.value),
+            source: Arc::clone(&entry.source),
+        }
+    }
+}
+
+/// One compiled entry: what it does, who wrote it.
+#[derive(Debug, Clone)]
+pub(super) struct Entry {
+    pub(super) effect: Effect,
+    pub(super) rule: Rule,
+}
+
+/// An entry that covers a target, and how closely it does.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Match<'a> {
+    pub(super) entry: &'a Entry,
+    /// Larger is closer; comparable only between matches of one target.
+    pub(super) specificity: u32,
+    /// The ancestor of a path that the entry's pattern matched.
+    pub(super) matched_depth: usize,
+}
+
+/// What the lists say of a target.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Ruling<'a> {
+    Allow,
+    Deny(Standing<'a>),
+    Block(Standing<'a>),
+    Quiet(Standing<'a>),
+    Unlisted,
+}
+
+/// The rule that decided, with how deep in the path it matched.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Standing<'a> {
+    pub(super) rule: &'a Rule,
+    pub(super) depth: usize,
+}
+
+/// What a repository made by the run frees beneath a deny rule.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Relief {
+    pub(super) git_dir: PathBuf,
+    /// Not a hook that Git would execute.
+    pub(super) harmless: bool,
+}
+
+impl Standing<'_> {
+    /// If the rule speaks of a repository's `config` or `hooks`, what the repository is and
+    /// whether this path in it is one that Git does not execute.
+    pub(super) fn repository_relief(&self, path: &std::path::Path) -> Option<Relief> {
+        use std::os::unix::ffi::OsStrExt;
+        let components: Vec<_> = path.components().collect();
+        let matched = components.get(..self.depth.min(components.len()))?;
+        let part = matched.last()?.as_os_str().as_bytes();
+        let git_dir: PathBuf = matched[..matched.len() - 1].iter().collect();
+        if git_dir.file_name()?.as_bytes() != b".git" {
+            return None;
+        }
+        let harmless = match part {
+            b"hooks" => components.len() == self.depth || path.extension().is_some_and(|end| end == "sample"),
+            _ => true,
+        };
+        Some(Relief { git_dir, harmless })
+    }
+}
+
+/// Holds the matches of one target against each other: a block stands; a deny stands unless an
+/// allow is at least as specific *and* comes from the same or a higher layer.
+pub(super) fn weigh<'a>(matches: &[Match<'a>]) -> Ruling<'a> {
+    let of = |effect: Effect| matches.iter().filter(move |found| found.entry.effect == effect);
+    let closest = |effect: Effect| of(effect).max_by_key(|found| (found.specificity, layer(found)));
+    if let Some(block) = closest(Effect::Block) {
+        return Ruling::Block(standing(block));
+    }
+    let outweighed = |no: &Match<'_>| {
+        of(Effect::Allow).any(|yes| yes.specificity >= no.specificity && layer(yes) >= layer(no))
+    };
+    let standing_no = |effect: Effect| {
+        of(effect).filter(|no| !outweighed(no)).max_by_key(|no| (layer(no), no.specificity))
+    };
+    if let Some(quiet) = standing_no(Effect::Quiet) {
+        return Ruling::Quiet(standing(quiet));
+    }
+    if let Some(deny) = standing_no(Effect::Deny) {
+        return Ruling::Deny(standing(deny));
+    }
+    match closest(Effect::Allow) {
+        Some(_) => Ruling::Allow,
+        None => Ruling::Unlisted,
+    }
+}
+
+/// The rule to name when somebody asks why.
+pub(super) fn deciding<'a>(matches: &[Match<'a>]) -> Option<&'a Rule> {
+    match weigh(matches) {
+        Ruling::Allow => matches
+            .iter()
+            .filter(|found| found.entry.effect == Effect::Allow)
+            .max_by_key(|found| (found.specificity, layer(found)))
+            .map(|found| &found.entry.rule),
+        Ruling::Deny(found) | Ruling::Block(found) | Ruling::Quiet(found) => Some(found.rule),
+        Ruling::Unlisted => None,
+    }
+}
+
+fn layer(found: &Match<'_>) -> Layer {
+    found.entry.rule.source.layer
+}
+
+fn standing<'a>(found: &Match<'a>) -> Standing<'a> {
+    Standing { rule: &found.entry.rule, depth: found.matched_depth }
+}
+
+/// The source of what a run adds to its own lists.
+pub(super) fn runtime_source(layer: Layer) -> Arc<Source> {
+    Arc::new(Source { layer, file: None, line: None })
+}

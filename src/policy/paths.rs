@@ -1,0 +1,366 @@
+//! Lists of paths: literal paths that cover what is beneath them, globs, and names at any depth.
+
+use std::collections::HashMap;
+use std::ffi::OsStr;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Component, Path, PathBuf};
+
+use globset::{GlobBuilder, GlobMatcher};
+
+use super::lists::{CompileError, Effect, Entry, Lists, Match, Problem, Ruling, deciding, runtime_source, weigh};
+use super::verdict::Rule;
+use super::{Grant, Places, SilentYes};
+use crate::settings::Layer;
+
+/// What one entry covers.
+#[derive(Debug, Clone)]
+pub(super) enum Pattern {
+    /// The path and everything beneath it.
+    Literal(PathBuf),
+    /// Consecutive components, wherever they stand; each may be a glob.
+    AnyDepth(Vec<Name>),
+    /// A glob over whole paths; what is beneath a match is covered too.
+    Glob { matcher: GlobMatcher, literal_prefix: PathBuf },
+}
+
+/// One component of an any-depth pattern.
+#[derive(Debug, Clone)]
+pub(super) enum Name {
+    Exact(Vec<u8>),
+    Glob(GlobMatcher),
+}
+
+impl Name {
+    fn matches(&self, component: &[u8]) -> bool {
+        match self {
+            Self::Exact(name) => name == component,
+            Self::Glob(glob) => glob.is_match(OsStr::from_bytes(component)),
+        }
+    }
+}
+
+/// The compiled lists for reading, or for writing.
+#[derive(Debug, Clone)]
+pub(super) struct PathLists {
+    literal: HashMap<PathBuf, Vec<Entry>>,
+    any_depth: Vec<(Vec<Name>, Entry)>,
+    globs: Vec<(GlobMatcher, PathBuf, Entry)>,
+    /// Places private to the run: patterns that could stand at any depth do not apply there.
+    private: [PathBuf; 2],
+    /// Where patterns for any depth apply: everywhere for writing, in the workspace for reading.
+    pattern_base: PathBuf,
+    names: (&'static str, &'static str),
+}
+
+impl PathLists {
+    pub(super) fn compile(lists: Lists<'_>, places: &Places) -> Result<Self, CompileError> {
+        let mut compiled = Self {
+            literal: HashMap::new(),
+            any_depth: Vec::new(),
+            globs: Vec::new(),
+            private: [places.temporary.clone(), places.cache.clone()],
+            pattern_base: if lists.suffix == "Write" { PathBuf::from("/") } else { places.workspace.clone() },
+            names: (lists.key, lists.suffix),
+        };
+        for (place, text) in [
+            (&places.workspace, "the workspace"),
+            (&places.temporary, "the run's temporary directory"),
+            (&places.cache, "the workspace's cache"),
+        ] {
+            let rule = Rule { text: text.to_owned(), source: runtime_source(Layer::Default) };
+            compiled.insert(Pattern::Literal(place.clone()), Entry { effect: Effect::Allow, rule });
+        }
+        for git_dir in &places.git_dirs {
+            compiled.allow_git_dir(git_dir);
+        }
+        for (effect, entry) in lists.entries() {
+            let rule = lists.rule(effect, entry);
+            let pattern = match parse(&entry.value, places) {
+                Ok(pattern) => pattern,
+                Err(problem) => return Err(CompileError { rule, problem }),
+            };
+            compiled.insert(pattern, Entry { effect, rule });
+        }
+        Ok(compiled)
+    }
+
+    /// A worktree's or submodule's real repository: what Git writes in daily work, not what it executes.
+    fn allow_git_dir(&mut self, git_dir: &Path) {
+        let rule = |effect| Entry {
+            effect,
+            rule: Rule {
+                text: "the repository that the workspace belongs to".to_owned(),
+                source: runtime_source(Layer::Default),
+            },
+        };
+        self.insert(Pattern::Literal(git_dir.to_owned()), rule(Effect::Allow));
+        if self.names.1 == "Write" {
+            for part in ["config", "config.worktree", "hooks"] {
+                self.insert(Pattern::Literal(git_dir.join(part)), rule(Effect::Deny));
+            }
+        }
+    }
+
+    fn insert(&mut self, pattern: Pattern, entry: Entry) {
+        match pattern {
+            Pattern::Literal(path) => self.literal.entry(path).or_default().push(entry),
+            Pattern::AnyDepth(names) => self.any_depth.push((names, entry)),
+            Pattern::Glob { matcher, literal_prefix } => self.globs.push((matcher, literal_prefix, entry)),
+        }
+    }
+
+    pub(super) fn add(&mut self, grant: &Grant, places: &Places) -> Result<(), CompileError> {
+        let rule = Rule {
+            text: format!("{}: {}", grant.origin(), grant.entry),
+            source: runtime_source(Layer::Runtime),
+        };
+        match parse(&grant.entry, places) {
+            Ok(pattern) => {
+                self.insert(pattern, Entry { effect: grant.effect, rule });
+                Ok(())
+            }
+            Err(problem) => Err(CompileError { rule, problem }),
+        }
+    }
+
+    fn matches(&self, path: &Path) -> Vec<Match<'_>> {
+        let mut found = Vec::new();
+        let depth = path.components().count();
+        for (above, ancestor) in path.ancestors().enumerate() {
+            let matched_depth = depth - above;
+            for entry in self.literal.get(ancestor).into_iter().flatten() {
+                found.push(Match { entry, specificity: specificity(matched_depth), matched_depth });
+            }
+            for (matcher, _, entry) in &self.globs {
+                if matcher.is_match(ancestor) {
+                    found.push(Match { entry, specificity: specificity(matched_depth), matched_depth });
+                }
+            }
+        }
+        if !self.any_depth.is_empty() && !self.is_private(path) {
+            self.match_any_depth(path, &mut found);
+        }
+        found
+    }
+
+    fn match_any_depth<'a>(&'a self, path: &Path, found: &mut Vec<Match<'a>>) {
+        let components: Vec<&[u8]> = path.components().map(|part| part.as_os_str().as_bytes()).collect();
+        for (names, entry) in &self.any_depth {
+            for (start, window) in components.windows(names.len()).enumerate() {
+                if names.iter().zip(window).all(|(name, component)| name.matches(component)) {
+                    let matched_depth = start + names.len();
+                    found.push(Match { entry, specificity: specificity(matched_depth), matched_depth });
+                }
+            }
+        }
+    }
+
+    fn is_private(&self, path: &Path) -> bool {
+        !path.starts_with(&self.pattern_base) || self.private.iter().any(|place| path.starts_with(place))
+    }
+
+    pub(super) fn rule(&self, path: &Path) -> Ruling<'_> {
+        weigh(&self.matches(path))
+    }
+
+    pub(super) fn deciding(&self, path: &Path) -> Option<&Rule> {
+        deciding(&self.matches(path))
+    }
+
+    /// `/` is allowed and nothing is denied: no read can need a question.
+    pub(super) fn allows_everything(&self) -> bool {
+        let no = |entry: &Entry| entry.effect != Effect::Allow;
+        matches!(self.rule(Path::new("/")), Ruling::Allow)
+            && !self.literal.values().flatten().any(no)
+            && !self.any_depth.iter().any(|(_, entry)| no(entry))
+            && !self.globs.iter().any(|(.., entry)| no(entry))
+    }
+
+    /// Roots that are allowed outright, and what must be left out of them. Where rules for any
+    /// depth apply and the lists are for writing, nothing is a root: names are born in the broker.
+    pub(super) fn silent(&self, writing: Option<&Places>) -> SilentYes {
+        let mut silent = SilentYes::default();
+        for (path, entries) in &self.literal {
+            let allowed = matches!(self.rule(path), Ruling::Allow);
+            if allowed && entries.iter().any(|entry| entry.effect == Effect::Allow) {
+                silent.roots.push(path.clone());
+            } else if !allowed {
+                silent.carve.push(path.clone());
+            }
+        }
+        for (_, prefix, entry) in &self.globs {
+            if entry.effect != Effect::Allow {
+                silent.carve.push(prefix.clone());
+            }
+        }
+        let patterns = self.any_depth.iter().any(|(_, entry)| entry.effect != Effect::Allow);
+        if patterns {
+            match writing {
+                Some(_) => silent.roots.retain(|root| self.is_private(root) || is_device(root)),
+                None => {
+                    silent.roots.retain(|root| self.is_private(root));
+                    silent.carve.push(self.pattern_base.clone());
+                }
+            }
+        }
+        // A root that a glob's prefix covers stays one only if it is deeper than the prefix.
+        let carve = silent.carve.clone();
+        silent.roots.retain(|root| !carve.contains(root));
+        silent.roots.sort();
+        silent.carve.sort();
+        silent.carve.dedup();
+        silent
+    }
+
+    /// A literal restriction strictly beneath `directory`.
+    pub(super) fn literal_beneath(&self, directory: &Path) -> Option<PathBuf> {
+        let literal = self.literal.iter().filter(|(_, entries)| entries.iter().any(|e| e.effect != Effect::Allow));
+        literal
+            .map(|(path, _)| path)
+            .find(|path| path.starts_with(directory) && path.as_path() != directory)
+            .cloned()
+    }
+
+    /// Would moving `from` to `to` put something beneath a rule that did not cover it before?
+    pub(super) fn pattern_follows(&self, from: &Path, to: &Path) -> bool {
+        let restricting = || self.any_depth.iter().filter(|(_, entry)| entry.effect != Effect::Allow);
+        if restricting().next().is_none() || self.is_private(to) {
+            return false;
+        }
+        if self.is_private(from) {
+            return true;
+        }
+        restricting().any(|(names, _)| open_tails(names, to).any(|tail| !open_tails(names, from).any(|had| had == tail)))
+    }
+
+    pub(super) fn glob_beneath(&self, directory: &Path) -> bool {
+        self.globs
+            .iter()
+            .filter(|(.., entry)| entry.effect != Effect::Allow)
+            .any(|(_, prefix, _)| prefix.starts_with(directory) || directory.starts_with(prefix))
+    }
+}
+
+/// How many leading names of a pattern the end of `path` already matches, so that the rest could
+/// match beneath it.
+fn open_tails<'a>(names: &'a [Name], path: &'a Path) -> impl Iterator<Item = usize> + 'a {
+    let components: Vec<&[u8]> = path.components().map(|part| part.as_os_str().as_bytes()).collect();
+    (1..names.len()).filter(move |&count| {
+        components.len() >= count
+            && names[..count].iter().zip(&components[components.len() - count..]).all(|(name, part)| name.matches(part))
+    })
+}
+
+fn is_device(path: &Path) -> bool {
+    path.starts_with("/dev")
+}
+
+fn specificity(depth: usize) -> u32 {
+    u32::try_from(depth).unwrap_or(u32::MAX)
+}
+
+/// Reads one entry: `~/x`, `/x`, `./x` or `x` (beneath the workspace), `**/x` (any depth), globs.
+/// A backslash takes the meaning from the character after it.
+pub(super) fn parse(text: &str, places: &Places) -> Result<Pattern, Problem> {
+    if text.is_empty() {
+        return Err(Problem::Empty);
+    }
+    if let Some(names) = text.strip_prefix("**/")
+        && !names.contains("**")
+    {
+        return any_depth(names);
+    }
+    let text = text.strip_suffix("/**").unwrap_or(text);
+    let absolute = if text == "~" {
+        escape(&places.home)
+    } else if let Some(rest) = text.strip_prefix("~/") {
+        format!("{}/{rest}", escape(&places.home))
+    } else if text.starts_with('/') || text.is_empty() {
+        text.to_owned()
+    } else {
+        format!("{}/{}", escape(&places.workspace), text.strip_prefix("./").unwrap_or(text))
+    };
+    if absolute.contains('\0') {
+        return Err(Problem::Path);
+    }
+    match first_meta(&absolute) {
+        None => Ok(Pattern::Literal(normalise(&unescape(&absolute)))),
+        Some(at) => {
+            let prefix = &absolute[..absolute[..at].rfind('/').unwrap_or(0)];
+            Ok(Pattern::Glob {
+                matcher: glob(&absolute)?,
+                literal_prefix: normalise(&unescape(prefix)),
+            })
+        }
+    }
+}
+
+fn any_depth(names: &str) -> Result<Pattern, Problem> {
+    let parts = names.split('/').filter(|part| !part.is_empty());
+    let names: Vec<Name> = parts
+        .map(|part| match first_meta(part) {
+            None => Ok(Name::Exact(unescape(part))),
+            Some(_) => glob(part).map(Name::Glob),
+        })
+        .collect::<Result<_, _>>()?;
+    if names.is_empty() {
+        return Err(Problem::Path);
+    }
+    Ok(Pattern::AnyDepth(names))
+}
+
+fn glob(text: &str) -> Result<GlobMatcher, Problem> {
+    let glob = GlobBuilder::new(text).literal_separator(true).backslash_escape(true).build();
+    glob.map(|glob| glob.compile_matcher()).map_err(|_| Problem::Path)
+}
+
+fn first_meta(text: &str) -> Option<usize> {
+    let mut escaped = false;
+    text.bytes().position(|byte| match byte {
+        _ if escaped => {
+            escaped = false;
+            false
+        }
+        b'\\' => {
+            escaped = true;
+            false
+        }
+        _ => matches!(byte, b'*' | b'?' | b'[' | b'{'),
+    })
+}
+
+fn unescape(text: &str) -> Vec<u8> {
+    let mut plain = Vec::with_capacity(text.len());
+    let mut bytes = text.bytes();
+    while let Some(byte) = bytes.next() {
+        plain.push(if byte == b'\\' { bytes.next().unwrap_or(b'\\') } else { byte });
+    }
+    plain
+}
+
+/// A path as the entry of a list that means just this path.
+pub(super) fn escape(path: &Path) -> String {
+    let text = path.to_string_lossy();
+    let mut escaped = String::with_capacity(text.len());
+    for character in text.chars() {
+        if matches!(character, '*' | '?' | '[' | ']' | '{' | '}' | '\\') {
+            escaped.push('\\');
+        }
+        escaped.push(character);
+    }
+    escaped
+}
+
+fn normalise(path: &[u8]) -> PathBuf {
+    let mut normal = PathBuf::from("/");
+    for component in PathBuf::from(std::ffi::OsString::from_vec(path.to_vec())).components() {
+        match component {
+            Component::Normal(name) => normal.push(name),
+            Component::ParentDir => {
+                normal.pop();
+            }
+            Component::RootDir | Component::CurDir | Component::Prefix(_) => {}
+        }
+    }
+    normal
+}

@@ -1,0 +1,94 @@
+//! Lists of Unix sockets: paths, globs of them, `@abstract` names.
+
+use super::access::UnixName;
+use super::lists::{CompileError, Entry, Lists, Match, Problem, Ruling, deciding, runtime_source, weigh};
+use super::paths::{Pattern, parse};
+use super::verdict::Rule;
+use super::{Grant, Places};
+use crate::settings::{Layer, Network};
+
+#[derive(Debug, Clone)]
+enum SocketPattern {
+    Path(Pattern),
+    Abstract(Vec<u8>),
+}
+
+/// The compiled lists of Unix sockets.
+#[derive(Debug, Clone)]
+pub(super) struct SocketLists {
+    entries: Vec<(SocketPattern, Entry)>,
+}
+
+impl SocketLists {
+    pub(super) fn compile(network: &Network, places: &Places) -> Result<Self, CompileError> {
+        let lists = Lists {
+            key: "sandbox.network",
+            suffix: "UnixSockets",
+            allow: &network.allow_unix_sockets,
+            deny: &network.deny_unix_sockets,
+            block: &network.block_unix_sockets,
+            quiet: &network.quiet_unix_sockets,
+        };
+        let mut entries = Vec::new();
+        for (effect, entry) in lists.entries() {
+            let rule = lists.rule(effect, entry);
+            match parse_socket(&entry.value, places) {
+                Ok(pattern) => entries.push((pattern, Entry { effect, rule })),
+                Err(problem) => return Err(CompileError { rule, problem }),
+            }
+        }
+        Ok(Self { entries })
+    }
+
+    pub(super) fn add(&mut self, grant: &Grant, places: &Places) -> Result<(), CompileError> {
+        let rule = Rule {
+            text: format!("{}: {}", grant.origin(), grant.entry),
+            source: runtime_source(Layer::Runtime),
+        };
+        match parse_socket(&grant.entry, places) {
+            Ok(pattern) => {
+                self.entries.push((pattern, Entry { effect: grant.effect, rule }));
+                Ok(())
+            }
+            Err(problem) => Err(CompileError { rule, problem }),
+        }
+    }
+
+    fn matches(&self, name: &UnixName) -> Vec<Match<'_>> {
+        let found = self.entries.iter().filter_map(|(pattern, entry)| {
+            let specificity = pattern.covers(name)?;
+            Some(Match { entry, specificity, matched_depth: 0 })
+        });
+        found.collect()
+    }
+
+    pub(super) fn rule(&self, name: &UnixName) -> Ruling<'_> {
+        weigh(&self.matches(name))
+    }
+
+    pub(super) fn deciding(&self, name: &UnixName) -> Option<&Rule> {
+        deciding(&self.matches(name))
+    }
+}
+
+impl SocketPattern {
+    fn covers(&self, name: &UnixName) -> Option<u32> {
+        let depth = |path: &std::path::Path| u32::try_from(path.components().count()).ok();
+        match (self, name) {
+            (Self::Path(Pattern::Literal(rule)), UnixName::Path(path)) if path.starts_with(rule) => depth(rule),
+            (Self::Path(Pattern::Glob { matcher, .. }), UnixName::Path(path)) if matcher.is_match(path) => depth(path),
+            (Self::Abstract(rule), UnixName::Abstract(name)) if rule == name => Some(1),
+            _ => None,
+        }
+    }
+}
+
+fn parse_socket(text: &str, places: &Places) -> Result<SocketPattern, Problem> {
+    if let Some(name) = text.strip_prefix('@') {
+        return if name.is_empty() { Err(Problem::Empty) } else { Ok(SocketPattern::Abstract(name.as_bytes().to_vec())) };
+    }
+    match parse(text, places)? {
+        Pattern::AnyDepth(_) => Err(Problem::Path),
+        pattern => Ok(SocketPattern::Path(pattern)),
+    }
+}
