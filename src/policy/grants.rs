@@ -57,7 +57,12 @@ impl Question {
             Answer::Always { scope, .. } => (Effect::Allow, *scope),
             Answer::Never { .. } => (Effect::Block, self.narrowest()),
         };
-        let entry = entry(&self.target, scope)?;
+        let entry = match (answer, &self.target) {
+            (Answer::Always { scope: Scope::Directory, root: Some(root), .. }, Target::Path(path)) if path.starts_with(root) => {
+                utf8(root)?
+            }
+            _ => entry(&self.target, scope)?,
+        };
         Some(Grant { operation: self.operation, effect, entry })
     }
 
@@ -132,7 +137,7 @@ fn offers(target: &Target, reason: &Reason) -> Vec<Answer> {
         }
         for (place, layer) in [(Place::Project, Layer::Project), (Place::User, Layer::User)] {
             if layer >= above {
-                offers.push(Answer::Always { scope, place });
+                offers.push(Answer::Always { scope, place, root: None });
             }
         }
     }

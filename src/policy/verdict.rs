@@ -1,5 +1,6 @@
 //! The answer to "may this access happen", as values: a permit, a question or a denial.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::access::{Operation, Target};
@@ -67,7 +68,12 @@ pub enum Answer {
     Once,
     Run,
     Session,
-    Always { scope: Scope, place: Place },
+    Always {
+        scope: Scope,
+        place: Place,
+        /// The directory that [`Scope::Directory`] means; `None` = the target's parent. Must cover the target.
+        root: Option<PathBuf>,
+    },
     /// Take the user's own deny rule out of the file that it stands in.
     Unlist,
     Deny,
