@@ -1,1 +1,11 @@
-//! TODO(prompt)
+//! Question → answer: the terminal, an answers file, or nobody.
+//!
+//! Owns what a person sees and types, and the pseudo-terminal that keeps the command from seeing
+//! or typing it. It decides nothing: an answer that was not offered never leaves this module.
+
+pub mod answers;
+mod narrow;
+mod nobody;
+
+pub use answers::{AnswersError, AnswersFile};
+pub use nobody::Nobody;
