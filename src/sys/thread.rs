@@ -1,0 +1,44 @@
+//! This process's threads: what a broker thread needs of its own.
+
+use std::io;
+
+/// `unshare(CLONE_FS)`: gives the calling thread an umask and a working directory of its own.
+pub fn unshare_fs() -> io::Result<()> {
+    // SAFETY: CLONE_FS affects only the calling thread's file system attributes.
+    let done = unsafe { libc::unshare(libc::CLONE_FS) };
+    if done < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+/// `umask(mask)` of the calling thread (after [`unshare_fs`]).
+pub fn set_umask(mask: u32) {
+    // SAFETY: umask cannot fail and touches no memory.
+    unsafe { libc::umask(mask as libc::mode_t) };
+}
+
+/// `gettid()`.
+pub fn id() -> i32 {
+    // SAFETY: gettid cannot fail and touches no memory.
+    unsafe { libc::gettid() }
+}
+
+/// The signal that interrupts a broker thread's blocking call; its handler does nothing.
+fn interrupt_signal() -> i32 {
+    libc::SIGRTMIN() + 5
+}
+
+/// Installs the do-nothing handler, without `SA_RESTART`, for [`interrupt`]. Once a process.
+pub fn prepare_interrupts() -> io::Result<()> {
+    extern "C" fn nothing(_signal: i32) {}
+    // SAFETY: all-zero is a valid sigaction; its fields are set below.
+    let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
+    action.sa_sigaction = nothing as extern "C" fn(i32) as libc::sighandler_t;
+    // SAFETY: action is initialised and the handler is async-signal-safe: it does nothing.
+    let done = unsafe { libc::sigaction(interrupt_signal(), &raw const action, std::ptr::null_mut()) };
+    if done < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+/// `tgkill(getpid(), tid, …)`: makes a blocking call of our thread `tid` return `EINTR`.
+pub fn interrupt(tid: i32) {
+    // SAFETY: tgkill touches no memory; a thread that is gone is an error we do not need.
+    unsafe { libc::syscall(libc::SYS_tgkill, libc::getpid(), tid, interrupt_signal()) };
+}
