@@ -1,1 +1,11 @@
-//! TODO(journal)
+//! What happened: the record of one run, kept while it runs and written as its report.
+//!
+//! Owns the report's shape (SPEC §5). Holds plain words only: it knows nothing of policies.
+
+mod record;
+mod report;
+
+pub use record::{Change, FileChange, Journal, QuestionRecord};
+pub use report::{
+    Decision, Denied, Exit, FileEntry, FloorReport, ProcessReport, Question, Report, ReportError, Request, RuleReport,
+};

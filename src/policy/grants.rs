@@ -48,6 +48,21 @@ impl Grant {
 }
 
 impl Question {
+    /// The access that raised the question, to be judged again after the lists changed.
+    pub fn access(&self) -> Access<'_> {
+        match (&self.target, self.operation) {
+            (Target::Path(path), Operation::Read) => Access::Read(path),
+            (Target::Path(path), _) => Access::Write(path, super::Change::Existing),
+            (Target::Host { host, port }, _) => Access::Connect { host, port: *port },
+            (Target::Resolved { name, address, port }, _) => {
+                Access::PrivateResult { name, address: *address, port: *port }
+            }
+            (Target::Socket(address), _) => Access::Bind(*address),
+            (Target::Unix(name), _) => Access::Unix(name),
+            (Target::Command(argv), _) => Access::Command(argv),
+        }
+    }
+
     /// What an answer adds, or `None` where it lasts no longer than the access (or cannot be
     /// written down, such as a path that is not UTF-8).
     pub fn grant(&self, answer: &Answer) -> Option<Grant> {

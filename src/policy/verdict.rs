@@ -114,3 +114,44 @@ pub struct Denial {
     /// A well-known optional access that programs cope without: counted apart in the report.
     pub quiet: bool,
 }
+
+impl std::fmt::Display for Reason {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::NotListed => f.write_str("not listed"),
+            Self::Denied(rule) => write!(f, "denied by {}", rule.text),
+            Self::PrivateAddress => f.write_str("the name resolves to an address that is not public"),
+            Self::NotOurs => f.write_str("the entry is older than this run"),
+        }
+    }
+}
+
+impl Answer {
+    /// The word of answers files and reports.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Once => "once",
+            Self::Run => "run",
+            Self::Session => "session",
+            Self::Always { .. } => "always",
+            Self::Unlist => "unlist",
+            Self::Deny => "deny",
+            Self::Never { .. } => "never",
+        }
+    }
+}
+
+impl Scope {
+    /// The word of answers files and reports.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::File => "file",
+            Self::Directory => "directory",
+            Self::Domain => "domain",
+            Self::Subdomains => "subdomains",
+            Self::Port => "port",
+            Self::Socket => "socket",
+            Self::Command => "command",
+        }
+    }
+}

@@ -1,9 +1,22 @@
 //! What every handler of a run shares.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::{Duration, Instant};
 
-use super::call::AnswerTo;
-use crate::policy::Question;
+use super::call::{AnswerTo, Call, Outcome};
+use super::caller::{Caller, Callers};
+use super::facts::RunFacts;
+use super::tree::Tree;
+use crate::dns::Dns;
+use crate::journal::Journal;
+use crate::policy::{Access, Answer, Denial, Operation, Policy, Question, Target, Verdict};
+use crate::sandbox::Floor;
+use crate::sys::notify;
+
+/// How long "once" covers a connection: both address families are tried, and retries.
+const ONCE_CONNECT: Duration = Duration::from_secs(10);
 
 /// The process that asked, for the question and the report.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,11 +46,167 @@ pub trait Asker: Send + Sync {
     fn withdraw(&self, id: u64);
 }
 
+/// Makes answers last: writes settings, and reads them again when somebody else changed them.
+pub trait Keeper: Send + Sync {
+    /// Persists what `answer` says. The grant holds for this run whether or not that works.
+    fn keep(&self, question: &Question, answer: &Answer);
+    /// The policy as the settings files say now, if they changed since the last call.
+    fn refresh(&self) -> Option<Policy>;
+}
+
 /// A run's shared state: policy, floor, process tree, what the run itself made.
-pub struct Context {}
+pub struct Context {
+    pub(super) listener: OwnedFd,
+    policy: RwLock<Arc<Policy>>,
+    /// Grants of this run, kept apart so that a policy read anew gets them again.
+    grants: Mutex<Vec<crate::policy::Grant>>,
+    floor: Floor,
+    tree: Tree,
+    callers: Callers,
+    facts: RunFacts,
+    dns: Dns,
+    journal: Arc<Journal>,
+    once: Mutex<HashMap<OnceKey, Option<Instant>>>,
+    pub(super) keeper: Arc<dyn Keeper>,
+}
+
+/// A process, and what it was allowed once.
+type OnceKey = ((i32, u64), Operation, Target);
+
+/// What a context is made of.
+pub struct Parts {
+    pub listener: OwnedFd,
+    pub policy: Policy,
+    pub floor: Floor,
+    pub monitor: i32,
+    pub dns: Dns,
+    pub journal: Arc<Journal>,
+    pub keeper: Arc<dyn Keeper>,
+}
+
+impl Context {
+    pub fn new(parts: Parts) -> Self {
+        Self {
+            listener: parts.listener,
+            policy: RwLock::new(Arc::new(parts.policy)),
+            grants: Mutex::default(),
+            floor: parts.floor,
+            tree: Tree::below(parts.monitor),
+            callers: Callers::default(),
+            facts: RunFacts::default(),
+            dns: parts.dns,
+            journal: parts.journal,
+            once: Mutex::default(),
+            keeper: parts.keeper,
+        }
+    }
+
+    /// The policy in force now.
+    pub fn policy(&self) -> Arc<Policy> {
+        Arc::clone(&self.policy.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub fn floor(&self) -> &Floor {
+        &self.floor
+    }
+
+    pub fn tree(&self) -> Tree {
+        self.tree
+    }
+
+    pub fn facts(&self) -> &RunFacts {
+        &self.facts
+    }
+
+    pub fn dns(&self) -> &Dns {
+        &self.dns
+    }
+
+    pub fn journal(&self) -> &Journal {
+        &self.journal
+    }
+
+    /// Who made the call; an errno where that cannot be known any more.
+    pub fn caller(&self, call: &Call) -> Result<Arc<Caller>, i32> {
+        self.callers.get(call.tid)
+    }
+
+    /// Does the call still wait? To be asked after copying its arguments and before acting on them,
+    /// so that nothing is done in the name of a process that took a dead one's number.
+    pub fn still_waiting(&self, call: &Call) -> bool {
+        notify::is_waiting(self.listener.as_fd(), call.id)
+    }
+
+    /// Judges an access of this call's process: the live policy, then what was allowed it once.
+    pub fn judge(&self, access: &Access<'_>, call: &Call) -> Verdict {
+        let verdict = self.policy().judge(access, &self.facts);
+        let Verdict::Ask(question) = verdict else { return verdict };
+        match self.remembered_once(&question, call) {
+            Some(permit) => Verdict::Allow(permit),
+            None => Verdict::Ask(question),
+        }
+    }
+
+    fn remembered_once(&self, question: &Question, call: &Call) -> Option<crate::policy::Permit> {
+        let mut once = self.once.lock().unwrap_or_else(PoisonError::into_inner);
+        if once.is_empty() {
+            return None;
+        }
+        let key = (self.caller(call).ok()?.key(), question.operation, question.target.clone());
+        match once.get(&key)? {
+            Some(until) if *until < Instant::now() => {
+                once.remove(&key);
+                None
+            }
+            _ => question.permit(&Answer::Once),
+        }
+    }
+
+    /// "Once" for a write covers the path for that process until it exits, for a connection the
+    /// name and port for ten seconds; for a read it is this one open.
+    pub(super) fn remember_once(&self, question: &Question, caller: &Caller) {
+        let until = match question.operation {
+            Operation::Write => None,
+            Operation::Connect | Operation::Unix => Some(Instant::now() + ONCE_CONNECT),
+            Operation::Read | Operation::Bind | Operation::Command => return,
+        };
+        let mut once = self.once.lock().unwrap_or_else(PoisonError::into_inner);
+        once.insert((caller.key(), question.operation, question.target.clone()), until);
+    }
+
+    /// Makes an answer that outlasts its access part of the live policy.
+    pub(super) fn adopt(&self, question: &Question, answer: &Answer) {
+        let Some(grant) = question.grant(answer) else { return };
+        let mut policy = self.policy.write().unwrap_or_else(PoisonError::into_inner);
+        if let Ok(next) = policy.with_grant(&grant) {
+            *policy = Arc::new(next);
+            self.grants.lock().unwrap_or_else(PoisonError::into_inner).push(grant);
+        }
+    }
+
+    /// Takes up settings that somebody changed on disk; says whether there were any.
+    pub(super) fn refresh(&self) -> bool {
+        let Some(fresh) = self.keeper.refresh() else { return false };
+        let grants = self.grants.lock().unwrap_or_else(PoisonError::into_inner);
+        let granted = grants.iter().fold(fresh, |policy, grant| policy.with_grant(grant).unwrap_or(policy));
+        *self.policy.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(granted);
+        true
+    }
+
+    /// Refuses the call as the denial says, and counts it in the report.
+    pub fn refuse(&self, call: &Call, denial: &Denial) -> Outcome {
+        let _ = call;
+        self.journal.denied(denial.operation.word(), &denial.target.to_string(), denial_rule(denial), denial.quiet);
+        Outcome::errno(denial.errno)
+    }
+}
+
+fn denial_rule(denial: &Denial) -> Option<String> {
+    denial.rule.as_ref().map(|rule| rule.text.clone())
+}
 
 impl std::fmt::Debug for Context {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Context")
+        f.debug_struct("Context").field("tree", &self.tree).field("facts", &self.facts).finish_non_exhaustive()
     }
 }

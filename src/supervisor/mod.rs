@@ -4,7 +4,259 @@
 //! judging, and nothing here fails open: whatever is unexpected refuses that one call.
 
 pub mod call;
+pub mod caller;
 pub mod context;
+mod dispatch;
+pub mod facts;
+pub mod memory;
+mod questions;
+mod signals;
+pub mod tree;
+mod workers;
+
+use std::io;
+use std::os::fd::AsFd;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 pub use call::{Call, Outcome, Reply};
-pub use context::{Asker, Context};
+pub use caller::Caller;
+pub use context::{Asked, Asker, Context, Keeper, Parts, Process};
+pub use facts::RunFacts;
+pub use memory::PathBuffer;
+pub use questions::WAITING_MAX;
+pub use tree::Tree;
+
+use crate::sys::{notify, thread as sys_thread};
+use questions::{Questions, follow};
+use workers::Workers;
+
+/// What reads, decides, acts and replies for one kind of call.
+pub type Handler = fn(&Context, &Call) -> Outcome;
+
+/// Threads that receive. One serves at full speed; the second goes on when the first is held up by
+/// a slow disk.
+const RECEIVERS: usize = 2;
+
+/// How often waiting calls are looked after, while there are any.
+const LOOK_AFTER: Duration = Duration::from_millis(10);
+
+/// How often changed settings files are noticed while a question is open.
+const REFRESH_EVERY: u32 = 20;
+
+/// The supervisor of one run: its threads live from start to [`Supervisor::finish`].
+pub struct Supervisor {
+    context: Context,
+    questions: Questions,
+    workers: Workers,
+    stopping: AtomicBool,
+    watch: (Mutex<bool>, Condvar),
+    receivers: Mutex<Vec<(i32, JoinHandle<()>)>>,
+    keep_capabilities: bool,
+}
+
+impl std::fmt::Debug for Supervisor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Supervisor").field("context", &self.context).finish_non_exhaustive()
+    }
+}
+
+/// The supervisor could not be started.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error("start a supervisor thread")]
+    Thread(#[source] io::Error),
+    #[error("prepare the signal that interrupts blocked threads")]
+    Signal(#[source] io::Error),
+}
+
+/// What one run's supervisor needs beyond its context.
+pub struct Setup {
+    pub parts: Parts,
+    pub asker: Arc<dyn Asker>,
+    /// The request, as one line, for questions.
+    pub request: String,
+    /// A root caller's broker keeps the file capabilities that its child keeps.
+    pub keep_capabilities: bool,
+}
+
+impl Supervisor {
+    /// Starts the threads that serve `setup.parts.listener`.
+    pub fn start(setup: Setup) -> Result<Arc<Self>, StartError> {
+        sys_thread::prepare_interrupts().map_err(StartError::Signal)?;
+        // Before Linux 6.6 the wake-up stays asynchronous: slower, not different.
+        let _ = notify::set_sync_wake_up(setup.parts.listener.as_fd());
+        let supervisor = Arc::new(Self {
+            context: Context::new(setup.parts),
+            questions: Questions::new(setup.asker, setup.request),
+            workers: Workers::default(),
+            stopping: AtomicBool::new(false),
+            watch: Default::default(),
+            receivers: Mutex::default(),
+            keep_capabilities: setup.keep_capabilities,
+        });
+        for _ in 0..RECEIVERS {
+            supervisor.start_receiver()?;
+        }
+        let watched = Arc::downgrade(&supervisor);
+        thread::Builder::new()
+            .name("askance-watch".to_owned())
+            .stack_size(128 << 10)
+            .spawn(move || {
+                while let Some(supervisor) = watched.upgrade() {
+                    if !supervisor.watch_once() {
+                        return;
+                    }
+                }
+            })
+            .map_err(StartError::Thread)?;
+        Ok(supervisor)
+    }
+
+    pub fn context(&self) -> &Context {
+        &self.context
+    }
+
+    fn start_receiver(self: &Arc<Self>) -> Result<(), StartError> {
+        let (tell, told) = std::sync::mpsc::channel();
+        let supervisor = Arc::clone(self);
+        let handle = thread::Builder::new()
+            .name("askance-receive".to_owned())
+            .stack_size(512 << 10)
+            .spawn(move || {
+                let _ = tell.send(sys_thread::id());
+                if supervisor.become_broker() {
+                    supervisor.receive_all();
+                }
+            })
+            .map_err(StartError::Thread)?;
+        let tid = told.recv().unwrap_or(0);
+        self.receivers.lock().unwrap_or_else(PoisonError::into_inner).push((tid, handle));
+        Ok(())
+    }
+
+    /// Gives the calling thread the child's rights and no more (I5). `false`: it must not serve.
+    fn become_broker(&self) -> bool {
+        sys_thread::unshare_fs().is_ok() && crate::sandbox::privileges::drop_in_thread(self.keep_capabilities).is_ok()
+    }
+
+    fn receive_all(self: &Arc<Self>) {
+        while !self.stopping.load(Ordering::Acquire) {
+            match notify::receive(self.context.listener.as_fd()) {
+                Ok(received) => self.serve(Call {
+                    id: received.id,
+                    tid: received.tid,
+                    nr: received.nr,
+                    args: received.args,
+                }),
+                // ENOENT: that caller died first. EINTR: we are told to look at `stopping`.
+                Err(error) if matches!(error.raw_os_error(), Some(libc::ENOENT | libc::EINTR)) => {
+                    if self.nobody_is_left() {
+                        return;
+                    }
+                }
+                Err(_) => return,
+            }
+        }
+    }
+
+    fn nobody_is_left(&self) -> bool {
+        use rustix::event::{PollFd, PollFlags, Timespec, poll};
+        let mut fds = [PollFd::new(&self.context.listener, PollFlags::IN)];
+        let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
+        poll(&mut fds, Some(&at_once)).is_ok() && fds[0].revents().contains(PollFlags::HUP)
+    }
+
+    /// One call, from registers to reply. A panic refuses this call and nothing else.
+    fn serve(self: &Arc<Self>, call: Call) {
+        let outcome = match dispatch::handler(call.nr) {
+            Some(handler) => catch_unwind(AssertUnwindSafe(|| handler(&self.context, &call)))
+                .unwrap_or(Outcome::Reply(Reply::Errno(libc::EACCES))),
+            None => Outcome::Reply(Reply::Errno(libc::ENOSYS)),
+        };
+        follow(self, call, outcome);
+    }
+
+    /// Tells the kernel. A caller that is gone needs no answer.
+    fn reply(&self, call: &Call, reply: Reply) {
+        let listener = self.context.listener.as_fd();
+        let told = match reply {
+            Reply::ContinueUnderFloor => notify::respond(listener, call.id, notify::Response::Continue),
+            Reply::Errno(errno) => notify::respond(listener, call.id, notify::Response::Errno(errno)),
+            Reply::Value(value) => notify::respond(listener, call.id, notify::Response::Value(value)),
+            Reply::Fd { fd, cloexec } => {
+                let on_exec = if cloexec { notify::OnExec::Close } else { notify::OnExec::Keep };
+                notify::respond_with_fd(listener, call.id, fd.as_fd(), on_exec)
+            }
+        };
+        if let Err(error) = told
+            && error.raw_os_error() != Some(libc::ENOENT)
+        {
+            let errno = error.raw_os_error().unwrap_or(libc::EIO);
+            let _ = notify::respond(listener, call.id, notify::Response::Errno(errno));
+        }
+    }
+
+    /// Runs `act` on a thread of its own, which may block.
+    fn on_worker(self: &Arc<Self>, call: Call, act: call::Act) {
+        let supervisor = Arc::clone(self);
+        let job = Box::new(move || {
+            let outcome = catch_unwind(AssertUnwindSafe(|| act(&supervisor.context, &call)))
+                .unwrap_or(Outcome::Reply(Reply::Errno(libc::EACCES)));
+            let outcome = match outcome {
+                Outcome::Reply(Reply::Errno(libc::EINTR)) => {
+                    Outcome::errno(supervisor.workers.interrupted_errno(&call))
+                }
+                other => other,
+            };
+            follow(&supervisor, call, outcome);
+        });
+        self.workers.run(self, call, job);
+        self.wake_watch();
+    }
+
+    fn wake_watch(&self) {
+        *self.watch.0.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        self.watch.1.notify_one();
+    }
+
+    /// One round of looking after who waits; sleeps while nobody does. `false` at the end.
+    fn watch_once(self: &Arc<Self>) -> bool {
+        let mut awake = self.watch.0.lock().unwrap_or_else(PoisonError::into_inner);
+        while !*awake && !self.stopping.load(Ordering::Acquire) {
+            awake = self.watch.1.wait(awake).unwrap_or_else(PoisonError::into_inner);
+        }
+        *awake = false;
+        drop(awake);
+        let mut round: u32 = 0;
+        while !self.stopping.load(Ordering::Acquire) && (self.questions.are_waiting() || self.workers.are_busy()) {
+            thread::sleep(LOOK_AFTER);
+            self.questions.look_after(self);
+            self.workers.look_after(&self.context);
+            round = round.wrapping_add(1);
+            if round.is_multiple_of(REFRESH_EVERY) && self.questions.are_waiting() && self.context.refresh() {
+                self.questions.release_covered(self);
+            }
+        }
+        !self.stopping.load(Ordering::Acquire)
+    }
+
+    /// The tree is dead: ends every thread of the supervisor and voids open questions.
+    pub fn finish(&self) {
+        self.stopping.store(true, Ordering::Release);
+        self.wake_watch();
+        self.questions.close();
+        let receivers = std::mem::take(&mut *self.receivers.lock().unwrap_or_else(PoisonError::into_inner));
+        for (tid, handle) in receivers {
+            while !handle.is_finished() {
+                sys_thread::interrupt(tid);
+                thread::sleep(Duration::from_micros(100));
+            }
+            let _ = handle.join();
+        }
+        self.workers.finish();
+    }
+}

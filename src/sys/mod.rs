@@ -1,1 +1,6 @@
 //! Every `unsafe`: one thin safe wrapper a call, `io::Result` out, descriptors as `OwnedFd`.
+
+pub mod memory;
+pub mod notify;
+pub mod pidfd;
+pub mod thread;

@@ -1,0 +1,141 @@
+//! Who calls: a thread and its process, held by descriptor so that a reused number is nobody else.
+
+use std::collections::HashMap;
+use std::fs;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::context::Process;
+use crate::sys::pidfd;
+
+/// No umask is known yet.
+const UNKNOWN: u32 = u32::MAX;
+
+/// Callers remembered at most; beyond that the dead are swept out.
+const REMEMBERED: usize = 4096;
+
+/// A process of the run, as long as somebody holds it.
+#[derive(Debug)]
+pub struct ProcessHold {
+    pub tgid: i32,
+    pidfd: OwnedFd,
+    umask: AtomicU32,
+    /// With `tgid`, names the process for ever: clock ticks since boot.
+    pub started: u64,
+}
+
+/// One calling thread.
+#[derive(Debug)]
+pub struct Caller {
+    pub tid: i32,
+    pub tgid: i32,
+    /// The thread itself (Linux 6.9), or nothing that could prove it alive.
+    thread: Option<OwnedFd>,
+    process: Arc<ProcessHold>,
+}
+
+impl Caller {
+    /// Our own descriptor for the file that the process calls `fd`: `EBADF` where it has none.
+    pub fn take_fd(&self, fd: i32) -> Result<OwnedFd, i32> {
+        let from = self.thread.as_ref().unwrap_or(&self.process.pidfd);
+        pidfd::take_fd(from.as_fd(), fd).map_err(|error| error.raw_os_error().unwrap_or(libc::EBADF))
+    }
+
+    /// The process's umask. It is only in `/proc`, so it is read once and then followed.
+    pub fn umask(&self) -> u32 {
+        let known = self.process.umask.load(Ordering::Relaxed);
+        if known != UNKNOWN {
+            return known;
+        }
+        let read = status_field(self.tid, "Umask:").and_then(|text| u32::from_str_radix(&text, 8).ok());
+        let umask = read.unwrap_or(0o077);
+        self.process.umask.store(umask, Ordering::Relaxed);
+        umask
+    }
+
+    /// The process is about to change its umask.
+    pub fn set_umask(&self, umask: u32) {
+        self.process.umask.store(umask & 0o777, Ordering::Relaxed);
+    }
+
+    /// Names the process: never equal for two processes.
+    pub fn key(&self) -> (i32, u64) {
+        (self.tgid, self.process.started)
+    }
+
+    pub fn process_is_alive(&self) -> bool {
+        pidfd::is_alive(self.process.pidfd.as_fd())
+    }
+
+    fn thread_is_alive(&self) -> bool {
+        self.thread.as_ref().is_some_and(|thread| pidfd::is_alive(thread.as_fd()))
+    }
+
+    /// What a question says of the process.
+    pub fn describe(&self) -> Process {
+        let program = fs::read_link(format!("/proc/{}/exe", self.tgid));
+        let cmdline = fs::read(format!("/proc/{}/cmdline", self.tgid)).unwrap_or_default();
+        let argv = cmdline
+            .strip_suffix(&[0])
+            .unwrap_or(&cmdline)
+            .split(|&byte| byte == 0)
+            .map(|word| String::from_utf8_lossy(word).into_owned())
+            .collect();
+        Process {
+            pid: self.tgid,
+            program: program.map(|path| path.display().to_string()).unwrap_or_default(),
+            argv,
+        }
+    }
+}
+
+/// The callers seen lately, by thread id.
+#[derive(Debug, Default)]
+pub struct Callers {
+    known: Mutex<HashMap<i32, Arc<Caller>>>,
+}
+
+impl Callers {
+    /// The caller behind a waiting notification's thread id. The thread waits, so the number is its.
+    pub fn get(&self, tid: i32) -> Result<Arc<Caller>, i32> {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(caller) = known.get(&tid)
+            && caller.thread_is_alive()
+        {
+            return Ok(Arc::clone(caller));
+        }
+        let tgid = status_field(tid, "Tgid:").and_then(|text| text.parse().ok()).ok_or(libc::EINTR)?;
+        let process = match known.values().find(|caller| caller.tgid == tgid && caller.process_is_alive()) {
+            Some(sibling) if started(tgid) == Some(sibling.process.started) => Arc::clone(&sibling.process),
+            _ => Arc::new(hold(tgid).map_err(|error| error.raw_os_error().unwrap_or(libc::EINTR))?),
+        };
+        if known.len() >= REMEMBERED {
+            known.retain(|_, caller| caller.thread_is_alive());
+        }
+        let caller = Arc::new(Caller { tid, tgid, thread: pidfd::open_thread(tid).ok(), process });
+        known.insert(tid, Arc::clone(&caller));
+        Ok(caller)
+    }
+}
+
+fn hold(tgid: i32) -> io::Result<ProcessHold> {
+    let pidfd = pidfd::open_process(tgid)?;
+    let started = started(tgid).ok_or_else(|| io::Error::from_raw_os_error(libc::ESRCH))?;
+    Ok(ProcessHold { tgid, pidfd, umask: AtomicU32::new(UNKNOWN), started })
+}
+
+/// When the process started, in clock ticks since boot: field 22 of `/proc/PID/stat`.
+fn started(tgid: i32) -> Option<u64> {
+    let stat = fs::read_to_string(format!("/proc/{tgid}/stat")).ok()?;
+    let after_name = &stat[stat.rfind(')')? + 1..];
+    after_name.split_ascii_whitespace().nth(19)?.parse().ok()
+}
+
+/// One field of `/proc/TID/status`.
+pub(super) fn status_field(tid: i32, name: &str) -> Option<String> {
+    let status = fs::read_to_string(format!("/proc/{tid}/status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix(name))?;
+    Some(line.trim().to_owned())
+}

@@ -1,0 +1,21 @@
+//! From a system call's number to its handler.
+
+use super::call::{Call, Outcome, Reply};
+use super::context::Context;
+use super::Handler;
+
+/// The handler of a trapped call; `None` refuses what the filter should not have trapped.
+pub(super) fn handler(nr: i64) -> Option<Handler> {
+    if nr == libc::SYS_umask {
+        return Some(umask);
+    }
+    None
+}
+
+/// The umask is a register, so the kernel may carry it out; the broker creates files under it.
+fn umask(context: &Context, call: &Call) -> Outcome {
+    if let Ok(caller) = context.caller(call) {
+        caller.set_umask(u32::try_from(call.args[0] & 0o777).unwrap_or(0o777));
+    }
+    Outcome::Reply(Reply::ContinueUnderFloor)
+}
