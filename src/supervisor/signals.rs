@@ -5,8 +5,6 @@
 
 use std::time::{Duration, Instant};
 
-use super::caller::status_field;
-
 /// Restart the call after the handler, or return `EINTR`, as `SA_RESTART` says. The kernel turns
 /// it into one of the two, but only where a signal is really pending for the thread.
 const ERESTARTSYS: i32 = 512;
@@ -87,10 +85,4 @@ impl Pending {
             threads: field("Threads:")?.parse().ok()?,
         })
     }
-}
-
-/// The umask that `/proc` reports, for tests of the cache.
-#[cfg(test)]
-pub(super) fn reported_umask(tid: i32) -> Option<String> {
-    status_field(tid, "Umask:")
 }
