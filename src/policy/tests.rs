@@ -1,1 +1,236 @@
-#[test] fn x(){}
+//! Tables of lists and what they say.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::*;
+use crate::settings::{Filesystem, Network, Source, Sourced};
+
+struct Nothing;
+
+impl Facts for Nothing {
+    fn entry_born_in_run(&self, top: &Path) -> bool {
+        top == Path::new("/tmp/ours")
+    }
+    fn repository_born_in_run(&self, git_dir: &Path) -> bool {
+        git_dir == Path::new("/w/new/.git")
+    }
+    fn listens(&self, _address: IpAddr, port: u16) -> bool {
+        port == 4000
+    }
+    fn socket_born_in_run(&self, _name: &UnixName) -> bool {
+        false
+    }
+}
+
+fn places() -> Places {
+    Places {
+        home: "/home/u".into(),
+        workspace: "/w".into(),
+        temporary: "/tmp/ask.1".into(),
+        cache: "/home/u/.cache/askance/w".into(),
+        git_dirs: vec!["/main/.git".into()],
+    }
+}
+
+fn list(layer: Layer, entries: &[&str]) -> Vec<Sourced<String>> {
+    let source = Arc::new(Source { layer, file: None, line: None });
+    entries.iter().map(|entry| Sourced { value: (*entry).to_owned(), source: Arc::clone(&source) }).collect()
+}
+
+fn defaults() -> Sandbox {
+    Sandbox {
+        filesystem: Filesystem {
+            allow_read: list(Layer::Default, &["/", "~"]),
+            deny_read: list(Layer::Default, &["~/.ssh", "/etc/shadow", "/home/*"]),
+            deny_write: list(Layer::Default, &["**/.git/hooks", "**/.git/config", "**/.envrc"]),
+            block_write: list(Layer::Default, &["~/.config/askance"]),
+            quiet_write: list(Layer::Default, &["~/.cargo/.package-cache"]),
+            ..Filesystem::default()
+        },
+        network: Network { allow_local_binding: true, ..Network::default() },
+        ..Sandbox::default()
+    }
+}
+
+fn compile(sandbox: &Sandbox) -> Policy {
+    Policy::compile(sandbox, places()).unwrap()
+}
+
+fn word(verdict: &Verdict) -> &'static str {
+    match verdict {
+        Verdict::Allow(_) => "allow",
+        Verdict::Ask(_) => "ask",
+        Verdict::Deny(denial) if denial.quiet => "quiet",
+        Verdict::Deny(_) => "block",
+    }
+}
+
+#[test]
+fn reading_follows_the_most_specific_rule() {
+    let policy = compile(&defaults());
+    let table = [
+        ("/usr/lib/x.so", "allow"),
+        ("/home/u/notes", "allow"),
+        ("/home/u/.ssh", "ask"),
+        ("/home/u/.ssh/id", "ask"),
+        ("/home/u/.sshx", "allow"),
+        ("/home/other/notes", "ask"),
+        ("/etc/shadow", "ask"),
+        ("/w/f", "allow"),
+    ];
+    for (path, expected) in table {
+        assert_eq!(word(&policy.judge(&Access::Read(Path::new(path)), &Nothing)), expected, "{path}");
+    }
+}
+
+#[test]
+fn writing_is_for_the_workspace_and_what_the_run_made() {
+    let policy = compile(&defaults());
+    let table = [
+        ("/w/f", Change::Create, "allow"),
+        ("/w/.git/hooks/pre-commit", Change::Create, "ask"),
+        ("/w/deep/er/.git/hooks", Change::Create, "ask"),
+        ("/w/new/.git/hooks/pre-commit.sample", Change::Create, "allow"),
+        ("/w/new/.git/hooks/pre-commit", Change::Create, "ask"),
+        ("/w/new/.git/hooks", Change::Create, "allow"),
+        ("/w/new/.git/config", Change::Create, "allow"),
+        ("/w/.git/config", Change::Existing, "ask"),
+        ("/w/.git/index", Change::Existing, "allow"),
+        ("/w/sub/.envrc", Change::Create, "ask"),
+        ("/tmp/ask.1/.envrc", Change::Create, "allow"),
+        ("/tmp/fresh", Change::Create, "allow"),
+        ("/tmp/old", Change::Existing, "ask"),
+        ("/tmp/old/in", Change::Create, "ask"),
+        ("/tmp/ours/in", Change::Create, "allow"),
+        ("/home/u/notes", Change::Existing, "ask"),
+        ("/home/u/.config/askance/settings.json", Change::Existing, "block"),
+        ("/home/u/.cargo/.package-cache", Change::Existing, "quiet"),
+        ("/main/.git/refs/heads/x", Change::Create, "allow"),
+        ("/main/.git/hooks/x", Change::Create, "ask"),
+    ];
+    for (path, change, expected) in table {
+        assert_eq!(word(&policy.judge(&Access::Write(Path::new(path), change), &Nothing)), expected, "{path}");
+    }
+}
+
+#[test]
+fn an_allow_beats_a_deny_only_if_as_specific_and_from_as_high_a_layer() {
+    let table: [(Layer, &str, Layer, &str, &str); 6] = [
+        (Layer::User, "~/.ssh/config", Layer::Default, "~/.ssh", "allow"),
+        (Layer::User, "~", Layer::Default, "~/.ssh", "ask"),
+        (Layer::User, "~/.ssh/config", Layer::Project, "~/.ssh", "ask"),
+        (Layer::Runtime, "~/.ssh/config", Layer::Organisation, "~/.ssh", "ask"),
+        (Layer::Organisation, "~/.ssh/config", Layer::Organisation, "~/.ssh", "allow"),
+        (Layer::Project, "~/.ssh/*", Layer::Default, "~/.ssh", "allow"),
+    ];
+    for (allow_layer, allow, deny_layer, deny, expected) in table {
+        let mut sandbox = Sandbox::default();
+        sandbox.filesystem.allow_read = list(allow_layer, &[allow]);
+        sandbox.filesystem.deny_read = list(deny_layer, &[deny]);
+        let verdict = compile(&sandbox).judge(&Access::Read(Path::new("/home/u/.ssh/config")), &Nothing);
+        assert_eq!(word(&verdict), expected, "{allow} against {deny}");
+    }
+}
+
+#[test]
+fn a_block_always_stands() {
+    let mut sandbox = Sandbox::default();
+    sandbox.filesystem.allow_read = list(Layer::Organisation, &["/w/a/b"]);
+    sandbox.filesystem.block_read = list(Layer::Default, &["/w/a"]);
+    let verdict = compile(&sandbox).judge(&Access::Read(Path::new("/w/a/b")), &Nothing);
+    assert_eq!(word(&verdict), "block");
+}
+
+#[test]
+fn domains_wildcards_ports_and_blocks() {
+    let mut sandbox = defaults();
+    sandbox.network.allowed_domains =
+        list(Layer::User, &["example.com", "*.example.org:443", "10.0.0.0/8", "bücher.example", "[2001:db8::1]:80"]);
+    sandbox.network.denied_domains = list(Layer::User, &["evil.example.org"]);
+    let policy = compile(&sandbox);
+    let name = |name: &str| Host::Name(name.to_owned());
+    let address = |text: &str| Host::Address(text.parse().unwrap());
+    let table = [
+        (name("example.com"), 80, "allow"),
+        (name("www.example.com"), 80, "ask"),
+        (name("example.org"), 443, "ask"),
+        (name("a.example.org"), 443, "allow"),
+        (name("a.example.org"), 80, "ask"),
+        (name("aexample.org"), 443, "ask"),
+        (name("evil.example.org"), 443, "ask"),
+        (name("xn--bcher-kva.example"), 80, "allow"),
+        (address("10.1.2.3"), 9, "allow"),
+        (address("11.1.2.3"), 9, "ask"),
+        (address("2001:db8::1"), 80, "allow"),
+        (address("2001:db8::1"), 81, "ask"),
+        (address("127.0.0.1"), 4000, "allow"),
+        (address("127.0.0.1"), 4001, "ask"),
+    ];
+    for (host, port, expected) in table {
+        let verdict = policy.judge(&Access::Connect { host: &host, port }, &Nothing);
+        assert_eq!(word(&verdict), expected, "{host}:{port}");
+    }
+    assert!(policy.name_is_allowed("a.example.org"));
+    assert!(!policy.name_is_allowed("evil.example.org"));
+}
+
+#[test]
+fn a_private_result_needs_the_address_or_the_pair() {
+    for (entry, expected) in [
+        ("other.test", "ask"),
+        ("127.0.0.1:8443", "allow"),
+        ("127.0.0.0/8", "allow"),
+        ("api.example.test=127.0.0.1", "allow"),
+        ("api.example.test=127.0.0.1:80", "ask"),
+        ("api.example.test=127.0.0.2", "ask"),
+    ] {
+        let mut sandbox = defaults();
+        sandbox.network.allowed_domains = list(Layer::User, &[entry]);
+        let access =
+            Access::PrivateResult { name: "api.example.test", address: "127.0.0.1".parse().unwrap(), port: 8443 };
+        assert_eq!(word(&compile(&sandbox).judge(&access, &Nothing)), expected, "{entry}");
+    }
+}
+
+#[test]
+fn entries_that_mean_nothing_are_errors() {
+    for entry in ["", "exa mple.com", "example.com:0", "example.com:99999", "1.2.3.4/33", "0x7f.1", "127.1", "*.1"] {
+        let mut sandbox = Sandbox::default();
+        sandbox.network.allowed_domains = list(Layer::User, &[entry]);
+        assert!(Policy::compile(&sandbox, places()).is_err(), "{entry}");
+    }
+}
+
+#[test]
+fn what_always_writes_covers_what_was_asked() {
+    let policy = compile(&defaults());
+    let asked = Path::new("/home/u/.ssh/a[1]*.txt");
+    let Verdict::Ask(question) = policy.judge(&Access::Read(asked), &Nothing) else { panic!("not asked") };
+    for answer in question.offers.iter().filter(|answer| matches!(answer, Answer::Always { .. })) {
+        let grant = question.grant(answer).unwrap();
+        let next = policy.with_grant(&grant).unwrap();
+        assert_eq!(word(&next.judge(&Access::Read(asked), &Nothing)), "allow", "{grant:?}");
+        
+    }
+}
+
+#[test]
+fn the_floor_excludes_what_a_rule_for_any_depth_could_deny() {
+    let policy = compile(&defaults());
+    let write = policy.silent(Operation::Write);
+    assert_eq!(write.roots, [PathBuf::from("/home/u/.cache/askance/w"), PathBuf::from("/tmp/ask.1")]);
+    let read = policy.silent(Operation::Read);
+    assert!(read.roots.contains(&"/".into()) && read.roots.contains(&"/home/u".into()));
+    assert!(read.carve.contains(&"/home".into()) && read.carve.contains(&"/home/u/.ssh".into()));
+}
+
+#[test]
+fn moving_a_directory_beneath_a_pattern_is_noticed() {
+    let policy = compile(&defaults());
+    let path = Path::new;
+    assert_eq!(policy.beneath_rename(path("/w/a"), path("/w/b")), Beneath::Free);
+    assert_eq!(policy.beneath_rename(path("/w/a/git"), path("/w/a/.git")), Beneath::Inspect);
+    assert_eq!(policy.beneath_rename(path("/tmp/ask.1/d"), path("/w/d")), Beneath::Inspect);
+    assert!(matches!(policy.beneath_rename(path("/home/u"), path("/w/u")), Beneath::Restricted(_)));
+}
