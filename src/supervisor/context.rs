@@ -2,12 +2,14 @@
 
 use std::collections::HashMap;
 use std::os::fd::{AsFd, OwnedFd};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::call::{AnswerTo, Call, Outcome};
 use super::caller::{Caller, Callers};
 use super::facts::RunFacts;
+use super::live::LivePolicy;
 use super::tree::Tree;
 use crate::dns::Dns;
 use crate::journal::Journal;
@@ -17,6 +19,9 @@ use crate::sys::notify;
 
 /// How long "once" covers a connection: both address families are tried, and retries.
 const ONCE_CONNECT: Duration = Duration::from_secs(10);
+
+/// How often settings files are looked at, at most.
+const LOOK_AGAIN_MS: u64 = 100;
 
 /// The process that asked, for the question and the report.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,9 +62,7 @@ pub trait Keeper: Send + Sync {
 /// A run's shared state: policy, floor, process tree, what the run itself made.
 pub struct Context {
     pub(super) listener: OwnedFd,
-    policy: RwLock<Arc<Policy>>,
-    /// Grants of this run, kept apart so that a policy read anew gets them again.
-    grants: Mutex<Vec<crate::policy::Grant>>,
+    policy: Arc<LivePolicy>,
     floor: Floor,
     tree: Tree,
     callers: Callers,
@@ -67,6 +70,9 @@ pub struct Context {
     dns: Dns,
     journal: Arc<Journal>,
     once: Mutex<HashMap<OnceKey, Option<Instant>>>,
+    born: Instant,
+    /// When settings files were last looked at, in milliseconds after `born`.
+    looked_ms: AtomicU64,
     pub(super) keeper: Arc<dyn Keeper>,
 }
 
@@ -76,7 +82,7 @@ type OnceKey = ((i32, u64), Operation, Target);
 /// What a context is made of.
 pub struct Parts {
     pub listener: OwnedFd,
-    pub policy: Policy,
+    pub policy: Arc<LivePolicy>,
     pub floor: Floor,
     pub monitor: i32,
     pub dns: Dns,
@@ -88,8 +94,7 @@ impl Context {
     pub fn new(parts: Parts) -> Self {
         Self {
             listener: parts.listener,
-            policy: RwLock::new(Arc::new(parts.policy)),
-            grants: Mutex::default(),
+            policy: parts.policy,
             floor: parts.floor,
             tree: Tree::below(parts.monitor),
             callers: Callers::default(),
@@ -97,13 +102,15 @@ impl Context {
             dns: parts.dns,
             journal: parts.journal,
             once: Mutex::default(),
+            born: Instant::now(),
+            looked_ms: AtomicU64::new(0),
             keeper: parts.keeper,
         }
     }
 
     /// The policy in force now.
     pub fn policy(&self) -> Arc<Policy> {
-        Arc::clone(&self.policy.read().unwrap_or_else(PoisonError::into_inner))
+        self.policy.now()
     }
 
     pub fn floor(&self) -> &Floor {
@@ -139,11 +146,23 @@ impl Context {
 
     /// Judges an access of this call's process: the live policy, then what was allowed it once.
     pub fn judge(&self, access: &Access<'_>, call: &Call) -> Verdict {
+        self.notice_changed_settings();
         let verdict = self.policy().judge(access, &self.facts);
         let Verdict::Ask(question) = verdict else { return verdict };
         match self.remembered_once(&question, call) {
             Some(permit) => Verdict::Allow(permit),
             None => Verdict::Ask(question),
+        }
+    }
+
+    /// What others wrote into settings files since is live, at most this much later.
+    fn notice_changed_settings(&self) {
+        let now = self.born.elapsed().as_millis();
+        let now = u64::try_from(now).unwrap_or(u64::MAX);
+        let before = self.looked_ms.load(Ordering::Relaxed);
+        let due = now >= before.saturating_add(LOOK_AGAIN_MS);
+        if due && self.looked_ms.compare_exchange(before, now, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
+            self.refresh();
         }
     }
 
@@ -176,21 +195,20 @@ impl Context {
 
     /// Makes an answer that outlasts its access part of the live policy.
     pub(super) fn adopt(&self, question: &Question, answer: &Answer) {
-        let Some(grant) = question.grant(answer) else { return };
-        let mut policy = self.policy.write().unwrap_or_else(PoisonError::into_inner);
-        if let Ok(next) = policy.with_grant(&grant) {
-            *policy = Arc::new(next);
-            self.grants.lock().unwrap_or_else(PoisonError::into_inner).push(grant);
+        if let Some(grant) = question.grant(answer) {
+            self.policy.adopt(grant);
         }
     }
 
     /// Takes up settings that somebody changed on disk; says whether there were any.
     pub(super) fn refresh(&self) -> bool {
-        let Some(fresh) = self.keeper.refresh() else { return false };
-        let grants = self.grants.lock().unwrap_or_else(PoisonError::into_inner);
-        let granted = grants.iter().fold(fresh, |policy, grant| policy.with_grant(grant).unwrap_or(policy));
-        *self.policy.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(granted);
-        true
+        match self.keeper.refresh() {
+            Some(fresh) => {
+                self.policy.replace(fresh);
+                true
+            }
+            None => false,
+        }
     }
 
     /// Refuses the call as the denial says, and counts it in the report.
