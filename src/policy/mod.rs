@@ -4,6 +4,7 @@
 //! asked of [`Facts`].
 
 pub mod access;
+pub mod addresses;
 mod grants;
 mod hosts;
 mod lists;
