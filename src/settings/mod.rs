@@ -1,9 +1,40 @@
 //! Layers, merge, trust, and edits that keep comments.
+//!
+//! Owns every settings file: where they are, what they may say, which of two values counts, and who
+//! wrote it. Judges nothing: it hands over lists and levels with their sources. Starts no program
+//! but the package managers that a profile asks for their registries ([`profile`]).
 
+pub mod edit;
+pub mod entry;
+mod env;
+pub mod list;
+pub mod load;
+pub mod locations;
+mod merge;
+mod nearest;
+pub mod read;
+mod replace;
+pub mod schema;
+#[cfg(test)]
+mod testing;
+pub mod trust;
+
+use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
+
+pub use list::List;
+pub use load::{Runtime, SettingsError};
+pub use locations::{LocationError, Locations};
+pub use merge::{Ignored, Shown};
+pub use schema::{AutonomyLevel, Capabilities, Document, InteractionMode, PackageManager};
+
+/// The built-in lists, as `askance settings defaults` prints them.
+pub const DEFAULTS: &str = include_str!("../../policies/default.jsonc");
 
 /// Where a value comes from, lowest first: the order is the precedence.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Layer {
     Default,
     User,
@@ -11,6 +42,20 @@ pub enum Layer {
     Folder,
     Runtime,
     Organisation,
+}
+
+impl Layer {
+    /// The word used in messages.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Default => "default",
+            Self::User => "user",
+            Self::Project => "project",
+            Self::Folder => "folder",
+            Self::Runtime => "runtime",
+            Self::Organisation => "organisation",
+        }
+    }
 }
 
 /// The origin of one value.
@@ -51,7 +96,59 @@ impl std::fmt::Display for Source {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sourced<T> {
     pub value: T,
-    pub source: std::sync::Arc<Source>,
+    pub source: Arc<Source>,
+}
+
+/// Everything that the layers say together.
+#[derive(Debug, Clone, Default)]
+pub struct Settings {
+    pub sandbox: Sandbox,
+    pub approval: Approval,
+    /// Every value that is not a list, with its source: for `askance settings show`.
+    pub scalars: Vec<Shown>,
+    /// What project and folder files say that does not count, because nobody trusted them or
+    /// because their layer may not say it.
+    pub ignored: Vec<Ignored>,
+}
+
+/// What `approval` judges by.
+#[derive(Debug, Clone, Default)]
+pub struct Approval {
+    pub autonomy_level: Option<Sourced<AutonomyLevel>>,
+    pub interaction_mode: Option<Sourced<InteractionMode>>,
+    /// Clamps every level, whoever set it.
+    pub max_autonomy_level: Option<Sourced<AutonomyLevel>>,
+    pub subagent_autonomy_level: Option<Sourced<AutonomyLevel>>,
+    pub mission_policy: MissionPolicy,
+    pub command_allowlist: Vec<Sourced<String>>,
+    pub command_denylist: Vec<Sourced<String>>,
+    pub command_blocklist: Vec<Sourced<String>>,
+    /// By server name.
+    pub mcp_autonomy_overrides: BTreeMap<String, McpOverrides>,
+    pub hooks: Hooks,
+    pub forbid_skip_permissions: bool,
+}
+
+/// `missionPolicy`.
+#[derive(Debug, Clone, Default)]
+pub struct MissionPolicy {
+    pub restricted_access: bool,
+    /// User names or numeric ids; those of the highest layer that has the key.
+    pub allowed_user_ids: Vec<Sourced<String>>,
+}
+
+/// `mcpAutonomyOverrides` of one server.
+#[derive(Debug, Clone, Default)]
+pub struct McpOverrides {
+    pub default_level: Option<Sourced<AutonomyLevel>>,
+    /// By tool name.
+    pub tools: BTreeMap<String, Sourced<AutonomyLevel>>,
+}
+
+/// `hooks`: argument vectors.
+#[derive(Debug, Clone, Default)]
+pub struct Hooks {
+    pub pre_command: Vec<Sourced<Vec<String>>>,
 }
 
 /// The merged sandbox settings: lists are unions over all layers, each entry with its source.
@@ -61,7 +158,7 @@ pub struct Sandbox {
     pub network: Network,
     pub env: Env,
     pub limits: Limits,
-    /// `sandbox.capabilities`: `None` = the caller's default (see SPEC §3), `Some(false)` = "none".
+    /// `sandbox.capabilities`: a root caller's command keeps some of them unless this is "none".
     pub keep_root_capabilities: bool,
     pub enabled: bool,
 }
@@ -95,6 +192,8 @@ pub struct Network {
     pub block_unix_sockets: Vec<Sourced<String>>,
     pub quiet_unix_sockets: Vec<Sourced<String>>,
     pub nameservers: Vec<Sourced<String>>,
+    /// Package managers whose configured registries are reached without asking.
+    pub package_registries: Vec<Sourced<PackageManager>>,
 }
 
 /// `sandbox.env`.

@@ -1,0 +1,511 @@
+//! Text → [`Document`], with the line and column of every value and of every mistake.
+//!
+//! A `serde` deserializer over the syntax tree: what is wrong is named by its key path, what was
+//! expected there, and for an unknown key the nearest known one. Opens no file.
+
+use std::fmt;
+use std::marker::PhantomData;
+
+use jsonc_parser::ast::{ObjectProp, ObjectPropName, Value};
+use jsonc_parser::common::Ranged;
+use jsonc_parser::{CollectOptions, ParseOptions, parse_to_ast};
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde::Deserialize;
+use serde::de::value::{StrDeserializer, U64Deserializer};
+use serde::de::{self, DeserializeSeed, MapAccess, SeqAccess, Visitor};
+
+use super::nearest::nearest;
+use super::schema::Document;
+
+/// One-based line and column (in characters) of a value; zero where there is no file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Position {
+    pub line: u32,
+    pub column: u32,
+}
+
+/// A value and where it stands in its file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct At<T> {
+    pub value: T,
+    pub position: Position,
+}
+
+impl<T> At<T> {
+    /// A value that stands in no file: a flag's, a variable's.
+    pub fn nowhere(value: T) -> Self {
+        Self { value, position: Position::default() }
+    }
+}
+
+/// What is wrong with a file, and where.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mistake {
+    pub position: Position,
+    pub problem: Problem,
+}
+
+/// What is wrong with a settings file.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Problem {
+    #[error("not UTF-8 text")]
+    NotText,
+    #[error("not JSON: {0}")]
+    Syntax(String),
+    #[error("unknown key {key:?}{}", Hint(.nearest, .known))]
+    UnknownKey { key: String, nearest: Option<String>, known: &'static [&'static str] },
+    #[error("{key}: expected {expected}, found {found}")]
+    WrongType { key: String, expected: String, found: &'static str },
+    #[error("{key}: expected {expected}, found {found:?}")]
+    WrongValue { key: String, expected: String, found: String },
+    #[error("the key {key:?} belongs in profiles, not in settings")]
+    OnlyInProfiles { key: &'static str },
+    #[error("the key {key:?} stands here twice")]
+    DuplicateKey { key: String },
+}
+
+struct Hint<'a>(&'a Option<String>, &'a &'static [&'static str]);
+
+impl fmt::Display for Hint<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(nearest) => write!(f, ", did you mean {nearest:?}?"),
+            None => write!(f, ", expected one of {}", self.1.join(", ")),
+        }
+    }
+}
+
+/// Comments and trailing commas; otherwise JSON.
+pub(super) const SYNTAX: ParseOptions = ParseOptions {
+    allow_comments: true,
+    allow_trailing_commas: true,
+    allow_loose_object_property_names: false,
+    allow_missing_commas: false,
+    allow_single_quoted_strings: false,
+    allow_hexadecimal_numbers: false,
+    allow_unary_plus_numbers: false,
+    allow_bare_decimal_point_numbers: false,
+    allow_non_finite_numbers: false,
+    allow_extended_string_escapes: false,
+};
+
+/// Reads one settings file's content. Nothing, or only comments, is an empty document.
+pub fn read(bytes: &[u8]) -> Result<Document, Mistake> {
+    let text = text(bytes)?;
+    let lines = Lines::of(text);
+    let collect = CollectOptions::default();
+    let tree = parse_to_ast(text, &collect, &SYNTAX).map_err(|error| Mistake {
+        position: lines.position(error.range().start),
+        problem: Problem::Syntax(lower_first(error.kind().to_string())),
+    })?;
+    let Some(value) = &tree.value else { return Ok(Document::default()) };
+    Document::deserialize(Node { value, lines: &lines })
+        .map_err(|unfit| unfit.into_mistake(&lines, value.start()))
+}
+
+fn text(bytes: &[u8]) -> Result<&str, Mistake> {
+    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+    std::str::from_utf8(bytes).map_err(|error| {
+        let good = std::str::from_utf8(&bytes[..error.valid_up_to()]).unwrap_or_default();
+        Mistake { position: Lines::of(good).position(good.len()), problem: Problem::NotText }
+    })
+}
+
+fn lower_first(mut text: String) -> String {
+    if let Some(first) = text.get_mut(..1) {
+        first.make_ascii_lowercase();
+    }
+    text
+}
+
+/// Where each line of a text begins.
+struct Lines<'a> {
+    text: &'a str,
+    starts: Vec<usize>,
+}
+
+impl<'a> Lines<'a> {
+    fn of(text: &'a str) -> Self {
+        let after = text.bytes().enumerate().filter(|&(_, byte)| byte == b'\n');
+        let starts = std::iter::once(0).chain(after.map(|(at, _)| at + 1)).collect();
+        Self { text, starts }
+    }
+
+    fn position(&self, offset: usize) -> Position {
+        let line = self.starts.partition_point(|&start| start <= offset);
+        let begin = self.starts[line - 1];
+        let column = self.text.get(begin..offset).map_or(0, |before| before.chars().count()) + 1;
+        let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+        Position { line: count(line), column: count(column) }
+    }
+
+    /// Line and column in one number, the way they pass through `serde`.
+    fn packed(&self, offset: usize) -> u64 {
+        let position = self.position(offset);
+        u64::from(position.line) << 32 | u64::from(position.column)
+    }
+}
+
+/// A mistake on its way up the tree, which gathers the key path.
+#[derive(Debug)]
+struct Unfit {
+    offset: Option<usize>,
+    /// Innermost first.
+    path: Vec<Step>,
+    what: What,
+}
+
+#[derive(Debug)]
+enum Step {
+    Key(String),
+    Item(usize),
+}
+
+#[derive(Debug)]
+enum What {
+    Type { expected: String, found: &'static str },
+    Value { expected: String, found: String },
+    UnknownKey { key: String, known: &'static [&'static str] },
+    DuplicateKey { key: String },
+}
+
+impl Unfit {
+    fn new(what: What) -> Self {
+        Self { offset: None, path: Vec::new(), what }
+    }
+
+    fn at(mut self, offset: usize) -> Self {
+        self.offset.get_or_insert(offset);
+        self
+    }
+
+    fn below(mut self, step: Step) -> Self {
+        self.path.push(step);
+        self
+    }
+
+    fn into_mistake(self, lines: &Lines<'_>, start: usize) -> Mistake {
+        let key = key_path(&self.path);
+        let problem = match self.what {
+            What::Type { expected, found } => Problem::WrongType { key, expected, found },
+            What::Value { expected, found } => Problem::WrongValue { key, expected, found },
+            What::DuplicateKey { key } => Problem::DuplicateKey { key },
+            What::UnknownKey { key: unknown, known } => {
+                Problem::UnknownKey { nearest: nearest(&unknown, known), key: unknown, known }
+            }
+        };
+        Mistake { position: lines.position(self.offset.unwrap_or(start)), problem }
+    }
+}
+
+fn key_path(innermost_first: &[Step]) -> String {
+    let mut text = String::new();
+    for step in innermost_first.iter().rev() {
+        match step {
+            Step::Key(key) if text.is_empty() => text.push_str(key),
+            Step::Key(key) => {
+                text.push('.');
+                text.push_str(key);
+            }
+            Step::Item(index) => text.push_str(&format!("[{index}]")),
+        }
+    }
+    if text.is_empty() { "the file".to_owned() } else { text }
+}
+
+impl fmt::Display for Unfit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", self.what)
+    }
+}
+
+impl std::error::Error for Unfit {}
+
+impl de::Error for Unfit {
+    fn custom<T: fmt::Display>(message: T) -> Self {
+        Self::new(What::Type { expected: message.to_string(), found: "something else" })
+    }
+    fn unknown_variant(word: &str, known: &'static [&'static str]) -> Self {
+        let expected = format!("one of {}", known.join(", "));
+        Self::new(What::Value { expected, found: word.to_owned() })
+    }
+    fn unknown_field(key: &str, known: &'static [&'static str]) -> Self {
+        Self::new(What::UnknownKey { key: key.to_owned(), known })
+    }
+    fn duplicate_field(key: &'static str) -> Self {
+        Self::new(What::DuplicateKey { key: key.to_owned() })
+    }
+    fn invalid_type(found: de::Unexpected<'_>, expected: &dyn de::Expected) -> Self {
+        Self::new(What::Value { expected: expected.to_string(), found: found.to_string() })
+    }
+}
+
+/// A value of the syntax tree, as a deserializer.
+#[derive(Clone, Copy)]
+struct Node<'s, 'a> {
+    value: &'s Value<'a>,
+    lines: &'s Lines<'s>,
+}
+
+impl Node<'_, '_> {
+    fn unfit(&self, expected: impl Into<String>) -> Unfit {
+        let found = match self.value {
+            Value::StringLit(_) => "a string",
+            Value::NumberLit(_) => "a number",
+            Value::BooleanLit(_) => "true or false",
+            Value::Object(_) => "an object",
+            Value::Array(_) => "a list",
+            Value::NullKeyword(_) => "null",
+        };
+        Unfit::new(What::Type { expected: expected.into(), found }).at(self.value.start())
+    }
+
+    fn string(&self) -> Result<&str, Unfit> {
+        match self.value {
+            Value::StringLit(text) => Ok(&text.value),
+            _ => Err(self.unfit("a string")),
+        }
+    }
+
+    fn located<T>(&self, result: Result<T, Unfit>) -> Result<T, Unfit> {
+        result.map_err(|unfit| unfit.at(self.value.start()))
+    }
+}
+
+/// The name under which [`At`] asks for the position with the value.
+const AT: &str = "askance::At";
+
+impl<'de> de::Deserializer<'de> for Node<'_, '_> {
+    type Error = Unfit;
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Unfit> {
+        match self.value {
+            Value::Array(_) => self.deserialize_seq(visitor),
+            Value::StringLit(_) => self.deserialize_str(visitor),
+            _ => Err(self.unfit(format!("{}", &visitor as &dyn de::Expected))),
+        }
+    }
+
+    fn deserialize_bool<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Unfit> {
+        match self.value {
+            Value::BooleanLit(literal) => self.located(visitor.visit_bool(literal.value)),
+            _ => Err(self.unfit("true or false")),
+        }
+    }
+
+    fn deserialize_u64<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Unfit> {
+        const EXPECTED: &str = "a whole number of at least 1";
+        let Value::NumberLit(literal) = self.value else { return Err(self.unfit(EXPECTED)) };
+        match literal.value.parse() {
+            Ok(number) if number > 0 => self.located(visitor.visit_u64(number)),
+            _ => {
+                let found = literal.value.to_owned();
+                let what = What::Value { expected: EXPECTED.to_owned(), found };
+                Err(Unfit::new(what).at(self.value.start()))
+            }
+        }
+    }
+
+    fn deserialize_str<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Unfit> {
+        self.located(visitor.visit_str(self.string()?))
+    }
+
+    fn deserialize_string<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Unfit> {
+        self.deserialize_str(visitor)
+    }
+
+    /// A key that is there has a value: `null` is nobody's.
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Unfit> {
+        visitor.visit_some(self)
+    }
+
+    fn deserialize_newtype_struct<V: Visitor<'de>>(
+        self,
+        name: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, Unfit> {
+        if name == AT {
+            visitor.visit_seq(Positioned { node: self, given: 0 })
+        } else {
+            visitor.visit_newtype_struct(self)
+        }
+    }
+
+    fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Unfit> {
+        match self.value {
+            Value::Array(array) => {
+                let items = array.elements.iter().enumerate();
+                visitor.visit_seq(Items { items, lines: self.lines })
+            }
+            _ => Err(self.unfit("a list")),
+        }
+    }
+
+    fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Unfit> {
+        match self.value {
+            Value::Object(object) => {
+                let entries = Entries {
+                    all: &object.properties,
+                    next: 0,
+                    lines: self.lines,
+                };
+                self.located(visitor.visit_map(entries))
+            }
+            _ => Err(self.unfit("an object")),
+        }
+    }
+
+    fn deserialize_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        _: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Unfit> {
+        self.deserialize_map(visitor)
+    }
+
+    fn deserialize_enum<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        words: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Unfit> {
+        match self.value {
+            Value::StringLit(text) => {
+                self.located(visitor.visit_enum(StrDeserializer::new(&text.value)))
+            }
+            _ => Err(self.unfit(format!("one of {}", words.join(", ")))),
+        }
+    }
+
+    serde::forward_to_deserialize_any! {
+        i8 i16 i32 i64 i128 u8 u16 u32 u128 f32 f64 char bytes byte_buf unit unit_struct
+        tuple tuple_struct identifier ignored_any
+    }
+}
+
+struct Items<'s, 'a> {
+    items: std::iter::Enumerate<std::slice::Iter<'s, Value<'a>>>,
+    lines: &'s Lines<'s>,
+}
+
+impl<'de> SeqAccess<'de> for Items<'_, '_> {
+    type Error = Unfit;
+
+    fn next_element_seed<T: DeserializeSeed<'de>>(
+        &mut self,
+        seed: T,
+    ) -> Result<Option<T::Value>, Unfit> {
+        let Some((index, value)) = self.items.next() else { return Ok(None) };
+        seed.deserialize(Node { value, lines: self.lines })
+            .map(Some)
+            .map_err(|unfit| unfit.below(Step::Item(index)))
+    }
+
+    fn size_hint(&self) -> Option<usize> {
+        Some(self.items.len())
+    }
+}
+
+struct Entries<'s, 'a> {
+    all: &'s [ObjectProp<'a>],
+    next: usize,
+    lines: &'s Lines<'s>,
+}
+
+fn name<'p>(property: &'p ObjectProp<'_>) -> &'p str {
+    match &property.name {
+        ObjectPropName::String(text) => &text.value,
+        ObjectPropName::Word(word) => word.value,
+    }
+}
+
+impl<'de> MapAccess<'de> for Entries<'_, '_> {
+    type Error = Unfit;
+
+    fn next_key_seed<K: DeserializeSeed<'de>>(
+        &mut self,
+        seed: K,
+    ) -> Result<Option<K::Value>, Unfit> {
+        let Some(property) = self.all.get(self.next) else { return Ok(None) };
+        let key = name(property);
+        let start = property.name.start();
+        if self.all[..self.next].iter().any(|earlier| name(earlier) == key) {
+            let what = What::DuplicateKey { key: key.to_owned() };
+            return Err(Unfit::new(what).at(start));
+        }
+        self.next += 1;
+        seed.deserialize(StrDeserializer::new(key)).map(Some).map_err(|unfit: Unfit| unfit.at(start))
+    }
+
+    fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Unfit> {
+        let property = &self.all[self.next - 1];
+        seed.deserialize(Node { value: &property.value, lines: self.lines })
+            .map_err(|unfit| unfit.below(Step::Key(name(property).to_owned())))
+    }
+}
+
+/// The two things that [`At`] asks for: its position, then its value.
+struct Positioned<'s, 'a> {
+    node: Node<'s, 'a>,
+    given: u8,
+}
+
+impl<'de> SeqAccess<'de> for Positioned<'_, '_> {
+    type Error = Unfit;
+
+    fn next_element_seed<T: DeserializeSeed<'de>>(
+        &mut self,
+        seed: T,
+    ) -> Result<Option<T::Value>, Unfit> {
+        self.given += 1;
+        match self.given {
+            1 => {
+                let packed = self.node.lines.packed(self.node.value.start());
+                seed.deserialize(U64Deserializer::new(packed)).map(Some)
+            }
+            2 => seed.deserialize(self.node).map(Some),
+            _ => Ok(None),
+        }
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for At<T> {
+    fn deserialize<D: de::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Pair<T>(PhantomData<T>);
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for Pair<T> {
+            type Value = At<T>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a value with its position")
+            }
+            fn visit_seq<A: SeqAccess<'de>>(self, mut pair: A) -> Result<At<T>, A::Error> {
+                let missing = || de::Error::invalid_length(0, &"a position and a value");
+                let packed: u64 = pair.next_element()?.ok_or_else(missing)?;
+                let value = pair.next_element()?.ok_or_else(missing)?;
+                let half = |number: u64| u32::try_from(number & 0xffff_ffff).unwrap_or(u32::MAX);
+                let position = Position { line: half(packed >> 32), column: half(packed) };
+                Ok(At { value, position })
+            }
+        }
+        deserializer.deserialize_newtype_struct(AT, Pair(PhantomData))
+    }
+}
+
+impl<T: JsonSchema> JsonSchema for At<T> {
+    fn inline_schema() -> bool {
+        T::inline_schema()
+    }
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        T::schema_name()
+    }
+    fn schema_id() -> std::borrow::Cow<'static, str> {
+        T::schema_id()
+    }
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        T::json_schema(generator)
+    }
+}
+
+#[cfg(test)]
+#[path = "read_tests.rs"]
+mod tests;
