@@ -60,6 +60,9 @@ pub struct Places {
 /// Directories shared by everybody, where a run may write what it created itself.
 pub const SHARED_TEMPORARY: [&str; 3] = ["/tmp", "/var/tmp", "/dev/shm"];
 
+/// Resolves the symbolic links in a path, as far as it exists.
+pub type Real<'a> = dyn Fn(&Path) -> PathBuf + 'a;
+
 /// Input of the floor. The deepest root or carve at or above a path decides: beneath a root it may
 /// be granted, beneath a carve not. A root may lie beneath a carve, and a carve need not exist.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -91,8 +94,9 @@ pub struct Policy {
 }
 
 impl Policy {
-    /// Compiles merged settings.
-    pub fn compile(sandbox: &Sandbox, places: Places) -> Result<Self, CompileError> {
+    /// Compiles merged settings. `real` gives a rule's path without symbolic links: accesses are
+    /// judged by real paths, so a rule that names a link speaks of what it leads to as well.
+    pub fn compile(sandbox: &Sandbox, places: Places, real: &Real<'_>) -> Result<Self, CompileError> {
         let files = &sandbox.filesystem;
         let network = &sandbox.network;
         let read = PathLists::compile(
@@ -105,6 +109,7 @@ impl Policy {
                 quiet: &files.quiet_read,
             },
             &places,
+            real,
         )?;
         let write = PathLists::compile(
             Lists {
@@ -116,6 +121,7 @@ impl Policy {
                 quiet: &files.quiet_write,
             },
             &places,
+            real,
         )?;
         Ok(Self {
             read,

@@ -9,7 +9,7 @@ use globset::{GlobBuilder, GlobMatcher};
 
 use super::lists::{CompileError, Effect, Entry, Lists, Match, Problem, Ruling, deciding, runtime_source, weigh};
 use super::verdict::Rule;
-use super::{Grant, Places, SilentYes};
+use super::{Grant, Places, Real, SilentYes};
 use crate::settings::Layer;
 
 /// What one entry covers.
@@ -53,7 +53,7 @@ pub(super) struct PathLists {
 }
 
 impl PathLists {
-    pub(super) fn compile(lists: Lists<'_>, places: &Places) -> Result<Self, CompileError> {
+    pub(super) fn compile(lists: Lists<'_>, places: &Places, real: &Real<'_>) -> Result<Self, CompileError> {
         let mut compiled = Self {
             literal: HashMap::new(),
             any_depth: Vec::new(),
@@ -79,7 +79,11 @@ impl PathLists {
                 Ok(pattern) => pattern,
                 Err(problem) => return Err(CompileError { rule, problem }),
             };
-            compiled.insert(pattern, Entry { effect, rule });
+            let entry = Entry { effect, rule };
+            if let Some(led_to) = led_to(&pattern, effect, places, real) {
+                compiled.insert(Pattern::Literal(led_to), entry.clone());
+            }
+            compiled.insert(pattern, entry);
         }
         Ok(compiled)
     }
@@ -239,6 +243,17 @@ impl PathLists {
             .filter(|(.., entry)| entry.effect != Effect::Allow)
             .any(|(_, prefix, _)| prefix.starts_with(directory) || directory.starts_with(prefix))
     }
+}
+
+/// Where a literal rule's symbolic links lead, if anywhere else. An allow rule beneath a place that
+/// runs may write is not followed: a run could have put the link there for the next one.
+fn led_to(pattern: &Pattern, effect: Effect, places: &Places, real: &Real<'_>) -> Option<PathBuf> {
+    let Pattern::Literal(path) = pattern else { return None };
+    let writable = [&places.workspace, &places.temporary, &places.cache];
+    if effect == Effect::Allow && writable.iter().any(|place| path.starts_with(place)) {
+        return None;
+    }
+    Some(real(path)).filter(|led_to| led_to != path)
 }
 
 /// How many leading names of a pattern the end of `path` already matches, so that the rest could

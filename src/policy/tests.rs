@@ -53,8 +53,12 @@ fn defaults() -> Sandbox {
     }
 }
 
+fn as_written(path: &Path) -> PathBuf {
+    path.to_owned()
+}
+
 fn compile(sandbox: &Sandbox) -> Policy {
-    Policy::compile(sandbox, places()).unwrap()
+    Policy::compile(sandbox, places(), &as_written).unwrap()
 }
 
 fn word(verdict: &Verdict) -> &'static str {
@@ -198,7 +202,7 @@ fn entries_that_mean_nothing_are_errors() {
     for entry in ["", "exa mple.com", "example.com:0", "example.com:99999", "1.2.3.4/33", "0x7f.1", "127.1", "*.1"] {
         let mut sandbox = Sandbox::default();
         sandbox.network.allowed_domains = list(Layer::User, &[entry]);
-        assert!(Policy::compile(&sandbox, places()).is_err(), "{entry}");
+        assert!(Policy::compile(&sandbox, places(), &as_written).is_err(), "{entry}");
     }
 }
 
@@ -233,4 +237,19 @@ fn moving_a_directory_beneath_a_pattern_is_noticed() {
     assert_eq!(policy.beneath_rename(path("/w/a/git"), path("/w/a/.git")), Beneath::Inspect);
     assert_eq!(policy.beneath_rename(path("/tmp/ask.1/d"), path("/w/d")), Beneath::Inspect);
     assert!(matches!(policy.beneath_rename(path("/home/u"), path("/w/u")), Beneath::Restricted(_)));
+}
+
+#[test]
+fn a_rule_that_names_a_link_speaks_of_what_it_leads_to() {
+    let linked = |path: &Path| match path.strip_prefix("/home/u/.ssh") {
+        Ok(rest) => Path::new("/data/keys").join(rest),
+        Err(_) if path == Path::new("/w/out") => "/home/u/.gnupg".into(),
+        Err(_) => path.to_owned(),
+    };
+    let mut sandbox = defaults();
+    sandbox.filesystem.allow_write = list(Layer::User, &["./out"]);
+    let policy = Policy::compile(&sandbox, places(), &linked).unwrap();
+    assert_eq!(word(&policy.judge(&Access::Read(Path::new("/data/keys")), &Nothing)), "ask");
+    let planted = Access::Write(Path::new("/home/u/.gnupg"), Change::Existing);
+    assert_eq!(word(&policy.judge(&planted, &Nothing)), "ask", "a link in the workspace widens nothing");
 }
