@@ -131,10 +131,13 @@ impl Standing<'_> {
         let components: Vec<_> = path.components().collect();
         let matched = components.get(..self.depth.min(components.len()))?;
         let part = matched.last()?.as_os_str().as_bytes();
-        let git_dir: PathBuf = matched[..matched.len() - 1].iter().collect();
-        if git_dir.file_name()?.as_bytes() != b".git" {
+        let above = &matched[..matched.len() - 1];
+        let at = above.iter().rposition(|component| component.as_os_str() == ".git")?;
+        // A submodule's repository, `.git/modules/NAME`, is born with the one that it is in.
+        if above.get(at + 1).is_some_and(|within| within.as_os_str() != "modules") {
             return None;
         }
+        let git_dir = above[..=at].iter().collect();
         let harmless = match part {
             b"hooks" => components.len() == self.depth || path.extension().is_some_and(|end| end == "sample"),
             _ => true,
@@ -154,16 +157,20 @@ pub(super) fn weigh<'a>(matches: &[Match<'a>]) -> Ruling<'a> {
     let outweighed = |no: &Match<'_>| {
         of(Effect::Allow).any(|yes| yes.specificity >= no.specificity && layer(yes) >= layer(no))
     };
-    let standing_no = |effect: Effect| {
-        of(effect).filter(|no| !outweighed(no)).max_by_key(|no| (layer(no), no.specificity))
-    };
-    if let Some(quiet) = standing_no(Effect::Quiet) {
+    let deny = of(Effect::Deny).filter(|no| !outweighed(no)).max_by_key(|no| (layer(no), no.specificity));
+    let allow = closest(Effect::Allow);
+    // Quiet stands in the place of a question, never of a yes, and not of one that a higher layer wants.
+    let asks = deny.is_some() || allow.is_none();
+    let hushes = |quiet: &&Match<'_>| deny.is_none_or(|deny| layer(quiet) >= layer(deny));
+    if let Some(quiet) = closest(Effect::Quiet).filter(hushes)
+        && asks
+    {
         return Ruling::Quiet(standing(quiet));
     }
-    if let Some(deny) = standing_no(Effect::Deny) {
+    if let Some(deny) = deny {
         return Ruling::Deny(standing(deny));
     }
-    match closest(Effect::Allow) {
+    match allow {
         Some(_) => Ruling::Allow,
         None => Ruling::Unlisted,
     }

@@ -27,6 +27,8 @@ pub(super) enum Pattern {
 #[derive(Debug, Clone)]
 pub(super) enum Name {
     Exact(Vec<u8>),
+    /// `*`, without a matcher: building one costs more than judging a whole run's start.
+    Any,
     Glob(GlobMatcher),
 }
 
@@ -34,6 +36,7 @@ impl Name {
     fn matches(&self, component: &[u8]) -> bool {
         match self {
             Self::Exact(name) => name == component,
+            Self::Any => true,
             Self::Glob(glob) => glob.is_match(OsStr::from_bytes(component)),
         }
     }
@@ -314,6 +317,7 @@ fn any_depth(names: &str) -> Result<Pattern, Problem> {
     let parts = names.split('/').filter(|part| !part.is_empty());
     let names: Vec<Name> = parts
         .map(|part| match first_meta(part) {
+            _ if part == "*" => Ok(Name::Any),
             None => Ok(Name::Exact(unescape(part))),
             Some(_) => glob(part).map(Name::Glob),
         })
