@@ -9,6 +9,7 @@ pub mod context;
 mod dispatch;
 pub mod facts;
 mod live;
+pub(crate) mod files;
 pub mod memory;
 mod questions;
 mod signals;

@@ -4,3 +4,4 @@ pub mod memory;
 pub mod notify;
 pub mod pidfd;
 pub mod thread;
+pub mod files;
