@@ -4,8 +4,14 @@
 //! or typing it. It decides nothing: an answer that was not offered never leaves this module.
 
 pub mod answers;
+mod keys;
 mod narrow;
 mod nobody;
+pub mod pty;
+mod relay;
+mod sanitize;
+mod screen;
 
 pub use answers::{AnswersError, AnswersFile};
 pub use nobody::Nobody;
+pub use pty::{Console, ConsoleError, Gate};

@@ -3,5 +3,8 @@
 pub mod memory;
 pub mod notify;
 pub mod pidfd;
+pub mod pty;
+pub mod signals;
+pub mod terminal;
 pub mod thread;
 pub mod files;
