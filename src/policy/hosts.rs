@@ -90,6 +90,14 @@ impl HostLists {
         deciding(&self.matches(host, port))
     }
 
+    /// Is the target allowed by an entry that names this very port?
+    pub(super) fn allows_port(&self, host: &Host, port: u16) -> bool {
+        let names_it = |(pattern, entry): &(HostPattern, Entry)| {
+            entry.effect == Effect::Allow && pattern.port == Some(port) && pattern.covers(host, port).is_some()
+        };
+        matches!(self.rule(host, port), Ruling::Allow) && self.entries.iter().any(names_it)
+    }
+
     /// May `name` reach `address`, which is not public? By the address's own rule, or by one that
     /// names both.
     pub(super) fn rule_private(&self, name: &str, address: IpAddr, port: u16) -> Ruling<'_> {

@@ -238,6 +238,12 @@ impl Policy {
         self.hosts.name_is_allowed(name)
     }
 
+    /// Is the target allowed by an entry that names this very port? A name service is reached past
+    /// the stub only so.
+    pub fn allows_port(&self, host: &Host, port: u16) -> bool {
+        self.hosts.allows_port(host, port)
+    }
+
     /// What moving `from` to `to` would do to what lies beneath them: moving a directory moves
     /// names that rules speak of.
     pub fn beneath_rename(&self, from: &Path, to: &Path) -> Beneath {

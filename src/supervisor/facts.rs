@@ -1,12 +1,13 @@
-//! What the run itself made: entries in shared temporary directories, repositories, listeners.
+//! What the run itself made: entries in shared temporary directories, repositories, sockets.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::fs;
 use std::net::IpAddr;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use super::net::OwnSockets;
 use crate::policy::{Facts, UnixName};
 
 /// A file's identity.
@@ -16,16 +17,13 @@ pub type Inode = (u64, u64);
 #[derive(Debug, Default)]
 pub struct RunFacts {
     made: Mutex<Made>,
+    sockets: OwnSockets,
 }
 
 #[derive(Debug, Default)]
 struct Made {
     /// Direct children of shared temporary directories, and repositories' directories.
     paths: HashMap<PathBuf, Inode>,
-    sockets: HashSet<Inode>,
-    abstract_names: HashSet<Vec<u8>>,
-    /// Cookies of listening and bound datagram sockets, with where they listen.
-    listeners: HashMap<u64, (IpAddr, u16)>,
 }
 
 impl RunFacts {
@@ -55,23 +53,9 @@ impl RunFacts {
         }
     }
 
-    /// The run bound a Unix socket: at a path with this inode, or an abstract name.
-    pub fn record_socket(&self, inode: Inode) {
-        self.made().sockets.insert(inode);
-    }
-
-    pub fn record_abstract(&self, name: &[u8]) {
-        self.made().abstract_names.insert(name.to_vec());
-    }
-
-    /// The run's socket with this cookie (`SO_COOKIE`) listens, or receives datagrams, there.
-    pub fn record_listener(&self, cookie: u64, address: IpAddr, port: u16) {
-        self.made().listeners.insert(cookie, (address, port));
-    }
-
-    /// Cookies of the run's sockets that were bound to this port.
-    pub fn listeners_on(&self, port: u16) -> Vec<u64> {
-        self.made().listeners.iter().filter(|(_, (_, bound))| *bound == port).map(|(cookie, _)| *cookie).collect()
+    /// The sockets that the run bound.
+    pub fn sockets(&self) -> &OwnSockets {
+        &self.sockets
     }
 
     /// Is the entry still the thing that the run made?
@@ -90,17 +74,14 @@ impl Facts for RunFacts {
         self.still_ours(git_dir)
     }
 
-    fn listens(&self, _address: IpAddr, port: u16) -> bool {
-        !self.listeners_on(port).is_empty()
+    fn listens(&self, address: IpAddr, port: u16) -> bool {
+        self.sockets.hold_port(address, port)
     }
 
     fn socket_born_in_run(&self, name: &UnixName) -> bool {
         match name {
-            UnixName::Path(path) => {
-                let inode = fs::symlink_metadata(path).map(|now| (now.dev(), now.ino()));
-                inode.is_ok_and(|inode| self.made().sockets.contains(&inode))
-            }
-            UnixName::Abstract(name) => self.made().abstract_names.contains(name),
+            UnixName::Path(path) => self.sockets.hold_path(path),
+            UnixName::Abstract(name) => self.sockets.hold_abstract(name),
         }
     }
 }

@@ -11,6 +11,7 @@ pub mod facts;
 mod live;
 pub(crate) mod files;
 pub mod memory;
+pub mod net;
 mod questions;
 mod signals;
 pub mod tree;

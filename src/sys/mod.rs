@@ -6,5 +6,6 @@ pub mod pidfd;
 pub mod pty;
 pub mod signals;
 pub mod terminal;
+pub mod socket;
 pub mod thread;
 pub mod files;
