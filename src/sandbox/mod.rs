@@ -1,43 +1,28 @@
-//! The floor, the filter, privileges and the launch.
+//! Builds what confines a command and starts it there: floor, filter, privileges, launch.
+//!
+//! Owns everything that holds in the kernel with nobody's help. It decides no access: what the
+//! floor does not cover is the supervisor's.
 
-use std::path::{Path, PathBuf};
+mod command;
+pub mod features;
+pub mod filter;
+pub mod floor;
+mod launch;
+mod monitor;
+mod orphans;
+pub mod privileges;
+mod program;
+mod rights;
+mod split;
+mod table;
+mod wire;
 
-/// What the kernel was told to let through.
-#[derive(Debug, Default)]
-pub struct Floor {}
+pub use command::ProcessLimits;
+pub use filter::{Filter, FilterError, FilterPlan};
+pub use floor::{Floor, FloorError, LeftOut, Ruled};
+pub use launch::{ChildPlan, Event, LaunchError, Launched, Stage, inherited_stdio, launch};
+pub use program::resolve_program;
+pub use rights::Rights;
 
-/// A directory or file that a rule of the floor names.
-#[derive(Debug)]
-pub struct Ruled {
-    pub path: PathBuf,
-    pub dev: u64,
-    pub ino: u64,
-}
-
-/// Rights of the floor.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Rights(pub u8);
-
-impl Rights {
-    pub const READ: Self = Self(1);
-    /// Write to and truncate what exists.
-    pub const WRITE: Self = Self(2);
-    /// Make, remove and rename names.
-    pub const CHANGE: Self = Self(4);
-}
-
-impl Floor {
-    /// The deepest ruled ancestor of `path`, if it grants all of `rights`.
-    pub fn covers(&self, _path: &Path, _rights: Rights) -> Option<&Ruled> {
-        None
-    }
-}
-
-pub mod privileges {
-    //! The rights that a thread keeps.
-
-    /// Drops the calling thread's capabilities; a root caller's file capabilities may stay.
-    pub fn drop_in_thread(_keep_root: bool) -> std::io::Result<()> {
-        Ok(())
-    }
-}
+#[cfg(test)]
+mod tests;

@@ -9,3 +9,8 @@ pub mod terminal;
 pub mod socket;
 pub mod thread;
 pub mod files;
+pub mod capabilities;
+pub mod dispositions;
+pub mod landlock;
+pub mod seccomp;
+pub mod spawn;

@@ -1,0 +1,110 @@
+//! The command between its clone and its exec: confines itself and hands over the listener.
+//!
+//! Async-signal-safe, on a plan built before the fork.
+
+use std::convert::Infallible;
+use std::ffi::CString;
+use std::io;
+use std::os::fd::RawFd;
+
+use rustix::process::{Resource, Rlimit};
+use seccompiler::sock_filter;
+
+use super::launch::Stage;
+use super::wire::Report;
+use crate::sys::spawn::{self, Range, StringArray, borrow};
+use crate::sys::{dispositions, landlock, seccomp};
+
+/// Limits that the kernel keeps for each process. Unset: the caller's.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ProcessLimits {
+    /// `RLIMIT_NOFILE`, soft and hard.
+    pub open_files: Option<u64>,
+    /// `RLIMIT_CORE` 0.
+    pub no_core: bool,
+}
+
+/// Everything that the command needs, ready for use. Descriptors are numbers, open in the table
+/// that the fork copied.
+#[derive(Debug)]
+pub(super) struct CommandPlan<'a> {
+    pub(super) program: CString,
+    pub(super) argv: StringArray,
+    /// `/bin/sh`, the program, its arguments: for a script without a first line that says who runs it.
+    pub(super) shell_argv: StringArray,
+    pub(super) env: StringArray,
+    pub(super) directory: RawFd,
+    pub(super) terminal: Option<RawFd>,
+    pub(super) limits: ProcessLimits,
+    pub(super) ruleset: RawFd,
+    pub(super) filter: &'a [sock_filter],
+    /// Where reports go: the monitor reads them.
+    pub(super) reports: RawFd,
+    /// A byte here says that the supervisor serves the listener.
+    pub(super) go: RawFd,
+}
+
+pub(super) fn errno(error: &io::Error) -> i32 {
+    error.raw_os_error().unwrap_or(libc::EIO)
+}
+
+/// Runs in the new process; the descriptor table is shared with the monitor until it is unshared here.
+pub(super) fn run(plan: &CommandPlan<'_>) -> Infallible {
+    let report = match confine(plan) {
+        Ok(error) => Report::NotExecuted(errno(&error)),
+        Err((stage, error)) => Report::Failed(stage, errno(&error)),
+    };
+    // Nobody is left to tell where this fails.
+    let _ = rustix::io::write(borrow(plan.reports), &report.encode());
+    spawn::exit_now(127)
+}
+
+/// Up to exec, whose error it returns.
+fn confine(plan: &CommandPlan<'_>) -> Result<io::Error, (Stage, io::Error)> {
+    let at = |stage| move |error| (stage, error);
+    session(plan).map_err(|error| (Stage::Session, error.into()))?;
+    rustix::process::fchdir(borrow(plan.directory)).map_err(|error| (Stage::Directory, error.into()))?;
+    landlock::restrict_self(borrow(plan.ruleset)).map_err(at(Stage::Floor))?;
+    let listener = seccomp::install_with_listener(plan.filter).map_err(at(Stage::Filter))?;
+    // From here on descriptors are this process's own, and none but the standard streams survives exec.
+    spawn::close_range(3, RawFd::MAX, Range::UnshareAndCloseOnExec).map_err(at(Stage::Descriptors))?;
+    rustix::io::write(borrow(plan.reports), &Report::Listener(listener).encode())
+        .map_err(|error| (Stage::Descriptors, error.into()))?;
+    limit(plan.limits).map_err(|error| (Stage::Limits, error.into()))?;
+    let mut byte = [0];
+    match rustix::io::retry_on_intr(|| rustix::io::read(borrow(plan.go), &mut byte)) {
+        Ok(1) => {}
+        // Askance is gone; the monitor ends the run.
+        _ => spawn::exit_now(125),
+    }
+    dispositions::reset_dispositions();
+    dispositions::set_mask(dispositions::Mask::empty());
+    let error = spawn::execute(&plan.program, &plan.argv, &plan.env);
+    if error.raw_os_error() == Some(libc::ENOEXEC) {
+        return Ok(spawn::execute(c"/bin/sh", &plan.shell_argv, &plan.env));
+    }
+    Ok(error)
+}
+
+/// A process group of its own, in the foreground of the run's terminal. Dies with the monitor.
+fn session(plan: &CommandPlan<'_>) -> rustix::io::Result<()> {
+    rustix::process::setpgid(None, None)?;
+    if let Some(terminal) = plan.terminal {
+        // SIGTTOU is blocked here, so that a background process may do this.
+        rustix::termios::tcsetpgrp(borrow(terminal), rustix::process::getpid())?;
+    }
+    rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))
+}
+
+fn limit(limits: ProcessLimits) -> rustix::io::Result<()> {
+    let both = |value| Rlimit { current: Some(value), maximum: Some(value) };
+    if let Some(files) = limits.open_files {
+        // Never above what the caller may have.
+        let most = rustix::process::getrlimit(Resource::Nofile).maximum.unwrap_or(u64::MAX);
+        rustix::process::setrlimit(Resource::Nofile, both(files.min(most)))?;
+    }
+    if limits.no_core {
+        rustix::process::setrlimit(Resource::Core, both(0))?;
+    }
+    Ok(())
+}

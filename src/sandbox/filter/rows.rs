@@ -1,0 +1,115 @@
+//! The words that the table is written in: rows of clauses over registers.
+
+use seccompiler::{SeccompCmpArgLen, SeccompCmpOp, SeccompCondition};
+
+use super::FilterPlan;
+use super::calls;
+
+/// What becomes of a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Action {
+    Allow,
+    Trap,
+    /// The call returns `-errno`; 0 answers success without effect.
+    Errno(i32),
+}
+
+/// Registers that match; all of them have to.
+#[derive(Debug, Clone)]
+pub(super) struct Clause {
+    pub(super) when: Vec<Condition>,
+    pub(super) then: Action,
+}
+
+/// One system call: the first clause that matches decides, else `otherwise`.
+#[derive(Debug, Clone)]
+pub(super) struct Row {
+    pub(super) nr: i64,
+    pub(super) clauses: Vec<Clause>,
+    pub(super) otherwise: Action,
+}
+
+impl Row {
+    pub(super) fn new(nr: i64, otherwise: Action) -> Self {
+        Self { nr, clauses: Vec::new(), otherwise }
+    }
+
+    pub(super) fn when<const N: usize>(mut self, when: [Condition; N], then: Action) -> Self {
+        self.clauses.push(Clause { when: when.to_vec(), then });
+        self
+    }
+
+    pub(super) fn traps(&self) -> bool {
+        self.otherwise == Action::Trap || self.clauses.iter().any(|clause| clause.then == Action::Trap)
+    }
+}
+
+/// A comparison of one argument register.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Condition {
+    /// The low half is the value: for `int` and `unsigned int`, whose high half the kernel ignores.
+    Is(u8, u32),
+    /// The low half, masked, is the value.
+    Masked(u8, u32, u32),
+    /// All 64 bits are the value: for pointers and `long`.
+    IsLong(u8, u64),
+}
+
+impl Condition {
+    pub(super) fn compile(self) -> Result<SeccompCondition, seccompiler::BackendError> {
+        match self {
+            Self::Is(argument, value) => {
+                SeccompCondition::new(argument, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, value.into())
+            }
+            Self::Masked(argument, mask, value) => {
+                let masked = SeccompCmpOp::MaskedEq(mask.into());
+                SeccompCondition::new(argument, SeccompCmpArgLen::Dword, masked, value.into())
+            }
+            Self::IsLong(argument, value) => {
+                SeccompCondition::new(argument, SeccompCmpArgLen::Qword, SeccompCmpOp::Eq, value)
+            }
+        }
+    }
+}
+
+/// An `int` argument that equals `value`, in whichever sign it is written.
+pub(super) fn is(argument: u8, value: impl Into<i64>) -> Condition {
+    Condition::Is(argument, low(value))
+}
+
+/// An argument with none of the bits of `mask`.
+pub(super) fn none_of(argument: u8, mask: impl Into<i64>) -> Condition {
+    Condition::Masked(argument, low(mask), 0)
+}
+
+/// An argument with all of the bits of `mask`.
+pub(super) fn all_of(argument: u8, mask: impl Into<i64>) -> Condition {
+    let mask = low(mask);
+    Condition::Masked(argument, mask, mask)
+}
+
+/// An argument whose bits under `mask` are `value`.
+pub(super) fn masked(argument: u8, mask: impl Into<i64>, value: impl Into<i64>) -> Condition {
+    Condition::Masked(argument, low(mask), low(value))
+}
+
+/// A null pointer.
+pub(super) fn null(argument: u8) -> Condition {
+    Condition::IsLong(argument, 0)
+}
+
+/// The low half, as the kernel reads an `int`.
+fn low(value: impl Into<i64>) -> u32 {
+    let bytes = value.into().to_le_bytes();
+    u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]])
+}
+
+/// The table for one plan, in the order of numbers.
+pub(super) fn rows(plan: FilterPlan) -> Vec<Row> {
+    let mut rows = calls::files(plan);
+    rows.extend(calls::sockets(plan));
+    rows.extend(calls::processes(plan));
+    rows.extend(calls::refused());
+    rows.sort_by_key(|row| row.nr);
+    rows
+}

@@ -1,0 +1,230 @@
+//! The floor: the Landlock ruleset that grants what the policy silently allows, and nothing else.
+//!
+//! Owns the ruleset's descriptor and a table of what went into it. It holds in the kernel with
+//! nobody's help; everything above it is brokered. It never grants a path that a carve covers, and
+//! it refuses to exist on a kernel that cannot hold it.
+
+use std::collections::{BTreeMap, HashSet};
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use landlock::{
+    ABI, Access, AccessFs, AccessNet, CompatLevel, Compatible, PathBeneath, Ruleset, RulesetAttr, RulesetCreated, RulesetCreatedAttr,
+    Scope,
+};
+use rustix::fs::{FileType, Mode, OFlags, ResolveFlags};
+
+use super::rights::Rights;
+use super::split;
+use super::table::Table;
+use crate::policy::SilentYes;
+use crate::sys;
+
+/// The oldest Landlock ABI that can hold the floor: the first with truncation.
+pub const LEAST_ABI: u32 = 3;
+/// The newest Landlock ABI whose rights this release handles.
+pub const NEWEST_ABI: u32 = 7;
+
+/// Why the floor could not be laid.
+#[derive(Debug, thiserror::Error)]
+pub enum FloorError {
+    /// No Landlock, or one that lets `truncate` through.
+    #[error("find Landlock ABI {LEAST_ABI} in this kernel (it has {found})")]
+    TooOld { found: u32 },
+    #[error("make the Landlock ruleset")]
+    Ruleset(#[from] landlock::RulesetError),
+    /// The ruleset was made without a descriptor.
+    #[error("make the Landlock ruleset: the kernel gave no descriptor")]
+    NoDescriptor,
+}
+
+/// A path that the policy allows and the floor does not: its accesses are brokered.
+#[derive(Debug, thiserror::Error)]
+pub enum LeftOut {
+    /// A directory or file that a rule names could not be opened.
+    #[error("open rule path {path}")]
+    Open { path: PathBuf, source: io::Error },
+    /// A directory that has to be split could not be listed.
+    #[error("list {path}, which holds something denied")]
+    List { path: PathBuf, source: io::Error },
+    /// The kernel refused the rule.
+    #[error("bind a rule to {path}")]
+    Bind { path: PathBuf, source: landlock::RulesetError },
+    /// More children than are granted one by one.
+    #[error("grant {count} of the entries of {path}, which holds something denied")]
+    Crowded { path: PathBuf, count: usize },
+    /// The same file or directory is denied under another name (a bind mount).
+    #[error("grant {path}, which is denied under another name")]
+    Alias { path: PathBuf },
+}
+
+/// One rule: the path that was granted and the inode that the kernel bound it to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ruled {
+    pub path: PathBuf,
+    pub rights: Rights,
+    pub dev: u64,
+    pub ino: u64,
+}
+
+/// What was given to Landlock.
+#[derive(Debug)]
+pub struct Floor {
+    ruleset: OwnedFd,
+    table: Table,
+    abi: u32,
+    left_out: Vec<LeftOut>,
+}
+
+impl Floor {
+    /// Lays the floor for reading (and executing) and for writing.
+    pub fn lay(read: &SilentYes, write: &SilentYes) -> Result<Self, FloorError> {
+        Self::lay_with_abi(read, write, sys::landlock::abi())
+    }
+
+    /// As [`Floor::lay`], with the rights of an older ABI than the kernel's.
+    pub(super) fn lay_with_abi(read: &SilentYes, write: &SilentYes, found: u32) -> Result<Self, FloorError> {
+        if found < LEAST_ABI {
+            return Err(FloorError::TooOld { found });
+        }
+        let abi_number = found.min(NEWEST_ABI);
+        let abi = ABI::from(i32::try_from(abi_number).unwrap_or(0));
+        let mut left_out = Vec::new();
+        let mut planned = BTreeMap::new();
+        for (silent, rights) in [(read, Rights::READ), (write, Rights::WRITE | Rights::CHANGE)] {
+            for path in plan(silent, &mut left_out) {
+                *planned.entry(path).or_insert(Rights::NONE) |= rights;
+            }
+        }
+        inherit(&mut planned);
+        let carved = [(read, Rights::READ), (write, Rights::WRITE)].map(|(silent, rights)| (inodes(silent), rights));
+        let mut created = handled(abi)?;
+        let mut rules = Vec::with_capacity(planned.len());
+        for (path, rights) in planned {
+            match open_rule(&path, rights) {
+                Ok((_, ruled)) if denied_elsewhere(&ruled, &carved) => left_out.push(LeftOut::Alias { path }),
+                Ok((_, ruled)) if ruled.rights.is_empty() => {}
+                Ok((rule, ruled)) => match (&mut created).add_rule(rule.for_abi(abi)) {
+                    Ok(_) => rules.push(ruled),
+                    Err(source) => left_out.push(LeftOut::Bind { path, source }),
+                },
+                Err(source) => left_out.push(LeftOut::Open { path, source }),
+            }
+        }
+        let ruleset = Option::<OwnedFd>::from(created).ok_or(FloorError::NoDescriptor)?;
+        Ok(Self { ruleset, table: Table::new(rules), abi: abi_number, left_out })
+    }
+
+    /// The deepest rule at or above `path`, if the floor grants all of `rights` there.
+    ///
+    /// The kernel binds a rule to an inode, not to a path: before relying on it, check that
+    /// `Ruled::path` still is `Ruled::{dev, ino}`. `path` is real: no symbolic link, no `..`.
+    pub fn covers(&self, path: &Path, rights: Rights) -> Option<&Ruled> {
+        self.table.deepest(path).filter(|ruled| ruled.rights.contains(rights))
+    }
+
+    /// Every rule, in the order of paths.
+    pub fn rules(&self) -> &[Ruled] {
+        self.table.rules()
+    }
+
+    /// The Landlock ABI whose rights the ruleset handles.
+    pub fn abi(&self) -> u32 {
+        self.abi
+    }
+
+    /// What the policy allows and the floor had to leave to the broker.
+    pub fn left_out(&self) -> &[LeftOut] {
+        &self.left_out
+    }
+
+    /// Does the kernel keep signals inside by itself?
+    pub fn scopes_signals(&self) -> bool {
+        self.abi >= 6
+    }
+}
+
+impl AsFd for Floor {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.ruleset.as_fd()
+    }
+}
+
+fn plan(silent: &SilentYes, left_out: &mut Vec<LeftOut>) -> Vec<PathBuf> {
+    let split = split::split(silent);
+    left_out.extend(split.unlisted.into_iter().map(|(path, source)| LeftOut::List { path, source }));
+    left_out.extend(split.crowded.into_iter().map(|(path, count)| LeftOut::Crowded { path, count }));
+    split.granted
+}
+
+/// Gives each rule what its ancestors grant too, so that the deepest one speaks for all.
+fn inherit(planned: &mut BTreeMap<PathBuf, Rights>) {
+    let mut above: Vec<(PathBuf, Rights)> = Vec::new();
+    for (path, rights) in planned {
+        while above.last().is_some_and(|(ancestor, _)| !path.starts_with(ancestor)) {
+            above.pop();
+        }
+        if let Some((_, inherited)) = above.last() {
+            *rights |= *inherited;
+        }
+        above.push((path.clone(), *rights));
+    }
+}
+
+/// An opened rule path.
+struct Opened {
+    fd: OwnedFd,
+    rights: Rights,
+    directory: bool,
+}
+
+impl Opened {
+    fn for_abi(self, abi: ABI) -> PathBeneath<OwnedFd> {
+        let mut access = self.rights.to_access(abi);
+        if !self.directory {
+            access &= !AccessFs::ReadDir;
+        }
+        PathBeneath::new(self.fd, access).set_compatibility(CompatLevel::HardRequirement)
+    }
+}
+
+/// Opens a rule's path as it is written, without following any link, and notes the inode.
+fn open_rule(path: &Path, rights: Rights) -> io::Result<(Opened, Ruled)> {
+    let fd = open_real(path)?;
+    let stat = rustix::fs::fstat(&fd)?;
+    let directory = FileType::from_raw_mode(stat.st_mode) == FileType::Directory;
+    let rights = if directory { rights } else { rights.of_a_file() };
+    let ruled = Ruled { path: path.to_owned(), rights, dev: stat.st_dev, ino: stat.st_ino };
+    Ok((Opened { fd, rights, directory }, ruled))
+}
+
+fn open_real(path: &Path) -> io::Result<OwnedFd> {
+    let resolve = ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+    let fd = rustix::fs::openat2(rustix::fs::CWD, path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), resolve)?;
+    Ok(fd)
+}
+
+/// The inodes of the carves that exist.
+fn inodes(silent: &SilentYes) -> HashSet<(u64, u64)> {
+    let stat = |path: &PathBuf| rustix::fs::stat(path).ok().map(|stat| (stat.st_dev, stat.st_ino));
+    silent.carve.iter().filter_map(stat).collect()
+}
+
+fn denied_elsewhere(ruled: &Ruled, carved: &[(HashSet<(u64, u64)>, Rights)]) -> bool {
+    carved.iter().any(|(inodes, rights)| ruled.rights.contains(*rights) && inodes.contains(&(ruled.dev, ruled.ino)))
+}
+
+/// A ruleset that handles every right of `abi`: what no rule grants is denied.
+fn handled(abi: ABI) -> Result<RulesetCreated, FloorError> {
+    let mut ruleset = Ruleset::default()
+        .set_compatibility(CompatLevel::HardRequirement)
+        .handle_access(AccessFs::from_all(abi))?;
+    if abi >= ABI::V4 {
+        ruleset = ruleset.handle_access(AccessNet::from_all(abi))?;
+    }
+    if abi >= ABI::V6 {
+        ruleset = ruleset.scope(Scope::AbstractUnixSocket | Scope::Signal)?;
+    }
+    Ok(ruleset.create()?)
+}

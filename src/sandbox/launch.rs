@@ -1,0 +1,389 @@
+//! Starts a command in its sandbox, with a monitor above it.
+//!
+//! Everything is built before the fork; the child only makes system calls. The command's
+//! descriptor table is the monitor's until its filter is installed, so the listener appears in the
+//! monitor, which passes it on: no container's own filter can forbid that.
+
+use std::ffi::{CString, NulError};
+use std::io;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use landlock::{CompatLevel, Compatible, Ruleset, RulesetAttr, Scope};
+use rustix::fs::{CWD, Mode, OFlags};
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendFlags, SocketFlags, SocketType};
+use rustix::pipe::PipeFlags;
+use rustix::process::{PidfdFlags, WaitId, WaitIdOptions};
+
+use super::command::{CommandPlan, ProcessLimits};
+use super::filter::Filter;
+use super::floor::Floor;
+use super::monitor::{self, MonitorPlan};
+use super::wire::{LENGTH, Order, Report};
+use crate::sys::dispositions;
+use crate::sys::spawn::{self, Forked, StringArray};
+
+/// A command that is ready to be started.
+#[derive(Debug)]
+pub struct ChildPlan<'a> {
+    pub argv: Vec<CString>,
+    /// From [`super::resolve_program`]; relative to `cwd` where it is relative.
+    pub program: PathBuf,
+    /// `NAME=value`, all there is.
+    pub env: Vec<CString>,
+    pub cwd: PathBuf,
+    pub stdio: [OwnedFd; 3],
+    /// The standard stream (0, 1, 2) that is the run's pseudo-terminal and becomes its controlling one.
+    pub controlling_terminal: Option<usize>,
+    pub limits: ProcessLimits,
+    /// A root caller keeps what archives and copies need.
+    pub keep_root_capabilities: bool,
+    pub floor: &'a Floor,
+    pub filter: &'a Filter,
+}
+
+/// A step between fork and exec, for its error message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    Session,
+    Terminal,
+    Descriptors,
+    Privileges,
+    Scope,
+    Fork,
+    Directory,
+    Limits,
+    Floor,
+    Filter,
+}
+
+impl Stage {
+    const ALL: [Self; 10] = [
+        Self::Session,
+        Self::Terminal,
+        Self::Descriptors,
+        Self::Privileges,
+        Self::Scope,
+        Self::Fork,
+        Self::Directory,
+        Self::Limits,
+        Self::Floor,
+        Self::Filter,
+    ];
+
+    pub(super) fn from_number(number: i32) -> Option<Self> {
+        Self::ALL.into_iter().find(|stage| *stage as i32 == number)
+    }
+
+    fn words(self) -> &'static str {
+        match self {
+            Self::Session => "start a session",
+            Self::Terminal => "take the controlling terminal",
+            Self::Descriptors => "sort the command's descriptors",
+            Self::Privileges => "give up privileges",
+            Self::Scope => "confine the monitor's signals",
+            Self::Fork => "fork the command",
+            Self::Directory => "enter the working directory",
+            Self::Limits => "set the command's limits",
+            Self::Floor => "enter the Landlock floor",
+            Self::Filter => "install the system call filter",
+        }
+    }
+}
+
+/// Why the command does not run.
+#[derive(Debug, thiserror::Error)]
+pub enum LaunchError {
+    #[error("find {}", program.display())]
+    NotFound { program: PathBuf },
+    #[error("pass {} to a program", path.display())]
+    ProgramName { path: PathBuf, source: NulError },
+    #[error("enter the working directory {}", path.display())]
+    WorkingDirectory { path: PathBuf, source: io::Error },
+    /// A descriptor, a pipe or the ruleset for the monitor could not be had.
+    #[error("prepare the launch")]
+    Prepare(#[source] io::Error),
+    #[error("make the monitor's Landlock ruleset")]
+    Scope(#[from] landlock::RulesetError),
+    #[error("fork the monitor")]
+    Fork(#[source] io::Error),
+    #[error("{}", stage.words())]
+    Child { stage: Stage, source: io::Error },
+    /// A supervised process tree has one listener, and this one has it already.
+    #[error("start a sandbox inside a sandbox that has a system call supervisor already")]
+    Nested,
+    #[error("execute {}", path.display())]
+    Execute { path: PathBuf, source: io::Error },
+    /// The monitor died or said what it never says.
+    #[error("hear from the monitor")]
+    Monitor(#[source] io::Error),
+}
+
+impl LaunchError {
+    /// 127 not found, 126 not executable, 125 for askance's own failures.
+    pub fn exit_status(&self) -> u8 {
+        match self {
+            Self::NotFound { .. } => 127,
+            Self::Execute { source, .. } => match source.raw_os_error() {
+                Some(libc::ENOENT | libc::ENOTDIR) => 127,
+                _ => 126,
+            },
+            _ => 125,
+        }
+    }
+}
+
+/// What became of the command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Event {
+    /// It is over, and nothing of its tree is left.
+    Exited(i32),
+    /// As `Exited`, by a signal.
+    Signaled(i32),
+    Stopped(i32),
+    Continued,
+}
+
+/// Askance's hold on a run: a command that waits, confined, for [`Launched::go`]. Dropping it
+/// kills the whole tree.
+#[derive(Debug)]
+pub struct Launched {
+    /// The filter's notifications.
+    pub listener: OwnedFd,
+    /// The process that the command was started as.
+    pub command_pid: i32,
+    pub monitor_pid: i32,
+    monitor: Monitor,
+    go: OwnedFd,
+    program: PathBuf,
+}
+
+/// The monitor's process, and the way to talk with it.
+#[derive(Debug)]
+struct Monitor {
+    pidfd: OwnedFd,
+    channel: OwnedFd,
+}
+
+/// Forks the monitor and the command, and returns when the command is confined.
+///
+/// The caller serves the listener, then calls [`Monitor::start`].
+pub fn launch(plan: ChildPlan<'_>) -> Result<Launched, LaunchError> {
+    launch_scoped(plan, super::features::scopes_signals())
+}
+
+/// As [`launch`], told whether the kernel confines the monitor's signals.
+pub(super) fn launch_scoped(plan: ChildPlan<'_>, scoped: bool) -> Result<Launched, LaunchError> {
+    let program = plan.program.clone();
+    let (channel, far) = rustix::net::socketpair(
+        AddressFamily::UNIX,
+        SocketType::SEQPACKET,
+        SocketFlags::CLOEXEC,
+        None,
+    )
+    .map_err(prepare)?;
+    let (reports, reported) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC).map_err(prepare)?;
+    rustix::io::ioctl_fionbio(&reports, true).map_err(prepare)?;
+    let (waited, go) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC).map_err(prepare)?;
+    let scope = if scoped { Some(signal_scope()?) } else { None };
+    let askance = rustix::process::pidfd_open(rustix::process::getpid(), PidfdFlags::empty()).ok();
+    let directory = open_directory(&plan.cwd)?;
+    let stdio = above_standard(plan.stdio)?;
+    let command = CommandPlan {
+        program: c_string(&plan.program)?,
+        shell_argv: shell_argv(&plan.program, &plan.argv)?,
+        argv: StringArray::new(plan.argv),
+        env: StringArray::new(plan.env),
+        directory: directory.as_raw_fd(),
+        terminal: plan.controlling_terminal.and_then(|stream| i32::try_from(stream).ok()).filter(|stream| *stream < 3),
+        limits: plan.limits,
+        ruleset: plan.floor.as_fd().as_raw_fd(),
+        filter: plan.filter.program(),
+        reports: reported.as_raw_fd(),
+        go: waited.as_raw_fd(),
+    };
+    let mut monitor = MonitorPlan {
+        needed: Vec::new(),
+        stdio: stdio.each_ref().map(AsRawFd::as_raw_fd),
+        keep_root_capabilities: plan.keep_root_capabilities,
+        scope: scope.as_ref().map(AsRawFd::as_raw_fd),
+        channel: far.as_raw_fd(),
+        askance: askance.as_ref().map(AsRawFd::as_raw_fd),
+        reports: reports.as_raw_fd(),
+        command,
+    };
+    monitor.needed = needed(&monitor);
+    let forked = fork(&monitor).map_err(LaunchError::Fork)?;
+    // The monitor's ends: only its death must close them now.
+    drop((far, reported, waited, reports));
+    confined(forked, channel, go, program)
+}
+
+fn prepare(error: Errno) -> LaunchError {
+    LaunchError::Prepare(error.into())
+}
+
+/// No handler of ours may run in a child: all signals are blocked across the fork.
+fn fork(plan: &MonitorPlan<'_>) -> io::Result<Forked> {
+    let mask = dispositions::block_all();
+    let forked = spawn::fork_with_pidfd(|| monitor::run(plan));
+    dispositions::set_mask(mask);
+    forked
+}
+
+/// Waits for the listener.
+fn confined(forked: Forked, channel: OwnedFd, go: OwnedFd, program: PathBuf) -> Result<Launched, LaunchError> {
+    let monitor = Monitor { pidfd: forked.pidfd, channel };
+    match monitor.receive().map_err(LaunchError::Monitor)? {
+        (Report::Listener(command_pid), Some(listener)) => {
+            Ok(Launched { listener, command_pid, monitor_pid: forked.pid, monitor, go, program })
+        }
+        (report, _) => Err(failure(report, &program)),
+    }
+}
+
+fn failure(report: Report, program: &Path) -> LaunchError {
+    let error = io::Error::from_raw_os_error;
+    match report {
+        Report::Failed(Stage::Filter, libc::EBUSY) => LaunchError::Nested,
+        Report::Failed(stage, errno) => LaunchError::Child { stage, source: error(errno) },
+        Report::NotExecuted(errno) => LaunchError::Execute { path: program.to_owned(), source: error(errno) },
+        _ => LaunchError::Monitor(error(libc::EPROTO)),
+    }
+}
+
+impl Launched {
+    /// Lets the command go, and returns when its program runs. The listener must be served.
+    pub fn go(&self) -> Result<(), LaunchError> {
+        rustix::io::write(&self.go, &[1]).map_err(|error| LaunchError::Monitor(error.into()))?;
+        match self.monitor.receive().map_err(LaunchError::Monitor)? {
+            (Report::Started, _) => Ok(()),
+            (report, _) => Err(failure(report, &self.program)),
+        }
+    }
+
+    /// Readable when [`Launched::next_event`] will not block.
+    pub fn events(&self) -> BorrowedFd<'_> {
+        self.monitor.channel.as_fd()
+    }
+
+    /// The next thing that becomes of the command; blocks until then. After `Exited` or `Signaled` comes no more.
+    pub fn next_event(&self) -> io::Result<Event> {
+        match self.monitor.receive()?.0 {
+            Report::Exited(code) => Ok(Event::Exited(code)),
+            Report::Signaled(signal) => Ok(Event::Signaled(signal)),
+            Report::Stopped(signal) => Ok(Event::Stopped(signal)),
+            Report::Continued => Ok(Event::Continued),
+            _ => Err(io::Error::from_raw_os_error(libc::EPROTO)),
+        }
+    }
+
+    /// Sends a signal to the command's process group.
+    pub fn signal(&self, signal: i32) -> io::Result<()> {
+        self.monitor.order(Order::Signal(signal))
+    }
+
+    /// Kills everything that is left of the run and waits until it is dead.
+    pub fn end(&self) -> io::Result<()> {
+        self.monitor.end()
+    }
+
+    /// The monitor's process, by descriptor.
+    pub fn monitor(&self) -> BorrowedFd<'_> {
+        self.monitor.pidfd.as_fd()
+    }
+}
+
+impl Monitor {
+    fn end(&self) -> io::Result<()> {
+        // It may be over already.
+        let _ = self.order(Order::End);
+        let done = WaitIdOptions::EXITED;
+        match rustix::io::retry_on_intr(|| rustix::process::waitid(WaitId::PidFd(self.pidfd.as_fd()), done)) {
+            // Reaped before.
+            Ok(_) | Err(Errno::CHILD) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn order(&self, order: Order) -> io::Result<()> {
+        rustix::io::retry_on_intr(|| rustix::net::send(&self.channel, &order.encode(), SendFlags::NOSIGNAL))?;
+        Ok(())
+    }
+
+    fn receive(&self) -> io::Result<(Report, Option<OwnedFd>)> {
+        let mut bytes = [0; LENGTH];
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+        let mut control = RecvAncillaryBuffer::new(&mut space);
+        let received = rustix::io::retry_on_intr(|| {
+            rustix::net::recvmsg(
+                &self.channel,
+                &mut [io::IoSliceMut::new(&mut bytes)],
+                &mut control,
+                RecvFlags::CMSG_CLOEXEC,
+            )
+        })?;
+        if received.bytes != LENGTH {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        let mut descriptors = control.drain().filter_map(|message| match message {
+            RecvAncillaryMessage::ScmRights(fds) => Some(fds),
+            _ => None,
+        });
+        Ok((Report::decode(&bytes)?, descriptors.next().and_then(|mut fds| fds.next())))
+    }
+}
+
+impl Drop for Monitor {
+    fn drop(&mut self) {
+        let _ = self.end();
+    }
+}
+
+/// Duplicates of this process's standard streams, for a run that uses them.
+pub fn inherited_stdio() -> io::Result<[OwnedFd; 3]> {
+    let copy = |fd: BorrowedFd<'_>| rustix::io::fcntl_dupfd_cloexec(fd, 3);
+    Ok([copy(rustix::stdio::stdin())?, copy(rustix::stdio::stdout())?, copy(rustix::stdio::stderr())?])
+}
+
+/// The streams under numbers that installing them as 0, 1 and 2 does not overwrite.
+fn above_standard(stdio: [OwnedFd; 3]) -> Result<[OwnedFd; 3], LaunchError> {
+    let move_up = |fd: OwnedFd| {
+        if fd.as_raw_fd() > 2 { Ok(fd) } else { rustix::io::fcntl_dupfd_cloexec(&fd, 3).map_err(prepare) }
+    };
+    let [stdin, stdout, stderr] = stdio;
+    Ok([move_up(stdin)?, move_up(stdout)?, move_up(stderr)?])
+}
+
+/// A ruleset that lets everything be but signals to the outside.
+fn signal_scope() -> Result<OwnedFd, LaunchError> {
+    let ruleset = Ruleset::default().set_compatibility(CompatLevel::HardRequirement).scope(Scope::Signal)?.create()?;
+    Option::<OwnedFd>::from(ruleset).ok_or(LaunchError::Prepare(io::Error::from_raw_os_error(libc::EOPNOTSUPP)))
+}
+
+fn open_directory(path: &Path) -> Result<OwnedFd, LaunchError> {
+    rustix::fs::openat(CWD, path, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
+        .map_err(|error| LaunchError::WorkingDirectory { path: path.to_owned(), source: error.into() })
+}
+
+fn c_string(path: &Path) -> Result<CString, LaunchError> {
+    CString::new(path.as_os_str().as_bytes())
+        .map_err(|source| LaunchError::ProgramName { path: path.to_owned(), source })
+}
+
+fn shell_argv(program: &Path, argv: &[CString]) -> Result<StringArray, LaunchError> {
+    let mut words = vec![CString::from(c"/bin/sh"), c_string(program)?];
+    words.extend(argv.iter().skip(1).cloned());
+    Ok(StringArray::new(words))
+}
+
+fn needed(plan: &MonitorPlan<'_>) -> Vec<RawFd> {
+    let command = &plan.command;
+    let always = [plan.channel, plan.reports, command.directory, command.ruleset, command.reports, command.go];
+    let mut needed: Vec<RawFd> = always.into_iter().chain(plan.askance).chain(plan.scope).collect();
+    needed.sort_unstable();
+    needed
+}

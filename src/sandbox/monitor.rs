@@ -1,0 +1,266 @@
+//! The monitor: the process between askance and the command that sees to it that nothing of a run
+//! outlives it.
+//!
+//! Reaps every orphan of the run, relays what becomes of the command, and, when the command ends,
+//! when askance says so, or when askance dies, kills everything in its own Landlock domain, which
+//! confines its signals. Async-signal-safe throughout: it is a fork of a threaded process.
+
+use std::convert::Infallible;
+use std::io;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+use rustix::net::{RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags};
+use rustix::process::{Pid, Signal, WaitOptions, WaitStatus};
+
+use super::command::{self, CommandPlan, errno};
+use super::launch::Stage;
+use super::orphans;
+use super::privileges;
+use super::wire::{LENGTH, Order, Report};
+use crate::sys::spawn::{self, borrow};
+use crate::sys::{dispositions, landlock};
+
+/// Everything that the monitor needs. Descriptors are numbers, open in the table that the fork copied.
+#[derive(Debug)]
+pub(super) struct MonitorPlan<'a> {
+    pub(super) command: CommandPlan<'a>,
+    pub(super) stdio: [RawFd; 3],
+    pub(super) keep_root_capabilities: bool,
+    /// The ruleset that scopes signals; absent before Landlock ABI 6.
+    pub(super) scope: Option<RawFd>,
+    /// To askance, both ways.
+    pub(super) channel: RawFd,
+    /// Readable when askance is dead; absent where pidfds are forbidden.
+    pub(super) askance: Option<RawFd>,
+    /// The command's reports.
+    pub(super) reports: RawFd,
+    /// Every descriptor named in the plan but the standard streams', sorted.
+    pub(super) needed: Vec<RawFd>,
+}
+
+/// Runs in the forked process.
+pub(super) fn run(plan: &MonitorPlan<'_>) -> Infallible {
+    match confine(plan).and_then(|children| start(plan, children)) {
+        Ok(mut monitor) => monitor.watch(),
+        Err((stage, error)) => {
+            send(borrow(plan.channel), Report::Failed(stage, errno(&error)));
+            spawn::exit_now(125)
+        }
+    }
+}
+
+type Failed = (Stage, io::Error);
+
+/// Session, privileges, scope; the descriptor that tells of children.
+fn confine(plan: &MonitorPlan<'_>) -> Result<OwnedFd, Failed> {
+    let at = |stage| move |error: Errno| (stage, io::Error::from(error));
+    let _ = rustix::thread::set_name(c"askance-monitor");
+    rustix::process::setsid().map_err(at(Stage::Session))?;
+    rustix::process::set_child_subreaper(Some(rustix::process::getpid())).map_err(at(Stage::Session))?;
+    for (number, fd) in (0..).zip(plan.stdio) {
+        spawn::copy_to_number(borrow(fd), number).map_err(|error| (Stage::Descriptors, error))?;
+    }
+    spawn::close_all_but(3, &plan.needed).map_err(|error| (Stage::Descriptors, error))?;
+    if let Some(terminal) = plan.command.terminal {
+        rustix::process::ioctl_tiocsctty(borrow(terminal)).map_err(at(Stage::Terminal))?;
+    }
+    privileges::drop_in_thread(plan.keep_root_capabilities).map_err(|error| (Stage::Privileges, error))?;
+    if let Some(scope) = plan.scope {
+        landlock::restrict_self(borrow(scope)).map_err(|error| (Stage::Scope, error))?;
+    }
+    dispositions::child_signal_fd().map_err(|error| (Stage::Session, error))
+}
+
+/// Clones the command.
+fn start<'a>(plan: &'a MonitorPlan<'_>, children: OwnedFd) -> Result<Monitor<'a>, Failed> {
+    let command = spawn::fork_sharing_descriptors(|| command::run(&plan.command))
+        .map_err(|error| (Stage::Fork, error))?;
+    let command = Pid::from_raw(command).ok_or((Stage::Fork, io::Error::from_raw_os_error(libc::ECHILD)))?;
+    Ok(Monitor {
+        channel: borrow(plan.channel),
+        askance: plan.askance.map(borrow),
+        reports: Some(borrow(plan.reports)),
+        children,
+        command,
+        scoped: plan.scope.is_some(),
+        failed: None,
+    })
+}
+
+struct Monitor<'a> {
+    channel: BorrowedFd<'a>,
+    askance: Option<BorrowedFd<'a>>,
+    /// Until exec.
+    reports: Option<BorrowedFd<'a>>,
+    children: OwnedFd,
+    command: Pid,
+    scoped: bool,
+    /// Why the command does not run.
+    failed: Option<Report>,
+}
+
+impl Monitor<'_> {
+    fn watch(&mut self) -> ! {
+        loop {
+            let quiet = self.channel.as_fd();
+            let mut polled = [
+                PollFd::new(&self.channel, PollFlags::IN),
+                PollFd::from_borrowed_fd(self.askance.unwrap_or(quiet), PollFlags::IN),
+                PollFd::from_borrowed_fd(self.children.as_fd(), PollFlags::IN),
+                PollFd::from_borrowed_fd(self.reports.unwrap_or(quiet), PollFlags::IN),
+            ];
+            let ready = match poll(&mut polled, None) {
+                Ok(_) => polled.map(|polled| !polled.revents().is_empty()),
+                Err(Errno::INTR) => continue,
+                Err(_) => self.end(None),
+            };
+            let [ordered, dead, child, reported] = ready;
+            if dead && self.askance.is_some() {
+                self.end(None);
+            }
+            // Before the command's death: it may have said why.
+            if reported && self.reports.is_some() {
+                self.report();
+            }
+            if child {
+                self.reap();
+            }
+            if ordered {
+                self.obey();
+            }
+        }
+    }
+
+    /// The command's way to exec. False when it has no more to say for now.
+    fn report(&mut self) -> bool {
+        let Some(reports) = self.reports else { return false };
+        let mut bytes = [0; LENGTH];
+        match rustix::io::read(reports, &mut bytes) {
+            Ok(LENGTH) => match Report::decode(&bytes) {
+                Ok(Report::Listener(number)) => self.hand_over(number),
+                Ok(report) => {
+                    self.reports = None;
+                    self.failed = Some(report);
+                }
+                Err(_) => self.end(None),
+            },
+            // The last writer was closed by exec.
+            Ok(0) => {
+                self.reports = None;
+                send(self.channel, Report::Started);
+            }
+            Err(Errno::INTR) => {}
+            Err(Errno::AGAIN) => return false,
+            _ => self.end(None),
+        }
+        true
+    }
+
+    /// Sends the listener, which the command left in the table that it has unshared by now, and
+    /// closes it here, with the standard streams and the writing end of the reports.
+    fn hand_over(&self, listener: RawFd) {
+        let fds = [borrow(listener)];
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+        let mut control = SendAncillaryBuffer::new(&mut space);
+        control.push(SendAncillaryMessage::ScmRights(&fds));
+        let message = Report::Listener(self.command.as_raw_nonzero().get()).encode();
+        let sent = rustix::io::retry_on_intr(|| {
+            rustix::net::sendmsg(self.channel, &[io::IoSlice::new(&message)], &mut control, SendFlags::NOSIGNAL)
+        });
+        if sent.is_err() {
+            self.end(None);
+        }
+        let kept = [Some(self.channel), Some(self.children.as_fd()), self.askance, self.reports];
+        let mut keep = kept.map(|fd| fd.map_or(-1, |fd| fd.as_raw_fd()));
+        keep.sort_unstable();
+        if spawn::close_all_but(0, &keep).is_err() {
+            self.end(None);
+        }
+    }
+
+    fn obey(&self) {
+        let mut bytes = [0; LENGTH];
+        let received = rustix::net::recv(self.channel, &mut bytes[..], RecvFlags::DONTWAIT);
+        match received {
+            Ok((LENGTH, LENGTH)) => match Order::decode(&bytes) {
+                Ok(Order::Signal(signal)) => {
+                    if let Some(signal) = Signal::from_named_raw(signal) {
+                        // It may have left its group: then nobody gets the signal, as from a terminal.
+                        let _ = rustix::process::kill_process_group(self.command, signal);
+                    }
+                }
+                _ => self.end(None),
+            },
+            Err(Errno::INTR | Errno::AGAIN) => {}
+            // Askance has closed its end or is dead.
+            _ => self.end(None),
+        }
+    }
+
+    /// Waits for whoever has changed; the command's end is the run's.
+    fn reap(&mut self) {
+        let mut pending = [0_u8; 128];
+        let _ = rustix::io::read(&self.children, &mut pending);
+        let what = WaitOptions::NOHANG | WaitOptions::UNTRACED | WaitOptions::CONTINUED;
+        while let Ok(Some((pid, status))) = rustix::process::wait(what) {
+            if pid == self.command {
+                self.tell(status);
+            }
+        }
+    }
+
+    fn tell(&mut self, status: WaitStatus) {
+        let report = if let Some(code) = status.exit_status() {
+            Report::Exited(code)
+        } else if let Some(signal) = status.terminating_signal() {
+            Report::Signaled(signal)
+        } else if let Some(signal) = status.stopping_signal() {
+            return send(self.channel, Report::Stopped(signal));
+        } else {
+            return send(self.channel, Report::Continued);
+        };
+        // It may have died between its last report and our reading it.
+        while self.report() {}
+        self.end(Some(self.failed.unwrap_or(report)))
+    }
+
+    /// Kills and reaps the whole tree, tells the command's end, and is gone.
+    fn end(&self, report: Option<Report>) -> ! {
+        while !self.kill_and_reap() {}
+        if let Some(report) = report {
+            send(self.channel, report);
+        }
+        spawn::exit_now(0)
+    }
+
+    /// One round; true when no child is left. All orphans of the run are children here.
+    fn kill_and_reap(&self) -> bool {
+        const SOON: Timespec = Timespec { tv_sec: 0, tv_nsec: 5_000_000 };
+        if self.scoped {
+            let _ = spawn::signal_all_in_scope(libc::SIGKILL);
+        } else {
+            orphans::kill_descendants();
+        }
+        loop {
+            let mut pending = [0_u8; 128];
+            let _ = rustix::io::read(&self.children, &mut pending);
+            match rustix::process::wait(WaitOptions::NOHANG) {
+                Err(Errno::CHILD) => return true,
+                Ok(Some(_)) | Err(_) => continue,
+                Ok(None) => {}
+            }
+            let mut polled = [PollFd::from_borrowed_fd(self.children.as_fd(), PollFlags::IN)];
+            if matches!(poll(&mut polled, Some(&SOON)), Ok(0)) {
+                return false;
+            }
+        }
+    }
+}
+
+fn send(channel: BorrowedFd<'_>, report: Report) {
+    // Where askance no longer listens, its death is what ends the run.
+    let _ = rustix::io::retry_on_intr(|| rustix::net::send(channel, &report.encode(), SendFlags::NOSIGNAL));
+}

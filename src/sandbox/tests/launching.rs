@@ -1,0 +1,112 @@
+use super::*;
+
+#[test]
+fn a_command_runs_and_its_status_comes_back() {
+    let ended = Trial::new().shell("echo out; echo err >&2; exit 7");
+    assert_eq!(ended.event, Event::Exited(7));
+    assert_eq!(ended.output, "out\nerr\n");
+    assert_eq!(Trial::new().shell("kill -TERM $$").event, Event::Signaled(libc::SIGTERM));
+}
+
+#[test]
+fn only_the_standard_streams_are_open() {
+    let leaked = std::fs::File::open("/etc/passwd").unwrap();
+    rustix::io::fcntl_setfd(&leaked, rustix::io::FdFlags::empty()).unwrap();
+    let ended = Trial::new().shell("ls /proc/self/fd");
+    // The last one is the directory that ls reads.
+    assert_eq!(ended.output, "0\n1\n2\n3\n");
+}
+
+#[test]
+fn a_process_group_of_its_own_in_a_session_of_the_monitor() {
+    let ended = Trial::new().run(&["/usr/bin/python3", "-c", "import os; print(os.getpid()==os.getpgid(0), os.getsid(0)==os.getppid())"]);
+    assert_eq!(ended.unwrap().output, "True True\n");
+}
+
+#[test]
+fn a_program_that_cannot_be_executed_is_reported_with_its_errno() {
+    let directory = tempfile::tempdir().unwrap();
+    let at = |name: &str, content: &str, mode: u32| {
+        use std::os::unix::fs::PermissionsExt;
+        let path = directory.path().join(name);
+        std::fs::write(&path, content).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let fails = |path: &str| match Trial::new().run(&[path]) {
+        Err(error @ LaunchError::Execute { .. }) => error.exit_status(),
+        other => panic!("{path}: {other:?}"),
+    };
+    assert_eq!(fails("/nonexistent"), 127);
+    assert_eq!(fails("/etc"), 126);
+    assert_eq!(fails(&at("plain", "x", 0o644)), 126);
+    assert_eq!(fails(&at("interpreter", "#!/nonexistent\n", 0o755)), 127);
+    let script = at("script", "echo run by a shell: $1", 0o755);
+    assert_eq!(Trial::new().run(&[&script, "argument"]).unwrap().output, "run by a shell: argument\n");
+}
+
+#[test]
+fn a_nested_sandbox_is_refused_by_name() {
+    // A filter with a listener in this process tree: a thread's filter is its children's.
+    let outcome = std::thread::spawn(|| {
+        rustix::thread::set_no_new_privs(true).unwrap();
+        let allow = [seccompiler::sock_filter { code: 6, jt: 0, jf: 0, k: libc::SECCOMP_RET_ALLOW }];
+        let _listener = crate::sys::seccomp::install_with_owned_listener(&allow).unwrap();
+        Trial::new().run(&["/bin/true"]).unwrap_err()
+    });
+    assert!(matches!(outcome.join().unwrap(), LaunchError::Nested));
+}
+
+#[test]
+fn the_working_directory_is_the_plans() {
+    let trial = Trial { cwd: "/usr/bin".into(), ..Trial::new() };
+    assert_eq!(trial.shell("pwd").output, "/usr/bin\n");
+    let trial = Trial { cwd: "/nonexistent".into(), ..Trial::new() };
+    assert!(matches!(trial.run(&["/bin/true"]), Err(LaunchError::WorkingDirectory { .. })));
+}
+
+#[test]
+fn daemons_are_dead_when_the_run_is_over() {
+    let ended = Trial::new().shell("setsid sh -c 'setsid sleep 1000 >/dev/null 2>&1 & echo $!'; true");
+    assert_eq!(ended.event, Event::Exited(0));
+    assert!(is_dead(ended.output.trim().parse().unwrap()), "{}", ended.output);
+}
+
+#[test]
+fn ending_a_run_kills_it() {
+    let (launched, reader) = Trial::new().launch(&["/bin/sleep", "1000"]).unwrap();
+    let supervisor = continue_everything(&launched);
+    launched.go().unwrap();
+    let command = launched.command_pid;
+    assert!(!is_dead(command));
+    launched.end().unwrap();
+    assert!(is_dead(command));
+    launched.end().unwrap();
+    supervisor.join().unwrap();
+    drop(reader);
+}
+
+#[test]
+fn a_command_that_never_starts_is_dead_too() {
+    let (launched, _reader) = Trial::new().launch(&["/bin/sleep", "1000"]).unwrap();
+    let (command, above) = (launched.command_pid, launched.monitor_pid);
+    drop(launched);
+    assert!(is_dead(command) && is_dead(above));
+}
+
+#[test]
+fn signals_reach_the_command_and_stops_are_told() {
+    let (launched, reader) = Trial::new().launch(&["/bin/sleep", "1000"]).unwrap();
+    let supervisor = continue_everything(&launched);
+    launched.go().unwrap();
+    launched.signal(libc::SIGSTOP).unwrap();
+    assert_eq!(launched.next_event().unwrap(), Event::Stopped(libc::SIGSTOP));
+    launched.signal(libc::SIGCONT).unwrap();
+    assert_eq!(launched.next_event().unwrap(), Event::Continued);
+    launched.signal(libc::SIGINT).unwrap();
+    assert_eq!(launched.next_event().unwrap(), Event::Signaled(libc::SIGINT));
+    assert!(launched.next_event().is_err());
+    drop(launched);
+    supervisor.join().unwrap();
+    drop(reader);
+}

@@ -1,0 +1,55 @@
+//! Installing a system call filter. `man 2 seccomp`.
+
+use std::io;
+use std::os::fd::{FromRawFd, OwnedFd, RawFd};
+
+use seccompiler::sock_filter;
+
+/// `seccomp(SECCOMP_SET_MODE_FILTER, NEW_LISTENER | WAIT_KILLABLE_RECV, program)`, without the
+/// second flag on kernels before 5.19. Async-signal-safe. Needs `no_new_privs`.
+///
+/// The listener's number in this process's descriptor table, close-on-exec. `EBUSY`: a filter with
+/// a listener is already installed.
+pub fn install_with_listener(program: &[sock_filter]) -> io::Result<RawFd> {
+    let flags = libc::SECCOMP_FILTER_FLAG_NEW_LISTENER;
+    match install(program, flags | libc::SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV) {
+        Err(error) if error.raw_os_error() == Some(libc::EINVAL) => install(program, flags),
+        done => done,
+    }
+}
+
+fn install(program: &[sock_filter], flags: libc::c_ulong) -> io::Result<RawFd> {
+    let Ok(len) = libc::c_ushort::try_from(program.len()) else {
+        return Err(io::Error::from_raw_os_error(libc::EINVAL));
+    };
+    let program = libc::sock_fprog { len, filter: program.as_ptr().cast_mut().cast() };
+    // SAFETY: both sock_filter types are C's; the kernel copies the program's len instructions,
+    // which `program` borrows for the call, and writes none.
+    let fd = unsafe { libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, flags, &raw const program) };
+    if fd < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    RawFd::try_from(fd).map_err(|_| io::Error::from_raw_os_error(libc::EBADF))
+}
+
+/// `seccomp(SECCOMP_SET_MODE_FILTER, flags, NULL)`: does the kernel know `flags`? It looks at them
+/// before it looks at the program.
+pub fn knows_flags(flags: libc::c_ulong) -> bool {
+    let nothing = std::ptr::null::<libc::sock_fprog>();
+    // SAFETY: a null program is EFAULT, so nothing is ever installed.
+    let done = unsafe { libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, flags, nothing) };
+    done < 0 && io::Error::last_os_error().raw_os_error() == Some(libc::EFAULT)
+}
+
+/// `seccomp(SECCOMP_GET_ACTION_AVAIL, 0, &action)`.
+pub fn knows_action(action: u32) -> bool {
+    // SAFETY: the kernel reads the four bytes of action and keeps no pointer to them.
+    unsafe { libc::syscall(libc::SYS_seccomp, libc::SECCOMP_GET_ACTION_AVAIL, 0, &raw const action) == 0 }
+}
+
+/// As [`install_with_listener`], owned: for a process that does not share its descriptor table.
+pub fn install_with_owned_listener(program: &[sock_filter]) -> io::Result<OwnedFd> {
+    let fd = install_with_listener(program)?;
+    // SAFETY: the kernel just made this descriptor for us.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}

@@ -1,0 +1,130 @@
+//! Forking and what runs between fork and exec.
+//!
+//! Everything here that a forked child calls is async-signal-safe: a child of a threaded process
+//! may find any lock held, so it allocates nothing and calls the kernel alone.
+
+use std::convert::Infallible;
+use std::ffi::{CStr, CString};
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+
+/// A child and the descriptor that names it even after its number is reused.
+#[derive(Debug)]
+pub struct Forked {
+    pub pid: i32,
+    pub pidfd: OwnedFd,
+}
+
+fn clone(flags: libc::c_int, pidfd: *mut libc::c_int) -> io::Result<i32> {
+    let nothing = std::ptr::null_mut::<libc::c_void>();
+    let flags = libc::c_long::from(flags | libc::SIGCHLD);
+    // SAFETY: no CLONE_VM, so a null stack means a copy of ours, as fork(2) does; the third
+    // argument is read by the kernel only with CLONE_PIDFD, and then points to an int.
+    let pid = unsafe { libc::syscall(libc::SYS_clone, flags, nothing, pidfd, nothing, nothing) };
+    if pid < 0 { Err(io::Error::last_os_error()) } else { Ok(i32::try_from(pid).unwrap_or(-1)) }
+}
+
+/// `clone(CLONE_PIDFD | SIGCHLD)`: runs `child` in a copy of this process and never returns there.
+/// `child` must be async-signal-safe and must not panic. `man 2 clone`.
+pub fn fork_with_pidfd(child: impl FnOnce() -> Infallible) -> io::Result<Forked> {
+    let mut pidfd: libc::c_int = -1;
+    let pid = clone(libc::CLONE_PIDFD, &raw mut pidfd)?;
+    if pid == 0 {
+        child();
+    }
+    // SAFETY: with CLONE_PIDFD the kernel made this descriptor for the parent.
+    Ok(Forked { pid, pidfd: unsafe { OwnedFd::from_raw_fd(pidfd) } })
+}
+
+/// `clone(CLONE_FILES | SIGCHLD)`: as [`fork_with_pidfd`], with one descriptor table for both.
+pub fn fork_sharing_descriptors(child: impl FnOnce() -> Infallible) -> io::Result<i32> {
+    let pid = clone(libc::CLONE_FILES, std::ptr::null_mut())?;
+    if pid == 0 {
+        child();
+    }
+    Ok(pid)
+}
+
+/// `_exit(status)`.
+pub fn exit_now(status: i32) -> ! {
+    // SAFETY: _exit runs no handlers and cannot return.
+    unsafe { libc::_exit(status) }
+}
+
+/// What becomes of a range of descriptors.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Range {
+    Close,
+    /// The process gets a table of its own, where the range is close-on-exec.
+    UnshareAndCloseOnExec,
+}
+
+/// `close_range(first, last, flags)`, both ends included. `man 2 close_range`.
+pub fn close_range(first: RawFd, last: RawFd, what: Range) -> io::Result<()> {
+    if first > last {
+        return Ok(());
+    }
+    let flags = match what {
+        Range::Close => 0,
+        Range::UnshareAndCloseOnExec => libc::CLOSE_RANGE_UNSHARE | libc::CLOSE_RANGE_CLOEXEC,
+    };
+    // SAFETY: the call takes numbers only. That the descriptors closed belong to nobody is the
+    // forked child's business: it never returns to code that owns one.
+    let done = unsafe { libc::syscall(libc::SYS_close_range, first, last, flags) };
+    if done < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+/// Closes all descriptors from `first` on but the ones in `keep`, which is sorted.
+pub fn close_all_but(first: RawFd, keep: &[RawFd]) -> io::Result<()> {
+    let mut next = first;
+    for kept in keep.iter().copied().filter(|kept| *kept >= first) {
+        close_range(next, kept - 1, Range::Close)?;
+        next = kept + 1;
+    }
+    close_range(next, RawFd::MAX, Range::Close)
+}
+
+/// `dup2(fd, number)`: the copy stays open across exec.
+pub fn copy_to_number(fd: BorrowedFd<'_>, number: RawFd) -> io::Result<()> {
+    // SAFETY: dup2 takes numbers only; the caller says that `number` is free to be replaced.
+    let done = unsafe { libc::dup2(fd.as_raw_fd(), number) };
+    if done < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+/// A descriptor by its number, for a child that knows it is open.
+pub fn borrow(number: RawFd) -> BorrowedFd<'static> {
+    // SAFETY: used in a forked child, for a number that it inherited or was just given by the
+    // kernel and closes only by close_range at its end; it is not -1.
+    unsafe { BorrowedFd::borrow_raw(number) }
+}
+
+/// `kill(-1, signal)`: every process that this one may signal, but itself.
+///
+/// Only for a process whose Landlock domain scopes signals.
+pub fn signal_all_in_scope(signal: i32) -> io::Result<()> {
+    // SAFETY: kill takes numbers only.
+    let done = unsafe { libc::kill(-1, signal) };
+    if done < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+/// A null-terminated array of C strings, as `execve` takes it, built before the fork.
+#[derive(Debug)]
+pub struct StringArray {
+    // Pointers first dropped, strings after; moving the struct moves no string's bytes.
+    pointers: Vec<*const libc::c_char>,
+    _strings: Vec<CString>,
+}
+
+impl StringArray {
+    pub fn new(strings: Vec<CString>) -> Self {
+        let pointers = strings.iter().map(|string| string.as_ptr()).chain([std::ptr::null()]).collect();
+        Self { pointers, _strings: strings }
+    }
+}
+
+/// `execve(path, argv, envp)`: returns only the error.
+pub fn execute(path: &CStr, argv: &StringArray, envp: &StringArray) -> io::Error {
+    // SAFETY: both arrays end with a null pointer and own the strings that they point to.
+    unsafe { libc::execve(path.as_ptr(), argv.pointers.as_ptr(), envp.pointers.as_ptr()) };
+    io::Error::last_os_error()
+}
