@@ -8,6 +8,7 @@ pub mod features;
 pub mod filter;
 pub mod floor;
 mod launch;
+pub mod limits;
 mod monitor;
 mod orphans;
 pub mod privileges;

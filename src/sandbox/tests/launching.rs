@@ -110,3 +110,25 @@ fn signals_reach_the_command_and_stops_are_told() {
     supervisor.join().unwrap();
     drop(reader);
 }
+
+#[test]
+fn the_tree_below_the_monitor_is_counted() {
+    let script = "python3 -c 'import time; hold = bytearray(64 << 20); print(1, flush=True); time.sleep(1000)' & wait";
+    let (launched, reader) = Trial::new().launch(&["/bin/sh", "-c", script]).unwrap();
+    let supervisor = continue_everything(&launched);
+    launched.go().unwrap();
+    let mut ready = [0; 1];
+    rustix::io::read(&reader, &mut ready).unwrap();
+    let sample = limits::sample(launched.monitor_pid);
+    assert_eq!(sample.processes, 2);
+    assert!((64 << 20..256 << 20).contains(&sample.memory_bytes), "{}", sample.memory_bytes);
+    drop(launched);
+    supervisor.join().unwrap();
+}
+
+#[test]
+fn limits_of_a_process_are_the_plans() {
+    let limits = ProcessLimits { open_files: Some(64), no_core: true };
+    let ended = Trial { limits, ..Trial::new() }.shell("ulimit -n; ulimit -Hn; ulimit -c");
+    assert_eq!(ended.output, "64\n64\n0\n");
+}
