@@ -21,6 +21,14 @@ pub struct Permit {
     pub(super) _made_by_judgement: (),
 }
 
+impl Permit {
+    /// For an object that the process holds open with this very access, and for one that no name
+    /// leads to: no list speaks of them.
+    pub fn held_already() -> Self {
+        Self { _made_by_judgement: () }
+    }
+}
+
 /// The rule that decided, with where it was written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rule {

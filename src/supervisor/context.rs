@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use super::call::{AnswerTo, Call, Outcome};
 use super::caller::{Caller, Callers};
 use super::facts::RunFacts;
+use super::files;
 use super::live::LivePolicy;
 use super::tree::Tree;
 use crate::dns::Dns;
@@ -67,6 +68,7 @@ pub struct Context {
     tree: Tree,
     callers: Callers,
     facts: RunFacts,
+    files: files::State,
     dns: Dns,
     journal: Arc<Journal>,
     once: Mutex<HashMap<OnceKey, Option<Instant>>>,
@@ -99,6 +101,7 @@ impl Context {
             tree: Tree::below(parts.monitor),
             callers: Callers::default(),
             facts: RunFacts::default(),
+            files: files::State::default(),
             dns: parts.dns,
             journal: parts.journal,
             once: Mutex::default(),
@@ -123,6 +126,10 @@ impl Context {
 
     pub fn facts(&self) -> &RunFacts {
         &self.facts
+    }
+
+    pub(super) fn files(&self) -> &files::State {
+        &self.files
     }
 
     pub fn dns(&self) -> &Dns {

@@ -2,14 +2,14 @@
 
 use super::call::{Call, Outcome, Reply};
 use super::context::Context;
-use super::{Handler, net};
+use super::{Handler, files, net};
 
 /// The handler of a trapped call; `None` refuses what the filter should not have trapped.
 pub(super) fn handler(nr: i64) -> Option<Handler> {
     if nr == libc::SYS_umask {
         return Some(umask);
     }
-    net::handler(nr)
+    files::handler(nr).or_else(|| net::handler(nr))
 }
 
 /// The umask is a register, so the kernel may carry it out; the broker creates files under it.

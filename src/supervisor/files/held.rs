@@ -25,6 +25,8 @@ pub(crate) struct Held {
     /// The caller's own open descriptor, where the path named one (`/proc/self/fd/N`): reopening
     /// with no more than its access mode gives the caller nothing that it lacks.
     pub(crate) passed: Option<OwnedFd>,
+    /// A magic link led here: the object need not have a name, and looking again finds it again.
+    pub(crate) jumped: bool,
 }
 
 /// What a held object is called.
@@ -41,7 +43,7 @@ pub(crate) enum Named {
 impl Held {
     pub(crate) fn new(fd: OwnedFd) -> Result<Self, Errno> {
         let stat = rustix::fs::fstat(&fd)?;
-        Ok(Self { fd, stat, passed: None })
+        Ok(Self { fd, stat, passed: None, jumped: false })
     }
 
     pub(crate) fn kind(&self) -> FileType {

@@ -105,6 +105,7 @@ fn magic(viewer: &dyn Viewer, directory: &Held, name: &CStr, (pid, rest): (i32, 
     }
     let flags = OFlags::PATH | OFlags::CLOEXEC;
     let mut object = Held::new(rustix::fs::openat(&directory.fd, name, flags, Mode::empty())?)?;
+    object.jumped = true;
     let own = match rest {
         [b"fd"] => pid == viewer.tgid() || pid == viewer.tid(),
         [b"task", tid, b"fd"] => pid == viewer.tgid() && number(tid) == Some(viewer.tid()),

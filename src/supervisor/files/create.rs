@@ -1,0 +1,108 @@
+//! Makes files for opens: under the caller's umask, in a directory that is held.
+
+use std::ffi::OsStr;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use super::decide::{Granted, Need, Stop, judge};
+use super::errno::Errno;
+use super::held::{Held, Named};
+use super::open::How;
+use super::record;
+use super::resolve::{Entry, flag_bits};
+use super::state::Moment;
+use super::view::View;
+use crate::policy::Change;
+use crate::supervisor::{Call, Context};
+use crate::sys::files::{self, OpenHow};
+
+/// How an attempt to make something ended.
+#[derive(Debug)]
+pub(super) enum Made {
+    Opened(OwnedFd),
+    Failed(Errno),
+    Stopped(Stop),
+    /// Something appeared, or a directory moved: what was judged is not what would happen.
+    Changed(Granted),
+}
+
+/// The path of a name in a held directory, with the directory's own. Nothing can be made in a
+/// directory that was removed.
+pub(super) fn entry_path(entry: &Entry) -> Result<(PathBuf, PathBuf), Errno> {
+    match entry.parent.named()? {
+        Named::Path(parent) => {
+            let name = entry.name.to_bytes();
+            let end = name.iter().position(|byte| *byte == b'/').unwrap_or(name.len());
+            Ok((parent.join(OsStr::from_bytes(&name[..end])), parent))
+        }
+        Named::Unlinked | Named::Nameless => Err(Errno(libc::ENOENT)),
+    }
+}
+
+/// Makes and opens the file `entry`, which was not there at `moment`.
+pub(super) fn file(
+    context: &Context,
+    (call, view): (&Call, &View<'_>),
+    (entry, moment): (&Entry, Moment),
+    how: How,
+    granted: Granted,
+) -> Made {
+    let (path, parent) = match entry_path(entry).and_then(|paths| may_change(&entry.parent).map(|()| paths)) {
+        Ok(paths) => paths,
+        Err(errno) => return Made::Failed(errno),
+    };
+    let granted = match judge(context, call, &[Need::write(&path, Change::Create)], granted) {
+        Ok(granted) => granted,
+        Err(stop) => return Made::Stopped(stop),
+    };
+    let umask = view.caller.umask();
+    let _making = context.files().making();
+    if !context.files().still_named(&entry.parent, &parent, moment) {
+        return Made::Changed(granted);
+    }
+    if !context.still_waiting(call) {
+        return Made::Failed(Errno(libc::EINTR));
+    }
+    let flags = how.flags | libc::O_CREAT | libc::O_EXCL | libc::O_NOCTTY | libc::O_CLOEXEC;
+    let open = OpenHow { flags: flag_bits(flags), mode: how.mode.into(), resolve: 0 };
+    files::set_umask(umask);
+    match files::openat2(entry.parent.fd.as_fd(), &entry.name, &open) {
+        Ok(fd) => {
+            record::created(context, path, fd.as_fd());
+            Made::Opened(fd)
+        }
+        Err(error) if error.raw_os_error() == Some(libc::EEXIST) && !how.has(libc::O_EXCL) => Made::Changed(granted),
+        Err(error) => Made::Failed(error.into()),
+    }
+}
+
+/// Opens a file without a name (`O_TMPFILE`) in `directory`.
+pub(super) fn unnamed(
+    context: &Context,
+    (call, view): (&Call, &View<'_>),
+    (directory, path): (&Held, &Path),
+    how: How,
+    granted: Granted,
+) -> Made {
+    let need = Need::write(&path.join("#unnamed"), Change::Create);
+    let _granted = match judge(context, call, &[need], granted) {
+        Ok(granted) => granted,
+        Err(stop) => return Made::Stopped(stop),
+    };
+    if !context.still_waiting(call) {
+        return Made::Failed(Errno(libc::EINTR));
+    }
+    let flags = how.flags | libc::O_CLOEXEC;
+    let open = OpenHow { flags: flag_bits(flags), mode: how.mode.into(), resolve: 0 };
+    files::set_umask(view.caller.umask());
+    match files::openat2(directory.fd.as_fd(), c".", &open) {
+        Ok(fd) => Made::Opened(fd),
+        Err(error) => Made::Failed(error.into()),
+    }
+}
+
+/// May names be made and taken in this directory, by its mode bits and mount?
+pub(super) fn may_change(directory: &Held) -> Result<(), Errno> {
+    Ok(files::access(directory.fd.as_fd(), libc::W_OK | libc::X_OK)?)
+}

@@ -1,0 +1,146 @@
+//! The hot path of an open: does the floor decide it anyway?
+//!
+//! Allocates nothing and holds nothing. What it says is no judgement: a yes lets the kernel
+//! resolve and decide again by itself, so a wrong yes can only refuse.
+
+use std::ffi::{CStr, OsStr};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use rustix::fs::{AtFlags, CWD};
+
+use super::resolve::flag_bits;
+use super::spelling::{self, PATH_MAX, Spelling};
+use super::view::int;
+use crate::sandbox::{Rights, Ruled};
+use crate::supervisor::{Call, Context, PathBuffer};
+use crate::sys::files::{self, OpenHow};
+
+/// What an open needs of the floor.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Wanted {
+    pub(super) rights: Rights,
+    /// `O_CREAT`: a name may be made.
+    pub(super) creates: bool,
+    /// Neither `O_EXCL` nor `O_NOFOLLOW`: a link at the end is followed.
+    pub(super) follows: bool,
+}
+
+/// Would the kernel decide this open by itself: because the floor covers what it reaches, or
+/// because it fails before the floor is asked?
+pub(super) fn decides(context: &Context, call: &Call, dirfd: u64, path: &PathBuffer, wanted: Wanted) -> bool {
+    let mut raw = [0; PATH_MAX];
+    let Some(spelled) = absolute(call, int(dirfd), path, &mut raw) else { return false };
+    match open(spelled, libc::RESOLVE_NO_SYMLINKS | libc::RESOLVE_NO_MAGICLINKS) {
+        Ok(_held) => {
+            let mut spelling = Spelling::new();
+            spelling.push(spelled.to_bytes()) && covered(context, spelling.finish(), wanted.rights)
+        }
+        Err(libc::ELOOP) => wanted.follows && through_links(context, spelled, wanted.rights),
+        Err(libc::ENOENT) if wanted.creates => makes_under_floor(context, spelled, wanted.rights),
+        Err(libc::ENOENT | libc::ENOTDIR | libc::EACCES) => !wanted.creates,
+        Err(_) => false,
+    }
+}
+
+/// Does a rule of the floor that still is bound to its inode give `rights` at the real `path`?
+pub(super) fn covered(context: &Context, path: &[u8], rights: Rights) -> bool {
+    rule(context, path, rights).is_some()
+}
+
+/// The rule that gives `rights` at the real `path`, if it still is bound to the inode there.
+pub(super) fn rule<'a>(context: &'a Context, path: &[u8], rights: Rights) -> Option<&'a Ruled> {
+    if is_special(context, path) {
+        return None;
+    }
+    let ruled = context.floor().covers(Path::new(OsStr::from_bytes(path)), rights)?;
+    let now = rustix::fs::statat(CWD, &ruled.path, AtFlags::SYMLINK_NOFOLLOW).ok()?;
+    ((now.st_dev, now.st_ino) == (ruled.dev, ruled.ino)).then_some(ruled)
+}
+
+/// Files that the broker answers for although the floor may cover them.
+fn is_special(context: &Context, path: &[u8]) -> bool {
+    path.starts_with(b"/dev/pt")
+        || context.files().resolver_files().iter().any(|special| special.as_os_str().as_bytes() == path)
+}
+
+/// Writes `path` behind the text of the directory that it starts at.
+fn absolute<'a>(call: &Call, dirfd: i32, path: &PathBuffer, raw: &'a mut [u8; PATH_MAX]) -> Option<&'a CStr> {
+    let bytes = path.bytes();
+    let mut length = 0;
+    if bytes.is_empty() {
+        return None;
+    }
+    if bytes[0] != b'/' {
+        length = base_text(call.tid, dirfd, raw)?;
+        raw[length] = b'/';
+        length += 1;
+    }
+    let end = length + bytes.len();
+    if end >= PATH_MAX {
+        return None;
+    }
+    raw[length..end].copy_from_slice(bytes);
+    raw[end] = 0;
+    CStr::from_bytes_until_nul(&raw[..=end]).ok()
+}
+
+/// The name of the caller's working directory or of the directory `dirfd`; leaves room for more.
+fn base_text(tid: i32, dirfd: i32, raw: &mut [u8; PATH_MAX]) -> Option<usize> {
+    let mut link = [0; 64];
+    let link = if dirfd == libc::AT_FDCWD {
+        write_path(&mut link, format_args!("/proc/{tid}/cwd"))?
+    } else {
+        write_path(&mut link, format_args!("/proc/{tid}/fd/{dirfd}"))?
+    };
+    let length = read_link(CWD.as_fd(), link, raw)?;
+    (length > 0 && length < PATH_MAX - 2 && raw[0] == b'/').then_some(length)
+}
+
+fn write_path<'a>(buffer: &'a mut [u8; 64], text: std::fmt::Arguments<'_>) -> Option<&'a CStr> {
+    use std::io::Write;
+    let mut rest = &mut buffer[..];
+    rest.write_fmt(text).ok()?;
+    CStr::from_bytes_until_nul(buffer).ok()
+}
+
+fn read_link(dir: BorrowedFd<'_>, link: &CStr, into: &mut [u8; PATH_MAX]) -> Option<usize> {
+    let mut text = [MaybeUninit::<u8>::uninit(); PATH_MAX];
+    let (text, _) = rustix::fs::readlinkat_raw(dir, link, &mut text).ok()?;
+    into[..text.len()].copy_from_slice(text);
+    Some(text.len())
+}
+
+fn open(path: &CStr, resolve: u64) -> Result<OwnedFd, i32> {
+    let how = OpenHow { flags: flag_bits(libc::O_PATH | libc::O_CLOEXEC), mode: 0, resolve };
+    files::openat2(files::at_cwd(), path, &how).map_err(|error| error.raw_os_error().unwrap_or(libc::EIO))
+}
+
+/// Links are followed by the kernel, but no link of `/proc`, which would be our own.
+fn through_links(context: &Context, path: &CStr, rights: Rights) -> bool {
+    let Ok(held) = open(path, libc::RESOLVE_NO_MAGICLINKS) else { return false };
+    let mut name = [0; PATH_MAX];
+    let Some(length) = read_link(CWD.as_fd(), &files::descriptor_path(held.as_fd()), &mut name) else {
+        return false;
+    };
+    let real = &name[..length];
+    real.starts_with(b"/") && !real.starts_with(b"/proc/") && covered(context, real, rights)
+}
+
+/// Nothing stands at `path`: does the floor cover making it?
+fn makes_under_floor(context: &Context, path: &CStr, rights: Rights) -> bool {
+    let split = spelling::split(path.to_bytes());
+    if spelling::is_dots(split.name) || !split.slashes.is_empty() {
+        return false;
+    }
+    let mut raw = [0; PATH_MAX];
+    raw[..split.directory.len()].copy_from_slice(split.directory);
+    let Ok(directory) = CStr::from_bytes_until_nul(&raw) else { return false };
+    if open(directory, libc::RESOLVE_NO_SYMLINKS | libc::RESOLVE_NO_MAGICLINKS).is_err() {
+        return false;
+    }
+    let mut spelling = Spelling::new();
+    spelling.push(directory.to_bytes()) && covered(context, spelling.finish(), rights | Rights::CHANGE)
+}
