@@ -1,8 +1,106 @@
 //! The command line: one file a subcommand.
+//!
+//! Owns parsing, messages and exit statuses. Decides nothing about what may happen.
 
+pub mod args;
+mod completions;
+mod grant;
+mod layers;
+mod settings;
+mod trust;
+
+use std::error::Error;
+use std::io::{self, Write};
 use std::process::ExitCode;
+
+use clap::Parser;
+
+use args::{Cli, Command};
+
+/// What a subcommand gives: its exit status, or the error that `main` prints.
+pub(crate) type Outcome = Result<ExitCode, Box<dyn Error>>;
+
+/// askance itself failed.
+pub(crate) const FAILED: u8 = 125;
 
 /// Parses the arguments, runs the subcommand and maps its result to an exit status.
 pub fn main() -> ExitCode {
-    ExitCode::from(125)
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(usage) => {
+            // Nowhere is left to say that printing failed.
+            let _ = usage.print();
+            return if usage.use_stderr() { ExitCode::from(FAILED) } else { ExitCode::SUCCESS };
+        }
+    };
+    dispatch(cli.command).unwrap_or_else(|error| {
+        report(error.as_ref());
+        ExitCode::from(FAILED)
+    })
+}
+
+fn dispatch(command: Command) -> Outcome {
+    match command {
+        Command::Allow(args) => grant::add(grant::Verb::Allow, &args),
+        Command::Deny(args) => grant::add(grant::Verb::Deny, &args),
+        Command::Block(args) => grant::add(grant::Verb::Block, &args),
+        Command::Forget(args) => grant::forget(&args),
+        Command::Settings(args) => settings::run(args.command),
+        Command::Trust(args) => trust::run(&args),
+        Command::Completions { shell } => completions::print_for(shell),
+        Command::Man => completions::manual(),
+    }
+}
+
+/// Prints an error with its causes, once, on one line.
+pub(crate) fn report(error: &dyn Error) {
+    let mut line = format!("askance: {error}");
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        line.push_str(&format!(": {error}"));
+        cause = error.source();
+    }
+    let _ = writeln!(io::stderr(), "{}", visible(&line));
+}
+
+/// Writes to standard output; a reader that went away is no failure.
+pub(crate) fn print(text: &str) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        other => other,
+    }
+}
+
+/// The text with control, bidirectional and other invisible characters spelled out: file names and
+/// settings of a repository must not draw on the terminal.
+pub(crate) fn visible(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for character in text.chars() {
+        if character == '\'' || character == '"' || character == '\\' {
+            shown.push(character);
+        } else {
+            shown.extend(character.escape_debug());
+        }
+    }
+    shown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::visible;
+
+    #[test]
+    fn what_could_draw_on_a_terminal_is_spelled_out() {
+        let table = [
+            ("plain 'text' \"quoted\" ü", "plain 'text' \"quoted\" ü"),
+            ("a\x1b[2Jb", "a\\u{1b}[2Jb"),
+            ("a\u{202e}b", "a\\u{202e}b"),
+            ("a\nb", "a\\nb"),
+            ("a\u{9b}b", "a\\u{9b}b"),
+        ];
+        for (text, expected) in table {
+            assert_eq!(visible(text), expected);
+        }
+    }
 }

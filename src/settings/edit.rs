@@ -18,6 +18,7 @@ use super::locations::Locations;
 use super::merge::widens;
 use super::read::SYNTAX;
 use super::replace::{Content, Links, Locked};
+use super::schema::Document;
 use super::trust::{self, Trust, TrustError};
 
 /// What an edit did.
@@ -45,6 +46,8 @@ pub enum EditError {
     Write { path: PathBuf, source: io::Error },
     #[error("{path:?} says things that nobody trusted yet: look at it and run `askance trust`, or write to the user settings (`--user`)")]
     Untrusted { path: PathBuf },
+    #[error("{path:?} was changed meanwhile")]
+    Changed { path: PathBuf },
     #[error("settings have no list {key}")]
     NoSuchList { key: String },
     #[error(transparent)]
@@ -127,12 +130,7 @@ fn edit(
     let list = List::ALL.into_iter().find(|list| list.keys() == keys);
     let list = list.ok_or_else(|| EditError::NoSuchList { key: keys.join(".") })?;
     let Some(target) = Target::find(locations, file, missing)? else { return Ok(Change::None) };
-    let locked = target.lock()?;
-    let read = |source: io::Error| match source.raw_os_error() {
-        Some(libc::ELOOP) => EditError::Link { path: target.path() },
-        _ => EditError::Read { path: target.path(), source },
-    };
-    let old = locked.read(&target.name).map_err(read)?;
+    let (locked, old) = target.open()?;
     if old.is_none() && missing == Missing::Leave {
         return Ok(Change::None);
     }
@@ -144,23 +142,69 @@ fn edit(
     }
     // What goes into the file is what askance itself will read from it.
     let after = understand(file, text.as_bytes())?;
-    if target.whose == Whose::Repository && widens(&after) {
-        let known = old.as_ref().is_some_and(|old| trusted(locations, file, old));
-        if known || !widens(&before) {
-            trust::remember(locations, file, text.as_bytes())?;
-        } else if list.effect() == Effect::Widens {
-            return Err(EditError::Untrusted { path: target.path() });
-        }
+    let edited = Edited { file, text: text.as_bytes(), old: old.as_ref(), before: &before, after: &after };
+    let vouched = edited.vouch(locations, &target)?;
+    if !vouched && missing == Missing::Create && list.effect() == Effect::Widens {
+        return Err(EditError::Untrusted { path: target.path() });
     }
-    let mode = match target.whose {
-        Whose::User => 0o600,
-        Whose::Repository if target.name == "settings.local.json" => 0o600,
-        Whose::Repository => 0o644,
-    };
-    locked
-        .replace(&target.name, text.as_bytes(), old.as_ref(), Mode::from_raw_mode(mode))
-        .map_err(|source| EditError::Write { path: target.path(), source })?;
+    edited.write(&target, &locked)?;
     Ok(change)
+}
+
+/// Replaces the whole content of a settings file that still has the content `old` (nothing, if it
+/// does not exist yet).
+pub fn save(locations: &Locations, file: &Path, old: &[u8], new: &[u8]) -> Result<(), EditError> {
+    let after = understand(file, new)?;
+    let Some(target) = Target::find(locations, file, Missing::Create)? else { return Ok(()) };
+    let (locked, current) = target.open()?;
+    if current.as_ref().is_some_and(|current| current.bytes != old) {
+        return Err(EditError::Changed { path: target.path() });
+    }
+    // What was malformed before vouches for nothing that comes after it.
+    let before = understand(file, old).unwrap_or_else(|_| after.clone());
+    let edited =
+        Edited { file, text: new, old: current.as_ref(), before: &before, after: &after };
+    edited.vouch(locations, &target)?;
+    edited.write(&target, &locked)
+}
+
+/// A new content on its way into the file.
+struct Edited<'a> {
+    /// As the layers name it, before any link is followed.
+    file: &'a Path,
+    text: &'a [u8],
+    old: Option<&'a Content>,
+    before: &'a Document,
+    after: &'a Document,
+}
+
+impl Edited<'_> {
+    /// Makes the new content trusted if the old one was, or had nothing in it that needs trust.
+    /// `false`: the file stays untrusted.
+    fn vouch(&self, locations: &Locations, target: &Target) -> Result<bool, EditError> {
+        if target.whose == Whose::User {
+            return Ok(true);
+        }
+        let known = self.old.is_some_and(|old| trusted(locations, self.file, old));
+        let needed = widens(self.after);
+        if needed && !known && widens(self.before) {
+            return Ok(false);
+        }
+        if needed || known {
+            trust::remember(locations, self.file, self.text)?;
+        }
+        Ok(true)
+    }
+
+    fn write(&self, target: &Target, locked: &Locked) -> Result<(), EditError> {
+        let mode = match target.whose {
+            Whose::Repository if target.name != "settings.local.json" => 0o644,
+            _ => 0o600,
+        };
+        locked
+            .replace(&target.name, self.text, self.old, Mode::from_raw_mode(mode))
+            .map_err(|source| EditError::Write { path: target.path(), source })
+    }
 }
 
 fn trusted(locations: &Locations, file: &Path, content: &Content) -> bool {
@@ -242,6 +286,16 @@ impl Target {
 
     fn path(&self) -> PathBuf {
         self.directory.join(&self.name)
+    }
+
+    /// Locks the directory and reads what the file says now.
+    fn open(&self) -> Result<(Locked, Option<Content>), EditError> {
+        let locked = self.lock()?;
+        let content = locked.read(&self.name).map_err(|source| match source.raw_os_error() {
+            Some(libc::ELOOP) => EditError::Link { path: self.path() },
+            _ => EditError::Read { path: self.path(), source },
+        })?;
+        Ok((locked, content))
     }
 
     fn lock(&self) -> Result<Locked, EditError> {

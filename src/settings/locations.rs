@@ -13,6 +13,7 @@ const ORGANISATION: &str = "/etc/askance/settings.json";
 /// Every place that settings come from or go to. All paths are absolute.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Locations {
+    /// Real, if it exists.
     pub home: PathBuf,
     /// `$XDG_CONFIG_HOME`, else `~/.config`.
     pub config_home: PathBuf,
@@ -49,6 +50,8 @@ impl Locations {
         let home = std::env::home_dir()
             .filter(|home| home.is_absolute())
             .ok_or(LocationError::Home)?;
+        // Accesses are judged by real paths, so what is below `~` has to be one.
+        let home = home.canonicalize().unwrap_or(home);
         let cwd = match cwd {
             Some(cwd) => real_directory(cwd)?,
             None => std::env::current_dir().map_err(LocationError::WorkingDirectory)?,

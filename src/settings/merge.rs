@@ -213,7 +213,7 @@ fn ignored(layers: &[Layered]) -> Vec<Ignored> {
 }
 
 /// Does the document say anything that counts only when it is trusted?
-pub(super) fn widens(document: &Document) -> bool {
+pub fn widens(document: &Document) -> bool {
     let lists = List::ALL.iter().filter(|list| list.effect() == Effect::Widens);
     let sandbox = &document.sandbox;
     let limits = &sandbox.limits;

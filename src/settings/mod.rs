@@ -15,6 +15,7 @@ mod nearest;
 pub mod read;
 mod replace;
 pub mod schema;
+mod show;
 #[cfg(test)]
 mod testing;
 pub mod trust;
@@ -26,7 +27,8 @@ use std::sync::Arc;
 pub use list::List;
 pub use load::{Runtime, SettingsError};
 pub use locations::{LocationError, Locations};
-pub use merge::{Ignored, Shown};
+pub use merge::{Ignored, IgnoredBecause, Shown, widens};
+pub use show::scalars_of;
 pub use schema::{AutonomyLevel, Capabilities, Document, InteractionMode, PackageManager};
 
 /// The built-in lists, as `askance settings defaults` prints them.

@@ -14,6 +14,7 @@ use serde::Deserialize;
 use serde::de::value::{StrDeserializer, U64Deserializer};
 use serde::de::{self, DeserializeSeed, MapAccess, SeqAccess, Visitor};
 
+use super::list::List;
 use super::nearest::nearest;
 use super::schema::Document;
 
@@ -52,8 +53,13 @@ pub enum Problem {
     NotText,
     #[error("not JSON: {0}")]
     Syntax(String),
-    #[error("unknown key {key:?}{}", Hint(.nearest, .known))]
-    UnknownKey { key: String, nearest: Option<String>, known: &'static [&'static str] },
+    #[error("unknown key {key:?} in {within}{}", Hint(.nearest, .known))]
+    UnknownKey {
+        key: String,
+        within: String,
+        nearest: Option<String>,
+        known: &'static [&'static str],
+    },
     #[error("{key}: expected {expected}, found {found}")]
     WrongType { key: String, expected: String, found: &'static str },
     #[error("{key}: expected {expected}, found {found:?}")]
@@ -191,11 +197,18 @@ impl Unfit {
             What::Value { expected, found } => Problem::WrongValue { key, expected, found },
             What::DuplicateKey { key } => Problem::DuplicateKey { key },
             What::UnknownKey { key: unknown, known } => {
-                Problem::UnknownKey { nearest: nearest(&unknown, known), key: unknown, known }
+                let nearest = nearest(&unknown, known).or_else(|| elsewhere(&unknown));
+                Problem::UnknownKey { key: unknown, within: key, nearest, known }
             }
         };
         Mistake { position: lines.position(self.offset.unwrap_or(start)), problem }
     }
+}
+
+/// The key's own place, if it is a key of some other object.
+fn elsewhere(key: &str) -> Option<String> {
+    let named = |list: &List| list.keys().last().is_some_and(|last| *last == key);
+    List::ALL.iter().find(|list| named(list)).map(|list| list.path())
 }
 
 fn key_path(innermost_first: &[Step]) -> String {

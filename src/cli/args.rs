@@ -1,0 +1,413 @@
+//! What the command line may say. Declares; does nothing.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
+
+use crate::settings::AutonomyLevel;
+
+const EXIT_STATUS: &str = "\
+Exit status:
+  the command's own; 128+n if signal n ended it
+  124  the time limit ended it
+  125  askance itself failed: wrong usage, malformed settings, a kernel that lacks what is needed
+  126  refused, or the program cannot be executed
+  127  the program was not found";
+
+/// Run commands in a sandbox that asks.
+///
+/// askance runs a command with everything allowed that its policy covers. At every other read,
+/// write or connection the command stops in that very system call, a question is asked, and it goes
+/// on (or not) from there. "Always" writes the answer to a settings file.
+#[derive(Debug, Parser)]
+#[command(name = "askance", version, after_help = EXIT_STATUS, max_term_width = 100)]
+#[command(verbatim_doc_comment, disable_help_subcommand = true, subcommand_required = true, arg_required_else_help = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The subcommands, each in a file of its own.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Let commands do this without asking
+    #[command(after_help = "\
+Examples:
+  askance allow write /srv/out             this workspace, this user
+  askance allow domain '*.example.com' --user
+  askance allow command 'git push *' --project")]
+    Allow(GrantArgs),
+    /// Ask each time that a command does this
+    #[command(after_help = "\
+Examples:
+  askance deny read ~/notes --user
+  askance deny command 'git push *'")]
+    Deny(GrantArgs),
+    /// Refuse this without asking
+    #[command(after_help = "\
+Examples:
+  askance block write /srv/archive --user
+  askance block domain telemetry.example.com --user")]
+    Block(GrantArgs),
+    /// Take an entry out of the lists again, wherever it stands
+    ///
+    /// Looks in the allow, deny and block lists of the user's and the workspace's settings files.
+    /// Exit status 1 if it stood in none of them.
+    #[command(after_help = "\
+Examples:
+  askance forget write /srv/out
+  askance forget domain '*.example.com' --user")]
+    Forget(ForgetArgs),
+    /// Show, explain or edit the settings
+    Settings(SettingsArgs),
+    /// Trust the settings that this workspace brings along
+    ///
+    /// Settings files of a project count only as far as they forbid something, until somebody has
+    /// looked at them. Trust is by content: a file that changes is asked about again.
+    #[command(after_help = "\
+Examples:
+  askance trust                            show what would count, and ask
+  askance trust --yes .askance/settings.json
+  askance trust --list
+  askance trust --revoke .askance/settings.json")]
+    Trust(TrustArgs),
+    /// Print completions for a shell
+    Completions {
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page
+    #[command(hide = true)]
+    Man,
+}
+
+/// Flags that shape a sandbox: `run`, `exec`, `why`, `settings show`.
+#[derive(Debug, Clone, Default, Args)]
+pub struct PolicyFlags {
+    /// Add a profile: a name that `askance profiles` lists, or a file. May be repeated
+    #[arg(long, value_name = "NAME|FILE")]
+    pub profile: Vec<OsString>,
+    /// The workspace [default: the enclosing repository, else the working directory]
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub workspace: Option<PathBuf>,
+    /// Where the command starts
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub cwd: Option<PathBuf>,
+    /// Let this run read PATH
+    #[arg(long, value_name = "PATH", value_hint = ValueHint::AnyPath)]
+    pub allow_read: Vec<OsString>,
+    /// Let this run write PATH
+    #[arg(long, value_name = "PATH", value_hint = ValueHint::AnyPath)]
+    pub allow_write: Vec<OsString>,
+    /// Let this run reach DOMAIN: `example.com`, `*.example.com`, an address, a CIDR block; `:port`
+    #[arg(long, value_name = "DOMAIN")]
+    pub allow_domain: Vec<String>,
+    /// Let this run connect to the Unix socket PATH, or `@name` for an abstract one
+    #[arg(long, value_name = "PATH", value_hint = ValueHint::AnyPath)]
+    pub allow_unix: Vec<OsString>,
+}
+
+/// Flags of what runs: `run` and `exec`.
+#[derive(Debug, Clone, Args)]
+pub struct RunFlags {
+    #[command(flatten)]
+    pub policy: PolicyFlags,
+    /// Who answers questions: `auto` (the terminal if there is one), `tty`, `deny`, `answers=FILE`
+    #[arg(long, value_name = "WHO", default_value = "auto", value_parser = prompt)]
+    pub prompt: Prompt,
+    /// Write what happened to FILE, as one JSON object, when the run ends
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub report: Option<PathBuf>,
+    /// What askance itself prints when the run ends
+    #[arg(short, long, value_enum, default_value_t = Output::Text)]
+    pub output: Output,
+    /// End the run after this long, with status 124: `90`, `90s`, `5m`, `1h`, `500ms`
+    #[arg(long, value_name = "TIME", value_parser = milliseconds)]
+    pub timeout: Option<u64>,
+}
+
+/// Flags of approval: `run`, `exec`, `check`.
+#[derive(Debug, Clone, Default, Args)]
+pub struct ApprovalFlags {
+    /// What runs without asking
+    #[arg(long, value_name = "LEVEL", value_parser = level)]
+    pub auto: Option<AutonomyLevel>,
+    /// Plan only: read-only commands, in a sandbox without writes and network
+    #[arg(long)]
+    pub spec: bool,
+    /// The risk that the caller declares: read-only, low, medium, high
+    #[arg(long, value_name = "LEVEL")]
+    pub risk: Option<String>,
+    /// Why the caller thinks so, in one line
+    #[arg(long, value_name = "TEXT", requires = "risk")]
+    pub reason: Option<String>,
+    /// Share session grants and the level with other runs of the same session
+    #[arg(long, value_name = "NAME")]
+    pub session: Option<String>,
+    /// Start without approval what nothing blocks. Headless only; the organisation may forbid it
+    #[arg(long)]
+    pub skip_permissions_unsafe: bool,
+}
+
+/// `askance run`.
+#[derive(Debug, Clone, Args)]
+pub struct RunArgs {
+    #[command(flatten)]
+    pub flags: RunFlags,
+    /// The program and its arguments
+    #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
+    #[arg(value_name = "PROGRAM", value_hint = ValueHint::CommandWithArguments)]
+    pub command: Vec<OsString>,
+}
+
+/// The text under `askance run --help`.
+pub const RUN_EXAMPLES: &str = "\
+Examples:
+  askance run -- npm test
+  askance run --profile rust -- cargo build
+  askance run --allow-domain api.example.com -- curl https://api.example.com/
+  askance run --prompt deny --report report.json -- make check";
+
+/// Who answers questions.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Prompt {
+    /// The terminal if there is one, else nobody.
+    Auto,
+    Tty,
+    Deny,
+    Answers(PathBuf),
+}
+
+/// What askance prints about a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    Text,
+    Json,
+    StreamJson,
+}
+
+/// What an answer or a listing is printed as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    Text,
+    Json,
+}
+
+/// `askance why`.
+#[derive(Debug, Args)]
+pub struct WhyArgs {
+    #[command(flatten)]
+    pub policy: PolicyFlags,
+    #[arg(short, long, value_enum, default_value_t = Format::Text)]
+    pub output: Format,
+    pub access: AccessKind,
+    /// A path, `HOST[:PORT]`, or a socket
+    #[arg(value_name = "TARGET")]
+    pub target: OsString,
+}
+
+/// The accesses that `askance why` explains.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum AccessKind {
+    Read,
+    Write,
+    Connect,
+    Unix,
+}
+
+/// What an entry is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Subject {
+    /// A path that is read; a directory covers what is beneath it.
+    Read,
+    /// A path that is written.
+    Write,
+    /// `example.com`, `*.example.com`, an address or a CIDR block, each with an optional `:port`.
+    Domain,
+    /// A Unix socket's path, or `@name` for an abstract one.
+    Unix,
+    /// A command's first words; `*` is any one word, a trailing `*` any rest, `=` means exactly.
+    Command,
+}
+
+/// Which file.
+#[derive(Debug, Clone, Copy, Default, Args)]
+#[group(multiple = false)]
+pub struct PlaceFlags {
+    /// Your own settings, for every workspace
+    #[arg(long)]
+    pub user: bool,
+    /// The workspace's settings that its repository shares: .askance/settings.json
+    #[arg(long)]
+    pub project: bool,
+    /// Your settings for this workspace: .askance/settings.local.json
+    #[arg(long)]
+    pub local: bool,
+}
+
+/// `askance allow`, `deny` and `block`.
+#[derive(Debug, Args)]
+pub struct GrantArgs {
+    pub subject: Subject,
+    pub target: OsString,
+    /// Where to write it [default: --local]
+    #[command(flatten)]
+    pub place: PlaceFlags,
+    /// The workspace [default: the enclosing repository, else the working directory]
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub workspace: Option<PathBuf>,
+}
+
+/// `askance forget`.
+#[derive(Debug, Args)]
+pub struct ForgetArgs {
+    pub subject: Subject,
+    pub target: OsString,
+    #[command(flatten)]
+    pub place: PlaceFlags,
+    /// The workspace [default: the enclosing repository, else the working directory]
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub workspace: Option<PathBuf>,
+}
+
+/// `askance settings`.
+#[derive(Debug, Args)]
+pub struct SettingsArgs {
+    #[command(subcommand)]
+    pub command: SettingsCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum SettingsCommand {
+    /// Every value that counts here, each with the layer, file and line that it comes from
+    Show {
+        #[command(flatten)]
+        policy: PolicyFlags,
+        #[arg(short, long, value_enum, default_value_t = Format::Text)]
+        output: Format,
+    },
+    /// The files that settings come from, highest layer first
+    Paths {
+        /// The workspace [default: the enclosing repository, else the working directory]
+        #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+        workspace: Option<PathBuf>,
+        #[arg(short, long, value_enum, default_value_t = Format::Text)]
+        output: Format,
+    },
+    /// The JSON Schema of a settings file
+    Schema,
+    /// The built-in settings, with comments
+    Defaults,
+    /// Open a settings file in $VISUAL or $EDITOR; what is malformed is not saved
+    Edit {
+        #[command(flatten)]
+        place: PlaceFlags,
+        /// The workspace [default: the enclosing repository, else the working directory]
+        #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+        workspace: Option<PathBuf>,
+    },
+}
+
+/// `askance trust`.
+#[derive(Debug, Args)]
+pub struct TrustArgs {
+    /// The files [default: every settings file that applies here and is not trusted]
+    #[arg(value_hint = ValueHint::FilePath)]
+    pub files: Vec<PathBuf>,
+    /// Trust without asking
+    #[arg(long, short = 'y', conflicts_with_all = ["list", "revoke"])]
+    pub yes: bool,
+    /// List what is trusted
+    #[arg(long, conflicts_with = "revoke")]
+    pub list: bool,
+    /// Trust the files no longer
+    #[arg(long, requires = "files")]
+    pub revoke: bool,
+    /// The workspace [default: the enclosing repository, else the working directory]
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub workspace: Option<PathBuf>,
+}
+
+/// `askance profiles`.
+#[derive(Debug, Args)]
+pub struct ProfilesArgs {
+    /// The profile to explain: a name or a file
+    pub profile: Option<OsString>,
+    #[arg(short, long, value_enum, default_value_t = Format::Text)]
+    pub output: Format,
+}
+
+fn prompt(text: &str) -> Result<Prompt, &'static str> {
+    match text.split_once('=') {
+        Some(("answers", file)) if !file.is_empty() => Ok(Prompt::Answers(file.into())),
+        None if text == "auto" => Ok(Prompt::Auto),
+        None if text == "tty" => Ok(Prompt::Tty),
+        None if text == "deny" => Ok(Prompt::Deny),
+        _ => Err("expected auto, tty, deny or answers=FILE"),
+    }
+}
+
+fn level(text: &str) -> Result<AutonomyLevel, &'static str> {
+    let found = AutonomyLevel::ALL.into_iter().find(|level| level.word() == text);
+    found.ok_or("expected off, low, medium or high")
+}
+
+fn milliseconds(text: &str) -> Result<u64, &'static str> {
+    const EXPECTED: &str = "expected a time of at least one millisecond: 90, 90s, 5m, 1h, 500ms";
+    let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+    let (number, unit) = text.split_at(digits);
+    let factor = match unit {
+        "" | "s" => 1000,
+        "ms" => 1,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        _ => return Err(EXPECTED),
+    };
+    let time = number.parse::<u64>().ok().and_then(|number| number.checked_mul(factor));
+    time.filter(|&time| time > 0).ok_or(EXPECTED)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_definition_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn times_have_units() {
+        let table = [
+            ("90", Ok(90_000)),
+            ("90s", Ok(90_000)),
+            ("5m", Ok(300_000)),
+            ("1h", Ok(3_600_000)),
+            ("500ms", Ok(500)),
+        ];
+        for (text, expected) in table {
+            assert_eq!(milliseconds(text), expected, "{text}");
+        }
+        for text in ["", "0", "s", "-1", "1.5", "5 m", "1d", "99999999999999999h"] {
+            assert!(milliseconds(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn prompts_are_told_apart() {
+        let table = [
+            ("auto", Prompt::Auto),
+            ("tty", Prompt::Tty),
+            ("deny", Prompt::Deny),
+            ("answers=a=b", Prompt::Answers("a=b".into())),
+        ];
+        for (text, expected) in table {
+            assert_eq!(prompt(text), Ok(expected));
+        }
+        for text in ["", "answers", "answers=", "yes", "tty=1"] {
+            assert!(prompt(text).is_err(), "{text}");
+        }
+    }
+}
