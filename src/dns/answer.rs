@@ -298,5 +298,4 @@ impl Reply {
 }
 
 #[cfg(test)]
-#[path = "answer_tests.rs"]
 mod tests;

@@ -9,11 +9,15 @@
 mod answer;
 mod names;
 mod nameserver;
+#[cfg(feature = "encrypted-dns")]
+mod roots;
+mod servers;
 mod standin;
 mod stub;
 mod system;
 #[cfg(test)]
 mod tests;
+mod transport;
 mod upstream;
 
 use std::io;
@@ -28,6 +32,7 @@ use tokio::sync::oneshot;
 
 pub use names::{NameError, normalise};
 pub use nameserver::{Nameserver, NameserverError};
+pub use servers::ServersError;
 pub use standin::is_stand_in;
 pub use stub::Stub;
 pub use upstream::ResolveError;

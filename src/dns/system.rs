@@ -217,6 +217,9 @@ pub(super) struct System {
     resolv: Watched<Resolv>,
     hosts: Watched<Hosts>,
     host_name: String,
+    /// A file of certificate authorities to trust, in place of the machine's.
+    #[cfg(feature = "encrypted-dns")]
+    pub(super) authorities: Option<PathBuf>,
 }
 
 impl System {
@@ -226,7 +229,13 @@ impl System {
     }
 
     pub(super) fn at(resolv: PathBuf, hosts: PathBuf, host_name: String) -> Self {
-        Self { resolv: Watched::new(resolv), hosts: Watched::new(hosts), host_name }
+        Self {
+            resolv: Watched::new(resolv),
+            hosts: Watched::new(hosts),
+            host_name,
+            #[cfg(feature = "encrypted-dns")]
+            authorities: None,
+        }
     }
 
     pub(super) fn resolv(&self) -> Arc<Resolv> {
@@ -235,6 +244,12 @@ impl System {
 
     pub(super) fn hosts(&self) -> Arc<Hosts> {
         self.hosts.get(|text| Hosts::parse(text, &self.host_name))
+    }
+
+    /// A TLS client that trusts the machine's certificate authorities.
+    #[cfg(feature = "encrypted-dns")]
+    pub(super) fn tls_client(&self) -> std::io::Result<rustls::ClientConfig> {
+        super::roots::client(self.authorities.clone().or_else(super::roots::bundle).as_deref())
     }
 
     pub(super) fn synthetic_hosts(&self) -> Vec<u8> {
@@ -274,5 +289,4 @@ pub(super) fn candidates(name: &str, search: &[String]) -> Vec<String> {
 }
 
 #[cfg(test)]
-#[path = "system_tests.rs"]
 mod tests;

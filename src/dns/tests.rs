@@ -1,136 +1,21 @@
 //! The whole of it on loopback sockets, with an upstream that notes what it hears.
 
-use std::collections::{BTreeMap, HashMap};
+#[cfg(feature = "encrypted-dns")]
+mod encrypted;
+mod fake;
+
+use std::collections::BTreeMap;
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::net::{TcpStream, UdpSocket};
 use std::path::Path;
 use std::process::Command;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use hickory_proto::op::{Message, Query, ResponseCode};
-use hickory_proto::rr::{Name, RData, Record, RecordType};
+use hickory_proto::rr::{Name, RData, RecordType};
 
+use self::fake::{Fake, Says};
 use super::*;
-
-/// What the upstream says of a name.
-#[derive(Debug, Clone)]
-enum Says {
-    Addresses(Vec<IpAddr>, u32),
-    Code(ResponseCode),
-    /// Truncated over UDP, the addresses over TCP.
-    OverTcp(Vec<IpAddr>),
-    Silence,
-}
-
-/// A name server on loopback; unknown names do not exist.
-struct Fake {
-    address: SocketAddr,
-    heard: Arc<Mutex<BTreeMap<String, usize>>>,
-    stop: Arc<AtomicBool>,
-}
-
-impl Fake {
-    fn start(zone: &[(&str, Says)]) -> Self {
-        let zone: Arc<HashMap<String, Says>> =
-            Arc::new(zone.iter().map(|(name, says)| ((*name).to_owned(), says.clone())).collect());
-        let (udp, tcp) = loop {
-            let udp = UdpSocket::bind("127.0.0.1:0").unwrap();
-            if let Ok(tcp) = TcpListener::bind(udp.local_addr().unwrap()) {
-                break (udp, tcp);
-            }
-        };
-        let address = udp.local_addr().unwrap();
-        let heard = Arc::new(Mutex::new(BTreeMap::new()));
-        let stop = Arc::new(AtomicBool::new(false));
-        let (notes, ended, names) = (Arc::clone(&heard), Arc::clone(&stop), Arc::clone(&zone));
-        thread::spawn(move || {
-            let mut buffer = [0; 4096];
-            while let Ok((length, client)) = udp.recv_from(&mut buffer) {
-                if ended.load(Ordering::SeqCst) {
-                    return;
-                }
-                if let Some(reply) = reply(&buffer[..length], &names, &notes, true) {
-                    udp.send_to(&reply, client).unwrap();
-                }
-            }
-        });
-        let (notes, ended) = (Arc::clone(&heard), Arc::clone(&stop));
-        thread::spawn(move || {
-            for stream in tcp.incoming() {
-                if ended.load(Ordering::SeqCst) {
-                    return;
-                }
-                let (zone, notes) = (Arc::clone(&zone), Arc::clone(&notes));
-                thread::spawn(move || serve_stream(stream.unwrap(), &zone, &notes));
-            }
-        });
-        Self { address, heard, stop }
-    }
-
-    /// How often each name was asked for, whatever the type.
-    fn heard(&self) -> BTreeMap<String, usize> {
-        self.heard.lock().unwrap().clone()
-    }
-}
-
-impl Drop for Fake {
-    fn drop(&mut self) {
-        self.stop.store(true, Ordering::SeqCst);
-        let _ = UdpSocket::bind("127.0.0.1:0").and_then(|s| s.send_to(b"", self.address));
-        let _ = TcpStream::connect(self.address);
-    }
-}
-
-fn serve_stream(
-    mut stream: TcpStream,
-    zone: &HashMap<String, Says>,
-    heard: &Mutex<BTreeMap<String, usize>>,
-) {
-    let mut length = [0; 2];
-    while stream.read_exact(&mut length).is_ok() {
-        let mut message = vec![0; usize::from(u16::from_be_bytes(length))];
-        if stream.read_exact(&mut message).is_err() {
-            return;
-        }
-        if let Some(reply) = reply(&message, zone, heard, false) {
-            let length = u16::try_from(reply.len()).unwrap().to_be_bytes();
-            let _ = stream.write_all(&[&length[..], &reply].concat());
-        }
-    }
-}
-
-fn reply(
-    message: &[u8],
-    zone: &HashMap<String, Says>,
-    heard: &Mutex<BTreeMap<String, usize>>,
-    udp: bool,
-) -> Option<Vec<u8>> {
-    let query = Message::from_vec(message).ok()?;
-    let question = query.queries.first()?.clone();
-    let name = question.name().to_ascii().to_ascii_lowercase();
-    let name = name.trim_end_matches('.').to_owned();
-    *heard.lock().unwrap().entry(name.clone()).or_default() += 1;
-    let mut reply = Message::response(query.metadata.id, query.metadata.op_code);
-    reply.metadata.recursion_available = true;
-    reply.add_query(question.clone());
-    let records = |addresses: &[IpAddr], ttl| -> Vec<Record> {
-        let data = addresses.iter().filter_map(|address| match (address, question.query_type()) {
-            (IpAddr::V4(v4), RecordType::A) => Some(RData::A((*v4).into())),
-            (IpAddr::V6(v6), RecordType::AAAA) => Some(RData::AAAA((*v6).into())),
-            _ => None,
-        });
-        data.map(|data| Record::from_rdata(question.name().clone(), ttl, data)).collect()
-    };
-    match zone.get(&name).unwrap_or(&Says::Code(ResponseCode::NXDomain)) {
-        Says::Addresses(addresses, ttl) => reply.answers = records(addresses, *ttl),
-        Says::Code(code) => reply.metadata.response_code = *code,
-        Says::OverTcp(_) if udp => reply.metadata.truncation = true,
-        Says::OverTcp(addresses) => reply.answers = records(addresses, 60),
-        Says::Silence => return None,
-    }
-    Some(reply.to_vec().unwrap())
-}
 
 fn ip(text: &str) -> IpAddr {
     text.parse().unwrap()
@@ -215,6 +100,42 @@ fn nothing_runs_before_the_first_look_up_and_nothing_after_the_drop() {
 }
 
 #[test]
+fn without_the_right_to_port_53_the_stub_has_another_one() {
+    let lowest = std::fs::read_to_string("/proc/sys/net/ipv4/ip_unprivileged_port_start").unwrap();
+    let free = lowest.trim().parse::<u16>().unwrap() <= 53;
+    let (dns, _fake, _dir) = with_fake(&[], "", "");
+    // This test's thread alone.
+    caps::drop(None, caps::CapSet::Effective, caps::Capability::CAP_NET_BIND_SERVICE).unwrap();
+    let stub = dns.stub().unwrap();
+    assert_eq!(stub.on_port_53, free);
+    assert!(is_stand_in(ask(stub, "a.test.", RecordType::A).1[0]));
+    if !free {
+        assert_eq!(*stub.v4.ip(), std::net::Ipv4Addr::LOCALHOST);
+        assert!(dns.resolv_conf().unwrap().starts_with(b"nameserver 127.0.0.1\n"));
+        // Two runs side by side have two ports.
+        let (other, _fake, _dir) = with_fake(&[], "", "");
+        assert_ne!(other.stub().unwrap().v4, stub.v4);
+    }
+}
+
+#[test]
+fn with_the_right_to_port_53_each_run_has_an_address_of_its_own() {
+    if !caps::has_cap(None, caps::CapSet::Effective, caps::Capability::CAP_NET_BIND_SERVICE)
+        .unwrap()
+    {
+        println!("skipped: needs CAP_NET_BIND_SERVICE");
+        return;
+    }
+    let stubs = [(); 3].map(|()| with_fake(&[], "", ""));
+    let addresses: Vec<Stub> = stubs.iter().map(|(dns, ..)| dns.stub().unwrap()).collect();
+    for stub in &addresses {
+        assert!(stub.on_port_53 && stub.v4.port() == 53 && stub.v4.ip().is_loopback());
+        assert!(is_stand_in(ask(*stub, "a.test.", RecordType::A).1[0]));
+    }
+    assert!(addresses[0].v4 != addresses[1].v4 && addresses[1].v4 != addresses[2].v4);
+}
+
+#[test]
 fn a_name_that_is_not_allowed_never_reaches_upstream() {
     let (dns, fake, _dir) = with_fake(&[("secret.evil.test", at(&["192.0.2.1"]))], "", "");
     let stub = dns.stub().unwrap();
@@ -293,6 +214,29 @@ fn resolve_gives_the_real_addresses_in_order() {
     assert!(matches!(dns.resolve("refused.test"), Err(ResolveError::Upstream(_))));
     assert!(matches!(dns.resolve("192.0.2.1"), Err(ResolveError::Name(NameError::Number))));
     assert!(dns.state().stub.is_none(), "resolving needs no stub");
+}
+
+#[test]
+fn an_alias_is_followed_to_the_addresses() {
+    let (dns, fake, _dir) = with_fake(
+        &[
+            ("www.allowed.test", Says::Alias("edge.cdn.test.")),
+            ("edge.cdn.test", at(&["192.0.2.7"])),
+            ("gone.allowed.test", Says::Alias("nowhere.cdn.test.")),
+        ],
+        "",
+        "",
+    );
+    assert_eq!(dns.resolve("www.allowed.test").unwrap(), [ip("192.0.2.7")]);
+    assert!(matches!(dns.resolve("gone.allowed.test"), Err(ResolveError::NoName)));
+    let stub = dns.stub().unwrap();
+    let (code, addresses) = ask(stub, "www.allowed.test.", RecordType::A);
+    assert_eq!((code, addresses.len()), (ResponseCode::NoError, 1));
+    assert_eq!(dns.name_of(addresses[0]).as_deref(), Some("www.allowed.test"));
+    let v6 = ask(stub, "www.allowed.test.", RecordType::AAAA);
+    assert_eq!(v6, (ResponseCode::NoError, vec![]));
+    assert_eq!(ask(stub, "gone.allowed.test.", RecordType::A), (ResponseCode::NXDomain, vec![]));
+    assert!(fake.heard().contains_key("edge.cdn.test"));
 }
 
 #[test]
@@ -453,26 +397,35 @@ fn many_clients_are_served_at_once_while_one_name_is_slow() {
 
 #[test]
 fn a_flood_of_slow_names_is_bounded_and_others_are_still_answered() {
-    let zone: Vec<(String, Says)> =
-        (0..2000).map(|n| (format!("n{n}.allowed.test"), Says::Silence)).collect();
-    let zone: Vec<(&str, Says)> = zone.iter().map(|(n, s)| (n.as_str(), s.clone())).collect();
+    let names: Vec<String> = (0..400).map(|n| format!("n{n}.allowed.test")).collect();
+    let zone: Vec<(&str, Says)> = names.iter().map(|name| (name.as_str(), Says::Silence)).collect();
     let (dns, fake, _dir) = with_fake(&zone, "options timeout:30 attempts:1\n", "");
     let stub = dns.stub().unwrap();
     let flood = client(stub);
-    let mut refused = 0;
-    let mut buffer = [0; 512];
-    for n in 0..1000 {
-        flood.send(&query(n, &format!("n{n}.allowed.test."), RecordType::A)).unwrap();
-        // Beyond the limit the answer comes at once.
-        if n >= 300 {
-            let length = flood.recv(&mut buffer).unwrap();
-            assert_eq!(read(&buffer[..length]).0, ResponseCode::ServFail);
-            refused += 1;
-        }
+    for (n, name) in (0u16..).zip(&names) {
+        flood.send(&query(n, &format!("{name}."), RecordType::A)).unwrap();
+        // Another client's answer comes after it: the stub has dealt with both.
+        assert!(is_stand_in(ask(stub, "other.test.", RecordType::A).1[0]));
     }
-    assert_eq!(refused, 700);
-    assert!(is_stand_in(ask(stub, "other.test.", RecordType::A).1[0]));
+    flood.set_nonblocking(true).unwrap();
+    let mut buffer = [0; 512];
+    let mut refused = 0;
+    while let Ok(length) = flood.recv(&mut buffer) {
+        assert_eq!(read(&buffer[..length]).0, ResponseCode::ServFail);
+        refused += 1;
+    }
+    assert_eq!(refused, 400 - 256, "beyond the limit the answer comes at once");
     assert!(fake.heard().len() <= 256, "{}", fake.heard().len());
+}
+
+#[test]
+fn a_name_server_that_is_not_there_fails_at_once() {
+    let gone = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let dns = dns(dir.path(), vec![gone.to_string()], "options timeout:20 attempts:2\n", "");
+    let start = Instant::now();
+    assert!(matches!(dns.resolve("a.test"), Err(ResolveError::Upstream(_))));
+    assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
 }
 
 #[test]
