@@ -72,6 +72,8 @@ Examples:
   askance trust --list
   askance trust --revoke .askance/settings.json")]
     Trust(TrustArgs),
+    /// List the profiles, or explain one
+    Profiles(ProfilesArgs),
     /// Print completions for a shell
     Completions {
         shell: clap_complete::Shell,

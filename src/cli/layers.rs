@@ -2,8 +2,9 @@
 
 use super::args::PolicyFlags;
 use super::grant::{self, TargetError};
+use crate::settings::profile::{self, ProfileError};
 use crate::settings::read::At;
-use crate::settings::{Document, LocationError, Locations, Runtime, Settings, SettingsError};
+use crate::settings::{registries, Document, LocationError, Locations, Runtime, Settings, SettingsError};
 
 /// Flags or files that make no settings.
 #[derive(Debug, thiserror::Error)]
@@ -12,6 +13,8 @@ pub(crate) enum LayersError {
     Location(#[from] LocationError),
     #[error(transparent)]
     Settings(#[from] SettingsError),
+    #[error(transparent)]
+    Profile(#[from] ProfileError),
     #[error(transparent)]
     Target(#[from] TargetError),
 }
@@ -37,7 +40,12 @@ pub(crate) fn load_with(
     for socket in &flags.allow_unix {
         network.allow_unix_sockets.push(At::nowhere(grant::socket(socket, &locations)?));
     }
-    let settings = Settings::load(&locations, Runtime { document, profiles: Vec::new() })?;
+    let mut runtime = Runtime { document, profiles: Vec::new() };
+    for name in &flags.profile {
+        runtime.add(profile::find(name, &locations)?);
+    }
+    let mut settings = Settings::load(&locations, runtime)?;
+    registries::allow(&mut settings, &locations);
     Ok((locations, settings))
 }
 

@@ -6,6 +6,7 @@ pub mod args;
 mod completions;
 mod grant;
 mod layers;
+mod profiles;
 mod settings;
 mod trust;
 
@@ -47,6 +48,7 @@ fn dispatch(command: Command) -> Outcome {
         Command::Forget(args) => grant::forget(&args),
         Command::Settings(args) => settings::run(args.command),
         Command::Trust(args) => trust::run(&args),
+        Command::Profiles(args) => profiles::run(&args),
         Command::Completions { shell } => completions::print_for(shell),
         Command::Man => completions::manual(),
     }

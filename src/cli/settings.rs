@@ -23,7 +23,7 @@ enum EditError {
     #[error("the editor {editor:?} failed; the settings are as they were")]
     Failed { editor: String },
     #[error("not saved; what you wrote is in {}", .draft.display())]
-    NotSaved { draft: PathBuf, source: settings::edit::EditError },
+    NotSaved { draft: PathBuf, source: Box<settings::edit::EditError> },
 }
 
 pub(super) fn run(command: SettingsCommand) -> Outcome {
@@ -166,7 +166,7 @@ fn edit(place: PlaceFlags, workspace: Option<&Path>) -> Outcome {
     }
     if let Err(source) = settings::edit::save(&locations, &file, &old, &new) {
         let (_, draft) = draft.keep()?;
-        return Err(EditError::NotSaved { draft, source }.into());
+        return Err(EditError::NotSaved { draft, source: Box::new(source) }.into());
     }
     print(&format!("saved {}\n", visible(&file.to_string_lossy())))?;
     Ok(ExitCode::SUCCESS)

@@ -7,6 +7,7 @@ use super::access::Host;
 use super::lists::{CompileError, Effect, Entry, Lists, Match, Problem, Ruling, deciding, runtime_source, weigh};
 use super::verdict::Rule;
 use super::Grant;
+use super::addresses::is_public;
 use crate::settings::{Layer, Network};
 
 /// What one entry covers.
@@ -18,6 +19,8 @@ struct HostPattern {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum End {
+    /// `*`: whatever it is; an allow covers no address that is not public.
+    Any,
     Name(String),
     /// Everything beneath the name, not the name itself.
     Beneath(String),
@@ -77,6 +80,10 @@ impl HostLists {
     fn matches(&self, host: &Host, port: u16) -> Vec<Match<'_>> {
         let found = self.entries.iter().filter_map(|(pattern, entry)| {
             let specificity = pattern.covers(host, port)?;
+            let private = matches!(host, Host::Address(address) if !is_public(*address));
+            if pattern.end == End::Any && entry.effect == Effect::Allow && private {
+                return None;
+            }
             Some(Match { entry, specificity, matched_depth: 0 })
         });
         found.collect()
@@ -125,6 +132,7 @@ impl HostPattern {
             return None;
         }
         let closeness = match (&self.end, host) {
+            (End::Any, _) => 0,
             (End::Name(name), Host::Name(wanted)) if name == wanted => labels(name) * 4 + 2,
             (End::Beneath(apex), Host::Name(wanted)) if is_beneath(wanted, apex) => labels(apex) * 4,
             (End::Block { address, prefix }, Host::Address(wanted)) if contains(*address, *prefix, *wanted) => {
@@ -181,6 +189,9 @@ fn parse(text: &str) -> Result<HostPattern, Problem> {
         return Ok(HostPattern { end: End::Resolved { name, address }, port });
     }
     let (host, port) = split_port(text)?;
+    if host == "*" {
+        return Ok(HostPattern { end: End::Any, port });
+    }
     if let Some(end) = parse_block(host)? {
         return Ok(HostPattern { end, port });
     }

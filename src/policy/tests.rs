@@ -192,8 +192,33 @@ fn domains_wildcards_ports_and_blocks() {
 }
 
 #[test]
+fn a_star_allows_what_is_public_and_denies_everything() {
+    let name = Host::Name("anything.example".to_owned());
+    let address = |text: &str| Host::Address(text.parse().unwrap());
+    let table = [
+        ("*", "", name.clone(), "allow"),
+        ("*:443", "", name.clone(), "ask"),
+        ("*", "", address("203.0.113.1"), "allow"),
+        ("*", "", address("10.0.0.1"), "ask"),
+        ("*", "", address("169.254.169.254"), "ask"),
+        ("", "*", name.clone(), "block"),
+        ("", "*", address("10.0.0.1"), "block"),
+        ("anything.example", "*", name, "block"),
+    ];
+    for (allow, block, host, expected) in table {
+        let mut sandbox = defaults();
+        let entries = |entry: &str| if entry.is_empty() { vec![] } else { list(Layer::User, &[entry]) };
+        sandbox.network.allowed_domains = entries(allow);
+        sandbox.network.blocked_domains = entries(block);
+        let verdict = compile(&sandbox).judge(&Access::Connect { host: &host, port: 80 }, &Nothing);
+        assert_eq!(word(&verdict), expected, "allow {allow:?}, block {block:?}, {host}");
+    }
+}
+
+#[test]
 fn a_private_result_needs_the_address_or_the_pair() {
     for (entry, expected) in [
+        ("*", "ask"),
         ("other.test", "ask"),
         ("127.0.0.1:8443", "allow"),
         ("127.0.0.0/8", "allow"),

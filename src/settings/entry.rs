@@ -42,7 +42,7 @@ pub fn fits(kind: EntryKind, text: &str) -> Result<(), &'static str> {
         EntryKind::Path => (is_path(text), "a path: `/x`, `~/x`, `x` below the workspace, `**/x` at any depth"),
         EntryKind::Domain => (
             is_domain(text),
-            "`example.com`, `*.example.com`, an address or a CIDR block, each with an optional `:port`, or `name=address`",
+            "`example.com`, `*.example.com`, `*`, an address or a CIDR block, each with an optional `:port`, or `name=address`",
         ),
         EntryKind::UnixSocket => (is_socket(text), "a socket's path, or `@name` for an abstract one"),
         EntryKind::Command => (is_command(text), "shell words, `=` in front for exactly these"),
@@ -102,6 +102,9 @@ fn is_domain(text: &str) -> bool {
         return is_name(name) && split_port(rest).is_some_and(|host| IpAddr::from_str(host).is_ok());
     }
     let Some(host) = split_port(text) else { return false };
+    if host == "*" {
+        return true;
+    }
     if let Some((address, prefix)) = host.split_once('/') {
         let width = match IpAddr::from_str(address) {
             Ok(IpAddr::V4(_)) => 32,
@@ -157,12 +160,12 @@ mod tests {
                 EntryKind::Domain,
                 &[
                     "example.com", "*.example.com", "example.com:443", "EXAMPLE.com.", "bücher.example",
-                    "localhost", "10.0.0.1", "10.0.0.0/8", "10.0.0.1:80", "::1", "[::1]:80", "fd00::/8",
+                    "*", "*:443", "localhost", "10.0.0.1", "10.0.0.0/8", "10.0.0.1:80", "::1", "[::1]:80", "fd00::/8",
                     "api.example.com=10.0.0.1", "api.example.com=[::1]:8443",
                 ],
                 &[
                     "", "https://example.com", "example.com/path", "example.com:0", "example.com:65536",
-                    "*", "a.*.example.com", "10.0.0.0/33", "1.2.3", "0x7f.1", "a b.example", "x=y", "[::1",
+                    "*x", "*.", "a.*.example.com", "10.0.0.0/33", "1.2.3", "0x7f.1", "a b.example", "x=y", "[::1",
                 ],
             ),
             (

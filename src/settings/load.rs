@@ -149,6 +149,18 @@ pub fn understand(path: &Path, bytes: &[u8]) -> Result<Document, SettingsError> 
     Ok(document)
 }
 
+/// Reads the content of the profile `path`: a settings file that may have a name and a description.
+pub(super) fn understand_profile(path: &Path, bytes: &[u8]) -> Result<Document, SettingsError> {
+    let malformed = |Mistake { position, problem }| SettingsError::Malformed {
+        path: path.to_owned(),
+        position,
+        problem,
+    };
+    let document = read(bytes).map_err(malformed)?;
+    entry::check(&document).map_err(malformed)?;
+    Ok(document)
+}
+
 fn check_flags(document: &Document) -> Result<(), SettingsError> {
     for list in List::ALL {
         for at in list.written(document) {

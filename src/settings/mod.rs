@@ -2,7 +2,7 @@
 //!
 //! Owns every settings file: where they are, what they may say, which of two values counts, and who
 //! wrote it. Judges nothing: it hands over lists and levels with their sources. Starts no program
-//! but the package managers that a profile asks for their registries ([`profile`]).
+//! but the package managers that are asked for their registries ([`registries`]).
 
 pub mod edit;
 pub mod entry;
@@ -12,7 +12,9 @@ pub mod load;
 pub mod locations;
 mod merge;
 mod nearest;
+pub mod profile;
 pub mod read;
+pub mod registries;
 mod replace;
 pub mod schema;
 mod show;

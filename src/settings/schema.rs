@@ -263,8 +263,9 @@ pub struct FilesystemSection {
     pub quiet_write: Vec<At<String>>,
 }
 
-/// Domains: `example.com`, `*.example.com` (not the apex), an address or a CIDR block, each with an
-/// optional `:port`; `name=address` lets a public name reach an address that is not public.
+/// Domains: `example.com`, `*.example.com` (not the apex), an address, a CIDR block, `*` (anything;
+/// as an allow no address that is not public), each with an optional `:port`; `name=address` lets a
+/// public name reach an address that is not public.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 #[schemars(rename = "Network")]
