@@ -60,6 +60,13 @@ impl Caller {
         self.process.umask.store(umask & 0o777, Ordering::Relaxed);
     }
 
+    /// Sends the calling thread a signal that the kernel would have raised in the call (`SIGPIPE`).
+    pub fn raise(&self, signal: i32) {
+        let to = self.thread.as_ref().unwrap_or(&self.process.pidfd);
+        // A thread that is gone takes no signal.
+        let _ = pidfd::send_signal(to.as_fd(), signal);
+    }
+
     /// Names the process: never equal for two processes.
     pub fn key(&self) -> (i32, u64) {
         (self.tgid, self.process.started)

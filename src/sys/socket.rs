@@ -67,6 +67,11 @@ pub fn confine_to_loopback(fd: BorrowedFd<'_>) -> io::Result<()> {
     set_option(fd, libc::SOL_SOCKET, libc::SO_BINDTOIFINDEX, LOOPBACK_DEVICE)
 }
 
+/// Is this the number of the loopback device?
+pub fn is_loopback_device(number: i32) -> bool {
+    number == LOOPBACK_DEVICE
+}
+
 /// `connect(fd, address, length)`.
 pub fn connect(fd: BorrowedFd<'_>, address: &[u8]) -> io::Result<()> {
     let length = address_length(address)?;

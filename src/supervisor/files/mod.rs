@@ -9,6 +9,7 @@ mod decide;
 mod devices;
 mod errno;
 mod held;
+pub(super) mod names;
 mod open;
 mod proc;
 mod quick;

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use super::address::{self, Kind, Peer, Version};
 use super::destination::{self, Admitted, Destination};
 use super::socket::{Socket, Stage, copy_address, errno};
-use super::{closed, judged, record_receiver, unix};
+use super::{closed, judged, receiver, unix};
 use crate::policy::{Access, Host, Permit, Verdict};
 use crate::supervisor::{Call, Context, Outcome, Reply};
 use crate::sys::socket;
@@ -144,8 +144,9 @@ fn decide_udp(context: &Context, call: &Call, socket: Socket, far: Far) -> Resul
     match Destination::of(context, &far.peer)? {
         Destination::Stub => {
             let stub = destination::stub_for(context, &socket, &far.peer).ok_or(libc::ENETUNREACH)?;
-            let cookie = socket.cookie().ok_or(libc::EACCES)?;
-            context.facts().sockets().record_redirected(cookie, far.peer);
+            if let Some(cookie) = socket.cookie() {
+                context.facts().sockets().record_alias(cookie, stub, far.peer);
+            }
             Ok(point(context, &socket, &stub))
         }
         Destination::Host(host) => {
@@ -190,7 +191,7 @@ fn point_nowhere(context: &Context, socket: &Socket, version: Version) -> Result
 fn point(context: &Context, socket: &Socket, to: &SocketAddr) -> Outcome {
     let outcome = now(socket, &address::encode(to));
     if succeeded(&outcome) {
-        record_receiver(context, socket);
+        receiver::record(context, socket);
     }
     outcome
 }

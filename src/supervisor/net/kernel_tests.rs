@@ -150,3 +150,107 @@ fn the_kernel_lists_datagram_sockets_that_have_a_far_end() {
     let found = diag::receivers_at(receiver.local_addr().unwrap().port()).unwrap();
     assert!(found.iter().any(|socket| socket.cookie == cookie(&receiver) && !socket.connected), "{found:?}");
 }
+
+mod naming {
+    use std::os::fd::{AsFd, OwnedFd};
+    use std::os::unix::fs::PermissionsExt;
+    use std::path::Path;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use rustix::fs::{Mode, OFlags};
+
+    use crate::supervisor::net::name::Naming;
+    use crate::sys::socket;
+
+    fn directory(path: &Path) -> OwnedFd {
+        rustix::fs::open(path, OFlags::PATH | OFlags::DIRECTORY, Mode::empty()).unwrap()
+    }
+
+    fn bind(path: &[u8], start: &Path, judged: &Path, umask: u32) -> (OwnedFd, Result<(), i32>) {
+        let socket = socket::open(libc::AF_UNIX, libc::SOCK_STREAM, 0).unwrap();
+        let judged = directory(judged);
+        let naming = Naming {
+            socket: socket.as_fd(),
+            path,
+            directory: judged.as_fd(),
+            name: c"socket",
+            start: directory(start),
+            umask,
+        };
+        let bound = naming.bind();
+        (socket, bound)
+    }
+
+    fn bound_name(socket: &OwnedFd) -> Vec<u8> {
+        let bytes = socket::local_address(socket.as_fd()).unwrap();
+        bytes[2..].split(|&byte| byte == 0).next().unwrap().to_vec()
+    }
+
+    #[test]
+    fn the_childs_bytes_are_what_getsockname_says() {
+        let place = tempfile::tempdir().unwrap();
+        std::fs::create_dir(place.path().join("sub")).unwrap();
+        let sub = place.path().join("sub");
+        for path in ["sub/socket", "./sub//socket", "sub/../sub/socket"] {
+            let (socket, bound) = bind(path.as_bytes(), place.path(), &sub, 0o077);
+            assert_eq!(bound, Ok(()), "{path}");
+            assert_eq!(bound_name(&socket), path.as_bytes());
+            let mode = std::fs::metadata(sub.join("socket")).unwrap().permissions().mode();
+            assert_eq!(mode & 0o777, 0o700, "the child's umask");
+            std::fs::remove_file(sub.join("socket")).unwrap();
+        }
+    }
+
+    #[test]
+    fn bytes_that_mean_something_else_to_us_are_left_out() {
+        let place = tempfile::tempdir().unwrap();
+        let (socket, bound) = bind(b"/proc/self/cwd/socket", Path::new("/"), place.path(), 0o022);
+        assert_eq!(bound, Ok(()));
+        assert_eq!(bound_name(&socket), b"socket");
+        assert!(place.path().join("socket").exists());
+    }
+
+    #[test]
+    fn a_link_that_flips_never_leads_out_of_the_judged_directory() {
+        let place = tempfile::tempdir().unwrap();
+        for name in ["judged", "outside"] {
+            std::fs::create_dir(place.path().join(name)).unwrap();
+        }
+        let link = place.path().join("link");
+        let next = place.path().join("next");
+        std::os::unix::fs::symlink("judged", &link).unwrap();
+        let stop = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !stop.load(Ordering::Relaxed) {
+                    for target in ["outside", "judged"] {
+                        std::os::unix::fs::symlink(target, &next).unwrap();
+                        std::fs::rename(&next, &link).unwrap();
+                    }
+                }
+            });
+            let judged = place.path().join("judged");
+            let mut made = 0;
+            for _ in 0..400 {
+                let (_socket, bound) = bind(b"link/socket", place.path(), &judged, 0o022);
+                made += usize::from(bound.is_ok());
+                let _ = std::fs::remove_file(judged.join("socket"));
+                assert!(!place.path().join("outside/socket").exists());
+            }
+            stop.store(true, Ordering::Relaxed);
+            assert!(made > 0);
+        });
+    }
+}
+
+#[test]
+fn a_confined_listener_is_bound_to_the_loopback_device() {
+    let socket = socket::open(libc::AF_INET, libc::SOCK_STREAM, 0).unwrap();
+    socket::confine_to_loopback(socket.as_fd()).unwrap();
+    socket::listen(socket.as_fd(), 1).unwrap();
+    let device = socket::option(socket.as_fd(), libc::SOL_SOCKET, libc::SO_BINDTOIFINDEX).unwrap();
+    assert!(socket::is_loopback_device(device));
+    let local = address::decode_local(&socket::local_address(socket.as_fd()).unwrap()).unwrap();
+    assert!(local.ip().is_unspecified(), "listening on an unbound socket is listening on the wildcard");
+    assert!(TcpStream::connect((HERE, local.port())).is_ok());
+}

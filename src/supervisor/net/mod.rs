@@ -6,24 +6,40 @@
 //! socket with a copy of the address. No byte of a connection passes through here.
 
 pub mod address;
+mod bind;
 mod closed;
 mod connect;
+mod control;
 mod destination;
 mod diag;
+mod listen;
+mod message;
+mod name;
 mod own;
+mod receive;
+mod receiver;
+mod send;
 mod socket;
+mod stream;
 mod unix;
 
 pub use own::OwnSockets;
 
 use super::{Call, Context, Handler, Outcome};
 use crate::policy::{Access, Permit, Verdict};
-use socket::Socket;
 
 /// The handler of a socket call.
 pub fn handler(nr: i64) -> Option<Handler> {
     Some(match nr {
         libc::SYS_connect => connect::connect,
+        libc::SYS_bind => bind::bind,
+        libc::SYS_listen => listen::listen,
+        libc::SYS_sendto => send::sendto,
+        libc::SYS_sendmsg => send::sendmsg,
+        libc::SYS_sendmmsg => send::sendmmsg,
+        libc::SYS_recvfrom => receive::recvfrom,
+        libc::SYS_recvmsg => receive::recvmsg,
+        libc::SYS_recvmmsg => receive::recvmmsg,
         _ => return None,
     })
 }
@@ -39,14 +55,6 @@ fn judged(
         Verdict::Allow(permit) => act(permit, context, call),
         Verdict::Ask(question) => Outcome::Ask { question, refusal: libc::EACCES, act: Box::new(act) },
         Verdict::Deny(denial) => context.refuse(call, &denial),
-    }
-}
-
-/// Remembers where a datagram socket or listener of the run receives, so that others of the run may
-/// reach it.
-fn record_receiver(context: &Context, socket: &Socket) {
-    if let (Some(cookie), Some(local)) = (socket.cookie(), socket.local()) {
-        context.facts().sockets().record_port(cookie, local.port());
     }
 }
 

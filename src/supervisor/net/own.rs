@@ -17,6 +17,9 @@ use super::diag;
 /// Cookies remembered; beyond that those of closed sockets are swept out.
 const REMEMBERED: usize = 8192;
 
+/// Far ends with two addresses that are remembered of one socket.
+const ALIASES: usize = 64;
+
 /// The sockets that this run bound, and those that it pointed at a name server.
 #[derive(Debug, Default)]
 pub struct OwnSockets {
@@ -30,8 +33,15 @@ struct Known {
     abstract_holders: HashSet<u64>,
     /// The cookie of the socket that was bound to an inode.
     inodes: HashMap<Birth, u64>,
-    /// The name server that a socket asked before its question went to the stub, by cookie.
-    redirected: HashMap<u64, SocketAddr>,
+    /// Where datagrams of a socket really go and what the program calls it, by cookie.
+    aliases: HashMap<u64, Vec<Alias>>,
+}
+
+/// A far end under two addresses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Alias {
+    actual: SocketAddr,
+    presented: SocketAddr,
 }
 
 /// One inode. Its number may be given out again, though not while its socket lives, and not with
@@ -56,17 +66,42 @@ impl OwnSockets {
         self.known().ports.insert(cookie, port);
     }
 
-    /// Questions that this socket sends to `name_server` go to the stub.
-    pub(super) fn record_redirected(&self, cookie: u64, name_server: SocketAddr) {
-        if self.known().redirected.len() >= REMEMBERED {
+    /// What this socket sends to `presented` goes to `actual`.
+    pub(super) fn record_alias(&self, cookie: u64, actual: SocketAddr, presented: SocketAddr) {
+        if self.known().aliases.len() >= REMEMBERED {
             self.sweep();
         }
-        self.known().redirected.insert(cookie, name_server);
+        let mut known = self.known();
+        let aliases = known.aliases.entry(cookie).or_default();
+        aliases.retain(|alias| alias.presented != presented);
+        if aliases.len() >= ALIASES {
+            aliases.remove(0);
+        }
+        aliases.push(Alias { actual: canonical(actual), presented });
     }
 
-    /// The name server that this socket believes to speak to.
-    pub(super) fn redirected(&self, cookie: u64) -> Option<SocketAddr> {
-        self.known().redirected.get(&cookie).copied()
+    /// Is there any socket whose peers have two addresses?
+    pub(super) fn have_aliases(&self) -> bool {
+        !self.known().aliases.is_empty()
+    }
+
+    pub(super) fn has_aliases(&self, cookie: u64) -> bool {
+        self.known().aliases.contains_key(&cookie)
+    }
+
+    /// Where what this socket sends to `presented` went before.
+    pub(super) fn actual(&self, cookie: u64, presented: SocketAddr) -> Option<SocketAddr> {
+        let known = self.known();
+        let found = known.aliases.get(&cookie)?.iter().find(|alias| alias.presented == presented)?;
+        Some(found.actual)
+    }
+
+    /// What the program calls the far end that is really at `actual`.
+    pub(super) fn presented(&self, cookie: u64, actual: SocketAddr) -> Option<SocketAddr> {
+        let actual = canonical(actual);
+        let known = self.known();
+        let found = known.aliases.get(&cookie)?.iter().rev().find(|alias| alias.actual == actual)?;
+        Some(found.presented)
     }
 
     /// The run's Unix socket with this cookie has an abstract name.
@@ -142,7 +177,7 @@ impl OwnSockets {
         let living: HashSet<u64> = living.into_iter().collect();
         let mut known = self.known();
         known.ports.retain(|cookie, _| living.contains(cookie));
-        known.redirected.retain(|cookie, _| living.contains(cookie));
+        known.aliases.retain(|cookie, _| living.contains(cookie));
         known.abstract_holders.retain(|cookie| living.contains(cookie));
         known.inodes.retain(|_, cookie| living.contains(cookie));
     }
@@ -160,6 +195,11 @@ pub(super) enum Holder {
 /// Does anybody hold the abstract name? Where that cannot be learnt, somebody may.
 pub(super) fn abstract_name_is_held(name: &[u8]) -> bool {
     diag::unix_sockets().map_or(true, |all| all.iter().any(|socket| is_abstract(&socket.name, name)))
+}
+
+/// Without mapping, scope and flow, in which the kernel's answer may differ from what it was given.
+fn canonical(address: SocketAddr) -> SocketAddr {
+    SocketAddr::new(address.ip().to_canonical(), address.port())
 }
 
 fn is_abstract(bound: &[u8], name: &[u8]) -> bool {

@@ -75,6 +75,11 @@ impl Socket {
         matches!(socket::option(self.fd(), libc::IPPROTO_IPV6, libc::IPV6_V6ONLY), Ok(0))
     }
 
+    /// Does the child want its pages sent, and be told when they are free again?
+    pub(super) fn wants_no_copies(&self) -> bool {
+        socket::option(self.fd(), libc::SOL_SOCKET, libc::SO_ZEROCOPY).is_ok_and(|set| set != 0)
+    }
+
     /// Where an internet socket is bound.
     pub(super) fn local(&self) -> Option<std::net::SocketAddr> {
         address::decode_local(&socket::local_address(self.fd()).ok()?)

@@ -3,20 +3,26 @@
 //! Owns what is judged before a Unix socket is reached and the address that leads to just that
 //! inode. Sockets that the run bound itself are free. Where nobody could answer, nobody is asked.
 
-use std::ffi::CString;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use std::os::unix::ffi::OsStringExt;
-use std::path::PathBuf;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
-use rustix::fs::{Access as Mode, AtFlags, FileType, OFlags, ResolveFlags};
+use rustix::fs::{FileType, Mode, OFlags};
 
 use super::address::{self, UnixAddress};
 use super::connect::reach_unix;
-use super::socket::Socket;
-use super::own::{self, Holder};
 use super::judged;
-use crate::policy::{Access, Facts, UnixName};
-use crate::supervisor::{Call, Context, Outcome};
+use super::name::Naming;
+use super::own::{self, Holder};
+use super::socket::{Socket, errno};
+use crate::policy::{Access, Change, Facts, UnixName};
+use crate::supervisor::files::names::{self, AtEnd, NewName};
+use crate::supervisor::{Call, Context, Outcome, Reply};
+use crate::sys::{files, socket};
+
+/// The length of an address without a name.
+const UNNAMED: usize = 2;
+
+/// How often a name's directory may move before the program is told to try again.
+const MOVES_MAX: u32 = 32;
 
 /// A name that was resolved: what is judged, and what is acted on.
 #[derive(Debug)]
@@ -36,17 +42,14 @@ impl Found {
             }
             UnixAddress::Abstract(_) => Err(libc::ECONNREFUSED),
             UnixAddress::Path(path) => {
-                let inode = look_up(context, call, path)?;
-                rustix::fs::accessat(&inode, c"", Mode::WRITE_OK, AtFlags::EMPTY_PATH | AtFlags::EACCESS)
-                    .map_err(rustix::io::Errno::raw_os_error)?;
-                let stat = rustix::fs::fstat(&inode).map_err(rustix::io::Errno::raw_os_error)?;
-                if FileType::from_raw_mode(stat.st_mode) != FileType::Socket {
+                let reached = names::reach(context, call, path, AtEnd::Follow)?;
+                files::access(reached.fd.as_fd(), libc::W_OK).map_err(errno)?;
+                let is_socket = FileType::from_raw_mode(reached.stat.st_mode) == FileType::Socket;
+                if !is_socket || context.facts().sockets().holder(reached.fd.as_fd()) == Holder::Nobody {
                     return Err(libc::ECONNREFUSED);
                 }
-                if context.facts().sockets().holder(inode.as_fd()) == Holder::Nobody {
-                    return Err(libc::ECONNREFUSED);
-                }
-                Ok(Self { name: UnixName::Path(real_path(inode.as_fd())?), inode: Some(inode) })
+                let path = reached.path.ok_or(libc::ECONNREFUSED)?;
+                Ok(Self { name: UnixName::Path(path), inode: Some(reached.fd) })
             }
         }
     }
@@ -84,18 +87,63 @@ pub(super) fn connect(context: &Context, call: &Call, socket: Socket, name: &Uni
     }))
 }
 
-/// Holds what the caller's path leads to. Magic links are refused: those of `/proc/self` would be ours.
-fn look_up(_context: &Context, call: &Call, path: &[u8]) -> Result<OwnedFd, i32> {
-    let raw = rustix::io::Errno::raw_os_error;
-    let cwd = format!("/proc/{}/cwd", call.tid);
-    let base = rustix::fs::open(cwd, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, rustix::fs::Mode::empty()).map_err(raw)?;
-    let path = CString::new(path).map_err(|_| libc::EINVAL)?;
-    rustix::fs::openat2(base, path, OFlags::PATH | OFlags::CLOEXEC, rustix::fs::Mode::empty(), ResolveFlags::NO_MAGICLINKS).map_err(raw)
+/// Binds a Unix socket: a name of the kernel's choice, an abstract name, or one in the file system,
+/// which is a file that is made.
+pub(super) fn bind(context: &Context, call: &Call, socket: Socket, name: UnixAddress) -> Result<Outcome, i32> {
+    match name {
+        UnixAddress::Unnamed | UnixAddress::Abstract(_) => {
+            socket::bind(socket.fd(), &address::encode_unix(&name)?).map_err(errno)?;
+            if let Some(cookie) = socket.cookie() {
+                context.facts().sockets().record_abstract(cookie);
+            }
+            Ok(Outcome::Reply(Reply::Value(0)))
+        }
+        UnixAddress::Path(path) => bind_path(context, call, socket, path, MOVES_MAX),
+    }
 }
 
-/// The path that a held inode has now.
-fn real_path(inode: BorrowedFd<'_>) -> Result<PathBuf, i32> {
-    let link = format!("/proc/self/fd/{}", inode.as_raw_fd());
-    let path = rustix::fs::readlink(link, Vec::new()).map_err(rustix::io::Errno::raw_os_error)?;
-    Ok(PathBuf::from(std::ffi::OsString::from_vec(path.into_bytes())))
+fn bind_path(context: &Context, call: &Call, socket: Socket, path: Vec<u8>, tries: u32) -> Result<Outcome, i32> {
+    if socket::local_address(socket.fd()).map_err(errno)?.len() > UNNAMED {
+        return Err(libc::EINVAL);
+    }
+    let new = NewName::find(context, call, &path).map_err(|errno| match errno {
+        libc::EEXIST => libc::EADDRINUSE,
+        other => other,
+    })?;
+    let judged_path = new.path().to_owned();
+    let access = Access::Write(&judged_path, Change::Create);
+    Ok(judged(context, call, &access, move |_permit, _, _| {
+        Outcome::Apart(Box::new(move |context, call| {
+            match make(context, call, &socket, &path, &new) {
+                Ok(true) => Outcome::Reply(Reply::Value(0)),
+                Ok(false) if tries == 0 => Outcome::errno(libc::EAGAIN),
+                Ok(false) => bind_path(context, call, socket, path, tries - 1).unwrap_or_else(Outcome::errno),
+                Err(errno) => Outcome::errno(errno),
+            }
+        }))
+    }))
+}
+
+/// `false`: what was judged is not where the name would be made now.
+fn make(context: &Context, call: &Call, socket: &Socket, path: &[u8], new: &NewName) -> Result<bool, i32> {
+    let caller = context.caller(call)?;
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let start = rustix::fs::open(format!("/proc/{}/cwd", call.tid), flags, Mode::empty());
+    let naming = Naming {
+        socket: socket.fd(),
+        path,
+        directory: new.directory(),
+        name: new.name(),
+        start: start.map_err(rustix::io::Errno::raw_os_error)?,
+        umask: caller.umask(),
+    };
+    if !context.still_waiting(call) {
+        return Err(libc::EINTR);
+    }
+    let Some(made) = new.make(context, || naming.bind()) else { return Ok(false) };
+    let inode = made?;
+    if let Some(cookie) = socket.cookie() {
+        context.facts().sockets().record_inode(cookie, inode.as_fd());
+    }
+    Ok(true)
 }
