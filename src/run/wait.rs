@@ -1,0 +1,165 @@
+//! Waiting for the command: its events, our signals, the limits that the kernel does not keep.
+
+use std::io;
+use std::os::fd::AsFd;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+use crate::journal::{Exit, Journal};
+use crate::prompt::Console;
+use crate::sandbox::{Event, Launched, limits};
+use crate::settings::Limits;
+
+/// How often a tree without a control group of its own is measured.
+const SAMPLE_EVERY: Duration = Duration::from_millis(100);
+
+/// Signals that askance passes on to the command.
+const PASSED_ON: [Signal; 9] = [
+    Signal::SIGHUP,
+    Signal::SIGINT,
+    Signal::SIGQUIT,
+    Signal::SIGTERM,
+    Signal::SIGUSR1,
+    Signal::SIGUSR2,
+    Signal::SIGTSTP,
+    Signal::SIGCONT,
+    Signal::SIGWINCH,
+];
+
+/// How the command came to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ending {
+    Exited(i32),
+    Signalled(i32),
+    OutOfTime,
+    /// The tree grew past a limit that only the supervisor watches.
+    Outgrown,
+}
+
+impl Ending {
+    /// The command's own status; 128+n for a signal, 124 for the time limit.
+    pub(super) fn exit_status(self) -> u8 {
+        let status = match self {
+            Self::Exited(code) => code,
+            Self::Signalled(signal) => 128 + signal,
+            Self::OutOfTime => 124,
+            Self::Outgrown => 128 + libc::SIGKILL,
+        };
+        u8::try_from(status & 0xff).unwrap_or(u8::MAX)
+    }
+
+    pub(super) fn report(self) -> Exit {
+        match self {
+            Self::Exited(code) => Exit::Code(code),
+            Self::Signalled(signal) => Exit::Signal(signal),
+            Self::OutOfTime => Exit::Code(124),
+            Self::Outgrown => Exit::Signal(libc::SIGKILL),
+        }
+    }
+}
+
+/// Takes the signals that are passed on out of this process's default handling. The command's own
+/// mask is set back at its launch.
+pub(super) fn take_signals() -> io::Result<SignalFd> {
+    let mut set = SigSet::empty();
+    for signal in PASSED_ON {
+        set.add(signal);
+    }
+    set.thread_block()?;
+    Ok(SignalFd::with_flags(&set, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?)
+}
+
+/// What the wait looks at.
+pub(super) struct Watched<'a> {
+    pub(super) launched: &'a Launched,
+    pub(super) console: &'a mut Console,
+    pub(super) signals: &'a SignalFd,
+    pub(super) limits: &'a Limits,
+    pub(super) journal: &'a Journal,
+}
+
+/// Serves events and signals until the command has ended or outgrown its limits.
+pub(super) fn until_the_end(mut watched: Watched<'_>) -> io::Result<Ending> {
+    let deadline = watched.limits.wall_time_ms.map(|ms| Instant::now() + Duration::from_millis(ms));
+    let sampled = watched.limits.processes.is_some() || watched.limits.memory_bytes.is_some();
+    loop {
+        let mut rest = deadline.map(|end| end.saturating_duration_since(Instant::now()));
+        if rest == Some(Duration::ZERO) {
+            watched.journal.note("ended at its time limit");
+            return Ok(Ending::OutOfTime);
+        }
+        if sampled {
+            rest = Some(rest.map_or(SAMPLE_EVERY, |rest| rest.min(SAMPLE_EVERY)));
+        }
+        let (event, signalled) = sleep(&watched, rest)?;
+        if signalled {
+            pass_on(&mut watched)?;
+        }
+        if event && let Some(ending) = serve(&mut watched)? {
+            return Ok(ending);
+        }
+        if sampled && let Some(limit) = outgrown(&watched) {
+            watched.journal.note(format!("ended because it outgrew its limit of {limit}"));
+            return Ok(Ending::Outgrown);
+        }
+    }
+}
+
+fn sleep(watched: &Watched<'_>, rest: Option<Duration>) -> io::Result<(bool, bool)> {
+    let events = watched.launched.events();
+    let signals = watched.signals.as_fd();
+    let mut fds = [PollFd::new(&events, PollFlags::IN), PollFd::new(&signals, PollFlags::IN)];
+    let rest = rest.map(|rest| Timespec {
+        tv_sec: i64::try_from(rest.as_secs()).unwrap_or(i64::MAX),
+        tv_nsec: i64::from(rest.subsec_nanos()),
+    });
+    match poll(&mut fds, rest.as_ref()) {
+        Ok(_) | Err(rustix::io::Errno::INTR) => {}
+        Err(error) => return Err(error.into()),
+    }
+    let ready = |fd: &PollFd<'_>| !fd.revents().is_empty();
+    Ok((ready(&fds[0]), ready(&fds[1])))
+}
+
+/// One event of the monitor.
+fn serve(watched: &mut Watched<'_>) -> io::Result<Option<Ending>> {
+    match watched.launched.next_event()? {
+        Event::Exited(code) => Ok(Some(Ending::Exited(code))),
+        Event::Signaled(signal) => Ok(Some(Ending::Signalled(signal))),
+        Event::Stopped(_) => {
+            watched.console.suspend()?;
+            watched.launched.signal(libc::SIGCONT)?;
+            Ok(None)
+        }
+        Event::Continued => Ok(None),
+    }
+}
+
+/// Gives the command what we were sent.
+fn pass_on(watched: &mut Watched<'_>) -> io::Result<()> {
+    while let Some(received) = watched.signals.read_signal()? {
+        let Ok(signal) = i32::try_from(received.ssi_signo) else { continue };
+        if signal == libc::SIGWINCH {
+            watched.console.resize()?;
+        } else {
+            watched.launched.signal(signal)?;
+        }
+    }
+    Ok(())
+}
+
+/// The limit that the tree has outgrown, where no control group keeps it.
+fn outgrown(watched: &Watched<'_>) -> Option<&'static str> {
+    let sample = limits::sample(watched.launched.monitor_pid());
+    let over = |limit: Option<u64>, now: u64| limit.is_some_and(|limit| now > limit);
+    if over(watched.limits.processes, sample.processes) {
+        Some("processes")
+    } else if over(watched.limits.memory_bytes, sample.memory_bytes) {
+        Some("memory")
+    } else {
+        None
+    }
+}
