@@ -5,25 +5,33 @@
 mod environment;
 mod keeper;
 mod places;
+mod telling;
 mod wait;
 
-use std::ffi::OsString;
+use std::ffi::{CString, NulError, OsString};
 use std::io;
-use std::path::PathBuf;
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStringExt;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::dns::{Dns, DnsConfig};
-use crate::journal::{self, Journal, Report};
-use crate::policy::{CompileError, Operation, Policy};
-use crate::prompt;
-use crate::sandbox::{self, ChildPlan, Filter, FilterPlan, Floor, Launched};
-use crate::settings::{Locations, Runtime, Settings, SettingsError};
-use crate::supervisor::{self, Parts, Setup, Supervisor};
+use tempfile::TempDir;
 
+use crate::dns::{Dns, DnsConfig};
+use crate::journal::{self, Journal};
+use crate::policy::{CompileError, Operation, Places, Policy};
+use crate::prompt::{self, Choice, Console, ConsoleError};
+use crate::sandbox::{
+    self, ChildPlan, Filter, FilterPlan, Floor, Keep, Launched, Monitor, ProcessLimits, resolve_program,
+};
+use crate::settings::{Limits, Locations, Runtime, Settings, SettingsError};
+use crate::supervisor::{self, Asker, LivePolicy, Parts, Setup, Supervisor};
+
+use environment::Environment;
 use keeper::SettingsKeeper;
 pub use places::PlaceError;
-use wait::Ending;
+use wait::{Ending, Watched};
 
 /// What somebody wants run, and how.
 #[derive(Debug)]
@@ -33,7 +41,7 @@ pub struct RunRequest {
     pub locations: Locations,
     /// What flags and variables say.
     pub runtime: Runtime,
-    pub prompt: prompt::Choice,
+    pub prompt: Choice,
     pub report: Option<PathBuf>,
     pub timeout: Option<Duration>,
 }
@@ -43,10 +51,14 @@ pub struct RunRequest {
 pub enum RunError {
     #[error(transparent)]
     Settings(#[from] SettingsError),
-    #[error("understand a rule of {origin}")]
+    #[error("understand a rule ({origin})")]
     Policy { origin: String, source: CompileError },
     #[error(transparent)]
     Place(#[from] PlaceError),
+    #[error("pass {word:?} to a program")]
+    Word { word: OsString, source: NulError },
+    #[error(transparent)]
+    Program(#[from] sandbox::ProgramError),
     #[error("lay the floor")]
     Floor(#[from] sandbox::FloorError),
     #[error(transparent)]
@@ -56,7 +68,11 @@ pub enum RunError {
     #[error("start the supervisor")]
     Supervise(#[from] supervisor::StartError),
     #[error(transparent)]
-    Prompt(#[from] prompt::PromptError),
+    Console(#[from] ConsoleError),
+    #[error(transparent)]
+    Prompt(#[from] prompt::AskerError),
+    #[error("duplicate a standard stream")]
+    Streams(#[source] io::Error),
     #[error("wait for the command")]
     Wait(#[source] io::Error),
     #[error(transparent)]
@@ -68,146 +84,164 @@ impl RunError {
     pub fn exit_status(&self) -> u8 {
         match self {
             Self::Launch(error) => error.exit_status(),
+            Self::Program(error) => error.exit_status(),
             _ => 125,
         }
     }
 }
 
-/// Runs the request to its end and returns the exit status of askance.
+/// Everything that is decided before the first fork.
+struct Prepared {
+    places: Places,
+    /// Removed with all that is in it when the run is over.
+    temporary: TempDir,
+    live: Arc<LivePolicy>,
+    environment: Environment,
+    floor: Floor,
+    filter: Filter,
+    dns: Dns,
+    limits: Limits,
+    keep: Keep,
+}
+
+/// Runs the request to its end and returns askance's exit status.
 pub fn run(request: RunRequest) -> Result<u8, RunError> {
     let started = Instant::now();
-    let settings = Settings::load(&request.locations, request.runtime.clone())?;
-    let program = sandbox::resolve_program(&request.argv[0], &request.locations.cwd)?;
-    let (places, temporary) = places::make(&request.locations)?;
-    let policy = compile(&settings, &places)?;
-    let environment = environment::build(std::env::vars_os(), &settings.sandbox.env, &places);
-
-    let floor = Floor::lay(&policy.silent(Operation::Read), &policy.silent(Operation::Write))?;
-    let dns = dns(&settings, &policy);
-    let filter = Filter::compile(FilterPlan {
-        trap_reads: !policy.reads_everything(),
-        trap_exec: false,
-        trap_receives: !dns.can_bind_port_53(),
-        trap_signals: !floor.scopes_signals(),
-    })?;
-    let mut console = prompt::Console::attach()?;
-    let limits = wait::limits(&settings.sandbox.limits, request.timeout);
-    let keep_capabilities = settings.sandbox.keep_root_capabilities;
+    let path = std::env::var_os("PATH");
+    let program = resolve_program(&request.argv[0], path.as_deref(), &request.locations.cwd)?;
+    let prepared = prepare(&request)?;
     let signals = wait::take_signals().map_err(RunError::Wait)?;
-    let launched = sandbox::launch(&ChildPlan {
-        program,
-        argv: &request.argv,
-        env: &environment.variables,
-        cwd: &request.locations.cwd,
-        stdio: console.child_stdio(),
-        limits: &limits,
-        keep_capabilities,
-        floor: &floor,
-        filter: &filter,
-    })?;
+    let mut console = Console::attach()?;
+    let Launched { listener, monitor } = sandbox::launch(child_plan(&request, program, &prepared, console.as_ref())?)?;
+    if let Some(console) = &mut console {
+        console.spawn_relay()?;
+    }
 
     let journal = Arc::new(Journal::default());
-    let report_floor = floor_report(&floor);
-    let supervisor = supervise(Stage {
-        request: &request,
-        policy,
-        floor,
-        dns,
-        launched: &launched,
-        journal: &journal,
-        places,
-        console: &mut console,
-        keep_capabilities,
-    })?;
-    launched.go().map_err(RunError::Wait)?;
-    let ending = wait::until_the_end(&launched, &mut console, &signals, &limits);
-    launched.end();
+    let asker = prompt::asker(request.prompt.clone(), console.as_ref().map(Console::gate))?;
+    let floor = telling::floor(&prepared.floor);
+    let Prepared { temporary, environment, limits, .. } = &prepared;
+    let (temporary, removed, limits) = (temporary.path().to_owned(), environment.removed.clone(), *limits);
+    let (supervisor, scratch) = supervise(&request, prepared, Served { listener, monitor: &monitor, journal: &journal, asker })?;
+    let ending = monitor.start().map_err(RunError::Launch).and_then(|()| {
+        let watched = Watched { monitor: &monitor, console: console.as_ref(), signals: &signals, limits: &limits, journal: &journal };
+        wait::until_the_end(&watched).map_err(RunError::Wait)
+    });
+    let ended = monitor.end();
     supervisor.finish();
-    console.finish();
-    let ending = ending.map_err(RunError::Wait)?;
-    drop(temporary);
+    drop(supervisor);
+    if let Some(console) = console {
+        console.finish();
+    }
+    let (ending, ()) = (ending?, ended.map_err(RunError::Wait)?);
+    debug_assert!(scratch.path() == temporary);
+    drop(scratch);
 
-    tell_denials(&journal);
+    telling::tell_denials(&journal);
     if let Some(path) = &request.report {
-        report(&request, &journal, &ending, started, report_floor, environment.removed).write(path)?;
+        let facts = telling::Facts { ending, duration: started.elapsed(), floor, removed };
+        telling::report(&request, &journal, facts).write(path)?;
     }
     Ok(ending.exit_status())
 }
 
+fn prepare(request: &RunRequest) -> Result<Prepared, RunError> {
+    let settings = Settings::load(&request.locations, request.runtime.clone())?;
+    let (places, temporary) = places::make(&request.locations)?;
+    let policy = compile(&settings, &places)?;
+    let environment = environment::build(std::env::vars_os(), &settings.sandbox.env, &places);
+    let floor = Floor::lay(&policy.silent(Operation::Read), &policy.silent(Operation::Write))?;
+    let reads_everything = policy.reads_everything();
+    let live = Arc::new(LivePolicy::new(policy));
+    let dns = dns(&settings, Arc::clone(&live));
+    let filter = Filter::compile(FilterPlan {
+        trap_reads: !reads_everything,
+        trap_exec: false,
+        trap_receives: !dns.bind().is_ok_and(|stub| stub.on_port_53),
+        trap_signals: !floor.scopes_signals(),
+    })?;
+    let mut limits = settings.sandbox.limits;
+    if let Some(timeout) = request.timeout {
+        limits.wall_time_ms = Some(u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX));
+    }
+    let keep = if settings.sandbox.keep_root_capabilities { Keep::RootFiles } else { Keep::Nothing };
+    Ok(Prepared { places, temporary, live, environment, floor, filter, dns, limits, keep })
+}
+
 /// Compiles the lists; a bad entry is named with the file that it stands in.
-fn compile(settings: &Settings, places: &crate::policy::Places) -> Result<Policy, RunError> {
-    Policy::compile(&settings.sandbox, places.clone())
+fn compile(settings: &Settings, places: &Places) -> Result<Policy, RunError> {
+    let real = places::RealPaths::default();
+    Policy::compile(&settings.sandbox, places.clone(), &|path| real.of(path))
         .map_err(|source| RunError::Policy { origin: source.rule.source.to_string(), source })
 }
 
-fn dns(settings: &Settings, policy: &Policy) -> Dns {
+/// Starts nothing: the first look-up does.
+fn dns(settings: &Settings, live: Arc<LivePolicy>) -> Dns {
     let names = &settings.sandbox.network.nameservers;
-    let policy = policy.clone();
     Dns::new(DnsConfig {
         nameservers: names.iter().map(|entry| entry.value.clone()).collect(),
-        allowed: Box::new(move |name| policy.name_is_allowed(name)),
+        allowed: Box::new(move |name| live.now().name_is_allowed(name)),
     })
 }
 
-/// What supervision needs of the stages before it.
-struct Stage<'a> {
-    request: &'a RunRequest,
-    live: Arc<LivePolicy>,
-    floor: Floor,
-    dns: Dns,
-    launched: &'a Launched,
-    journal: &'a Arc<Journal>,
-    places: crate::policy::Places,
-    asker: Arc<dyn supervisor::Asker>,
-    keep_capabilities: bool,
+fn child_plan<'a>(
+    request: &RunRequest,
+    program: PathBuf,
+    prepared: &'a Prepared,
+    console: Option<&Console>,
+) -> Result<ChildPlan<'a>, RunError> {
+    let slaves = console.map(Console::child_stdio).transpose()?.unwrap_or_default();
+    let controlling_terminal = slaves.iter().position(Option::is_some);
+    let streams = sandbox::inherited_stdio().map_err(RunError::Streams)?;
+    let mut stdio = slaves.into_iter().zip(streams).map(|(slave, stream)| slave.unwrap_or(stream));
+    let mut next = || stdio.next().ok_or_else(|| RunError::Streams(io::ErrorKind::NotFound.into()));
+    Ok(ChildPlan {
+        argv: request.argv.iter().map(word).collect::<Result<_, _>>()?,
+        program,
+        env: prepared.environment.variables.clone(),
+        cwd: request.locations.cwd.clone(),
+        stdio: [next()?, next()?, next()?],
+        controlling_terminal,
+        limits: ProcessLimits { open_files: prepared.limits.open_files, no_core: false },
+        keep: prepared.keep,
+        floor: &prepared.floor,
+        filter: &prepared.filter,
+    })
 }
 
-fn supervise(stage: Stage<'_>) -> Result<Arc<Supervisor>, RunError> {
-    let request = stage.request;
-    let listener = stage.launched.listener.try_clone().map_err(RunError::Wait)?;
-    let keeper = SettingsKeeper::new(
-        request.locations.clone(),
-        request.runtime.clone(),
-        stage.places,
-        Arc::clone(stage.journal),
-    );
+fn word(word: &OsString) -> Result<CString, RunError> {
+    CString::new(word.clone().into_vec()).map_err(|source| RunError::Word { word: word.clone(), source })
+}
+
+/// What supervision serves and reports to.
+struct Served<'a> {
+    listener: OwnedFd,
+    monitor: &'a Monitor,
+    journal: &'a Arc<Journal>,
+    asker: Arc<dyn Asker>,
+}
+
+fn supervise(
+    request: &RunRequest,
+    prepared: Prepared,
+    served: Served<'_>,
+) -> Result<(Arc<Supervisor>, TempDir), RunError> {
+    let Prepared { places, temporary, live, floor, dns, keep, .. } = prepared;
+    let keeper =
+        SettingsKeeper::new(request.locations.clone(), request.runtime.clone(), places, Arc::clone(served.journal));
     let supervisor = Supervisor::start(Setup {
         parts: Parts {
-            listener,
-            policy: stage.live,
-            floor: stage.floor,
-            monitor: stage.launched.monitor_pid,
-            dns: stage.dns,
-            journal: Arc::clone(stage.journal),
+            listener: served.listener,
+            policy: live,
+            floor,
+            monitor: served.monitor.pid(),
+            dns,
+            journal: Arc::clone(served.journal),
             keeper: Arc::new(keeper),
         },
-        asker: stage.asker,
-        request: one_line(&request.argv),
-        keep_capabilities: stage.keep_capabilities,
+        asker: served.asker,
+        request: telling::one_line(&request.argv),
+        keep,
     })?;
-    Ok(supervisor)
+    Ok((supervisor, temporary))
 }
-
-fn one_line(argv: &[OsString]) -> String {
-    argv.iter().map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ")
-}
-
-/// At the end of a run, what was denied and how to allow it: on standard error, never in the
-/// command's output.
-fn tell_denials(journal: &Journal) {
-    let denied: Vec<_> = journal.denials().into_iter().filter(|denied| !denied.quiet).collect();
-    for denial in denied.iter().take(TOLD_MAX) {
-        let times = if denial.count > 1 { format!(" ({} times)", denial.count) } else { String::new() };
-        let hint = denial.hint.as_ref().map(|hint| format!("; to allow it: {hint}")).unwrap_or_default();
-        eprintln!("askance: denied {} {}{times}{hint}", denial.operation, prompt::visible(&denial.target));
-    }
-    if denied.len() > TOLD_MAX {
-        eprintln!("askance: and {} more; --report FILE lists all", denied.len() - TOLD_MAX);
-    }
-    for note in journal.notes() {
-        eprintln!("askance: {note}");
-    }
-}
-
-/// Denials that are told on standard error; the report has all.
-const TOLD_MAX: usize = 10;

@@ -9,3 +9,15 @@ pub use record::{Change, FileChange, Journal, QuestionRecord};
 pub use report::{
     Decision, Denied, Exit, FileEntry, FloorReport, ProcessReport, Question, Report, ReportError, Request, RuleReport,
 };
+
+/// An error and its causes in one line.
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let mut line = error.to_string();
+    let mut cause = error.source();
+    while let Some(source) = cause {
+        line.push_str(": ");
+        line.push_str(&source.to_string());
+        cause = source.source();
+    }
+    line
+}

@@ -10,6 +10,8 @@ use crate::policy::{Answer, Place, Places, Policy, Question, Reason};
 use crate::settings::{Locations, Runtime, Settings, edit};
 use crate::supervisor::Keeper;
 
+use super::places::RealPaths;
+
 /// What tells that a file is another than before.
 type Stamp = Option<(u64, i64, i64, u64)>;
 
@@ -60,7 +62,7 @@ impl SettingsKeeper {
 impl Keeper for SettingsKeeper {
     fn keep(&self, question: &Question, answer: &Answer) {
         if let Err(error) = self.write(question, answer) {
-            let chain = crate::cli::chain(&error);
+            let chain = crate::journal::chain(&error);
             self.journal.note(format!("\"{}\" holds for this run only: failed to {chain}", answer.word()));
         }
     }
@@ -76,7 +78,8 @@ impl Keeper for SettingsKeeper {
         }
         // A file that is broken right now changes nothing: the run goes on by what it knew.
         let settings = Settings::load(&self.locations, self.runtime.clone()).ok()?;
-        Policy::compile(&settings.sandbox, self.places.clone()).ok()
+        let real = RealPaths::default();
+        Policy::compile(&settings.sandbox, self.places.clone(), &|path| real.of(path)).ok()
     }
 }
 

@@ -10,14 +10,14 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::journal::{Exit, Journal};
 use crate::prompt::Console;
-use crate::sandbox::{Event, Launched, limits};
+use crate::sandbox::{Event, Monitor, limits};
 use crate::settings::Limits;
 
 /// How often a tree without a control group of its own is measured.
 const SAMPLE_EVERY: Duration = Duration::from_millis(100);
 
 /// Signals that askance passes on to the command.
-const PASSED_ON: [Signal; 9] = [
+const PASSED_ON: [Signal; 7] = [
     Signal::SIGHUP,
     Signal::SIGINT,
     Signal::SIGQUIT,
@@ -25,8 +25,6 @@ const PASSED_ON: [Signal; 9] = [
     Signal::SIGUSR1,
     Signal::SIGUSR2,
     Signal::SIGTSTP,
-    Signal::SIGCONT,
-    Signal::SIGWINCH,
 ];
 
 /// How the command came to its end.
@@ -74,15 +72,15 @@ pub(super) fn take_signals() -> io::Result<SignalFd> {
 
 /// What the wait looks at.
 pub(super) struct Watched<'a> {
-    pub(super) launched: &'a Launched,
-    pub(super) console: &'a mut Console,
+    pub(super) monitor: &'a Monitor,
+    pub(super) console: Option<&'a Console>,
     pub(super) signals: &'a SignalFd,
     pub(super) limits: &'a Limits,
     pub(super) journal: &'a Journal,
 }
 
 /// Serves events and signals until the command has ended or outgrown its limits.
-pub(super) fn until_the_end(mut watched: Watched<'_>) -> io::Result<Ending> {
+pub(super) fn until_the_end(watched: &Watched<'_>) -> io::Result<Ending> {
     let deadline = watched.limits.wall_time_ms.map(|ms| Instant::now() + Duration::from_millis(ms));
     let sampled = watched.limits.processes.is_some() || watched.limits.memory_bytes.is_some();
     loop {
@@ -94,14 +92,14 @@ pub(super) fn until_the_end(mut watched: Watched<'_>) -> io::Result<Ending> {
         if sampled {
             rest = Some(rest.map_or(SAMPLE_EVERY, |rest| rest.min(SAMPLE_EVERY)));
         }
-        let (event, signalled) = sleep(&watched, rest)?;
+        let (event, signalled) = sleep(watched, rest)?;
         if signalled {
-            pass_on(&mut watched)?;
+            pass_on(watched)?;
         }
-        if event && let Some(ending) = serve(&mut watched)? {
+        if event && let Some(ending) = serve(watched)? {
             return Ok(ending);
         }
-        if sampled && let Some(limit) = outgrown(&watched) {
+        if sampled && let Some(limit) = outgrown(watched) {
             watched.journal.note(format!("ended because it outgrew its limit of {limit}"));
             return Ok(Ending::Outgrown);
         }
@@ -109,7 +107,7 @@ pub(super) fn until_the_end(mut watched: Watched<'_>) -> io::Result<Ending> {
 }
 
 fn sleep(watched: &Watched<'_>, rest: Option<Duration>) -> io::Result<(bool, bool)> {
-    let events = watched.launched.events();
+    let events = watched.monitor.as_fd();
     let signals = watched.signals.as_fd();
     let mut fds = [PollFd::new(&events, PollFlags::IN), PollFd::new(&signals, PollFlags::IN)];
     let rest = rest.map(|rest| Timespec {
@@ -125,13 +123,16 @@ fn sleep(watched: &Watched<'_>, rest: Option<Duration>) -> io::Result<(bool, boo
 }
 
 /// One event of the monitor.
-fn serve(watched: &mut Watched<'_>) -> io::Result<Option<Ending>> {
-    match watched.launched.next_event()? {
+fn serve(watched: &Watched<'_>) -> io::Result<Option<Ending>> {
+    match watched.monitor.next_event()? {
         Event::Exited(code) => Ok(Some(Ending::Exited(code))),
         Event::Signaled(signal) => Ok(Some(Ending::Signalled(signal))),
         Event::Stopped(_) => {
-            watched.console.suspend()?;
-            watched.launched.signal(libc::SIGCONT)?;
+            match watched.console {
+                Some(console) => console.suspend()?,
+                None => nix::sys::signal::raise(Signal::SIGSTOP)?,
+            }
+            watched.monitor.signal(libc::SIGCONT)?;
             Ok(None)
         }
         Event::Continued => Ok(None),
@@ -139,21 +140,17 @@ fn serve(watched: &mut Watched<'_>) -> io::Result<Option<Ending>> {
 }
 
 /// Gives the command what we were sent.
-fn pass_on(watched: &mut Watched<'_>) -> io::Result<()> {
+fn pass_on(watched: &Watched<'_>) -> io::Result<()> {
     while let Some(received) = watched.signals.read_signal()? {
         let Ok(signal) = i32::try_from(received.ssi_signo) else { continue };
-        if signal == libc::SIGWINCH {
-            watched.console.resize()?;
-        } else {
-            watched.launched.signal(signal)?;
-        }
+        watched.monitor.signal(signal)?;
     }
     Ok(())
 }
 
 /// The limit that the tree has outgrown, where no control group keeps it.
 fn outgrown(watched: &Watched<'_>) -> Option<&'static str> {
-    let sample = limits::sample(watched.launched.monitor_pid());
+    let sample = limits::sample(watched.monitor.pid());
     let over = |limit: Option<u64>, now: u64| limit.is_some_and(|limit| now > limit);
     if over(watched.limits.processes, sample.processes) {
         Some("processes")

@@ -1,0 +1,81 @@
+//! What a run tells when it is over: denials on standard error, the report in its file.
+
+use std::ffi::OsString;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use super::wait::Ending;
+use super::RunRequest;
+use crate::journal::{Decision, FloorReport, Journal, Report, Request};
+use crate::prompt;
+use crate::sandbox::{Floor, features};
+
+/// Denials that are told on standard error; the report has all.
+const TOLD_MAX: usize = 10;
+
+/// What only the end of the run knows.
+pub(super) struct Facts {
+    pub(super) ending: Ending,
+    pub(super) duration: Duration,
+    pub(super) floor: FloorReport,
+    pub(super) removed: Vec<String>,
+}
+
+pub(super) fn one_line(argv: &[OsString]) -> String {
+    argv.iter().map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ")
+}
+
+/// What the kernel's floor was made of, and what this kernel could not give.
+pub(super) fn floor(floor: &Floor) -> FloorReport {
+    let missing = floor.left_out().iter().map(ToString::to_string);
+    FloorReport { landlock_abi: floor.abi(), missing: features::missing().chain(missing).collect() }
+}
+
+/// What was denied and how to allow it, never in the command's output.
+pub(super) fn tell_denials(journal: &Journal) {
+    let denied: Vec<_> = journal.denials().into_iter().filter(|denied| !denied.quiet).collect();
+    for denial in denied.iter().take(TOLD_MAX) {
+        let times = if denial.count > 1 { format!(" ({} times)", denial.count) } else { String::new() };
+        let hint = denial.hint.as_ref().map(|hint| format!("; to allow it: {hint}")).unwrap_or_default();
+        let line = format!("denied {} {}{times}{hint}", denial.operation, denial.target);
+        eprintln!("askance: {}", prompt::visible(&line));
+    }
+    if denied.len() > TOLD_MAX {
+        eprintln!("askance: denied {} more; --report FILE lists all", denied.len() - TOLD_MAX);
+    }
+    for note in journal.notes() {
+        eprintln!("askance: {}", prompt::visible(&note));
+    }
+}
+
+/// The report of the run.
+pub(super) fn report(request: &RunRequest, journal: &Journal, facts: Facts) -> Report {
+    let argv = request.argv.iter().map(|word| word.to_string_lossy().into_owned()).collect();
+    Report {
+        run: run_id(),
+        request: Request {
+            argv: Some(argv),
+            command: None,
+            cwd: request.locations.cwd.clone(),
+            workspace: request.locations.workspace.clone(),
+        },
+        decision: Decision {
+            verdict: "allow".to_owned(),
+            reason: "started by its caller".to_owned(),
+            ..Decision::default()
+        },
+        exit: facts.ending.report(),
+        duration_ms: u64::try_from(facts.duration.as_millis()).unwrap_or(u64::MAX),
+        questions: journal.questions(),
+        denied: journal.denials(),
+        files: journal.files(),
+        floor: facts.floor,
+        environment_removed: facts.removed,
+        notes: journal.notes(),
+    }
+}
+
+/// Unique enough for a person's journal: when, and which process.
+fn run_id() -> String {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    format!("{:x}-{:x}", now.as_millis(), std::process::id())
+}
