@@ -12,7 +12,7 @@ use std::ffi::{CString, NulError, OsString};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStringExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -93,8 +93,6 @@ impl RunError {
 /// Everything that is decided before the first fork.
 struct Prepared {
     places: Places,
-    /// Removed with all that is in it when the run is over.
-    temporary: TempDir,
     live: Arc<LivePolicy>,
     environment: Environment,
     floor: Floor,
@@ -109,7 +107,8 @@ pub fn run(request: RunRequest) -> Result<u8, RunError> {
     let started = Instant::now();
     let path = std::env::var_os("PATH");
     let program = resolve_program(&request.argv[0], path.as_deref(), &request.locations.cwd)?;
-    let prepared = prepare(&request)?;
+    // Removed with all that is in it when the run is over.
+    let (prepared, temporary) = prepare(&request)?;
     let signals = wait::take_signals().map_err(RunError::Wait)?;
     let mut console = Console::attach()?;
     let Launched { listener, monitor } = sandbox::launch(child_plan(&request, program, &prepared, console.as_ref())?)?;
@@ -120,9 +119,8 @@ pub fn run(request: RunRequest) -> Result<u8, RunError> {
     let journal = Arc::new(Journal::default());
     let asker = prompt::asker(request.prompt.clone(), console.as_ref().map(Console::gate))?;
     let floor = telling::floor(&prepared.floor);
-    let Prepared { temporary, environment, limits, .. } = &prepared;
-    let (temporary, removed, limits) = (temporary.path().to_owned(), environment.removed.clone(), *limits);
-    let (supervisor, scratch) = supervise(&request, prepared, Served { listener, monitor: &monitor, journal: &journal, asker })?;
+    let (removed, limits) = (prepared.environment.removed.clone(), prepared.limits);
+    let supervisor = supervise(&request, prepared, Served { listener, monitor: &monitor, journal: &journal, asker })?;
     let ending = monitor.start().map_err(RunError::Launch).and_then(|()| {
         let watched = Watched { monitor: &monitor, console: console.as_ref(), signals: &signals, limits: &limits, journal: &journal };
         wait::until_the_end(&watched).map_err(RunError::Wait)
@@ -134,8 +132,7 @@ pub fn run(request: RunRequest) -> Result<u8, RunError> {
         console.finish();
     }
     let (ending, ()) = (ending?, ended.map_err(RunError::Wait)?);
-    debug_assert!(scratch.path() == temporary);
-    drop(scratch);
+    drop(temporary);
 
     telling::tell_denials(&journal);
     if let Some(path) = &request.report {
@@ -145,7 +142,7 @@ pub fn run(request: RunRequest) -> Result<u8, RunError> {
     Ok(ending.exit_status())
 }
 
-fn prepare(request: &RunRequest) -> Result<Prepared, RunError> {
+fn prepare(request: &RunRequest) -> Result<(Prepared, TempDir), RunError> {
     let settings = Settings::load(&request.locations, request.runtime.clone())?;
     let (places, temporary) = places::make(&request.locations)?;
     let policy = compile(&settings, &places)?;
@@ -165,7 +162,7 @@ fn prepare(request: &RunRequest) -> Result<Prepared, RunError> {
         limits.wall_time_ms = Some(u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX));
     }
     let keep = if settings.sandbox.keep_root_capabilities { Keep::RootFiles } else { Keep::Nothing };
-    Ok(Prepared { places, temporary, live, environment, floor, filter, dns, limits, keep })
+    Ok((Prepared { places, live, environment, floor, filter, dns, limits, keep }, temporary))
 }
 
 /// Compiles the lists; a bad entry is named with the file that it stands in.
@@ -221,15 +218,11 @@ struct Served<'a> {
     asker: Arc<dyn Asker>,
 }
 
-fn supervise(
-    request: &RunRequest,
-    prepared: Prepared,
-    served: Served<'_>,
-) -> Result<(Arc<Supervisor>, TempDir), RunError> {
-    let Prepared { places, temporary, live, floor, dns, keep, .. } = prepared;
+fn supervise(request: &RunRequest, prepared: Prepared, served: Served<'_>) -> Result<Arc<Supervisor>, RunError> {
+    let Prepared { places, live, floor, dns, keep, .. } = prepared;
     let keeper =
         SettingsKeeper::new(request.locations.clone(), request.runtime.clone(), places, Arc::clone(served.journal));
-    let supervisor = Supervisor::start(Setup {
+    Ok(Supervisor::start(Setup {
         parts: Parts {
             listener: served.listener,
             policy: live,
@@ -242,6 +235,5 @@ fn supervise(
         asker: served.asker,
         request: telling::one_line(&request.argv),
         keep,
-    })?;
-    Ok((supervisor, temporary))
+    })?)
 }
