@@ -10,7 +10,6 @@ mod wait;
 
 use std::ffi::{CString, NulError, OsString};
 use std::io;
-use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -21,17 +20,15 @@ use tempfile::TempDir;
 use crate::dns::{Dns, DnsConfig};
 use crate::journal::{self, Journal};
 use crate::policy::{CompileError, Operation, Places, Policy};
-use crate::prompt::{self, Choice, Console, ConsoleError};
-use crate::sandbox::{
-    self, ChildPlan, Filter, FilterPlan, Floor, Keep, Launched, Monitor, ProcessLimits, resolve_program,
-};
+use crate::prompt::{Choice, Console, ConsoleError, PromptError, Situation};
+use crate::sandbox::{self, ChildPlan, Filter, FilterPlan, Floor, Launched, ProcessLimits, resolve_program};
 use crate::settings::{Limits, Locations, Runtime, Settings, SettingsError};
 use crate::supervisor::{self, Asker, LivePolicy, Parts, Setup, Supervisor};
 
 use environment::Environment;
 use keeper::SettingsKeeper;
 pub use places::PlaceError;
-use wait::{Ending, Watched};
+use wait::Watched;
 
 /// What somebody wants run, and how.
 #[derive(Debug)]
@@ -57,8 +54,6 @@ pub enum RunError {
     Place(#[from] PlaceError),
     #[error("pass {word:?} to a program")]
     Word { word: OsString, source: NulError },
-    #[error(transparent)]
-    Program(#[from] sandbox::ProgramError),
     #[error("lay the floor")]
     Floor(#[from] sandbox::FloorError),
     #[error(transparent)]
@@ -70,7 +65,7 @@ pub enum RunError {
     #[error(transparent)]
     Console(#[from] ConsoleError),
     #[error(transparent)]
-    Prompt(#[from] prompt::AskerError),
+    Prompt(#[from] PromptError),
     #[error("duplicate a standard stream")]
     Streams(#[source] io::Error),
     #[error("wait for the command")]
@@ -84,7 +79,6 @@ impl RunError {
     pub fn exit_status(&self) -> u8 {
         match self {
             Self::Launch(error) => error.exit_status(),
-            Self::Program(error) => error.exit_status(),
             _ => 125,
         }
     }
@@ -99,7 +93,7 @@ struct Prepared {
     filter: Filter,
     dns: Dns,
     limits: Limits,
-    keep: Keep,
+    keep_root_capabilities: bool,
 }
 
 /// Runs the request to its end and returns askance's exit status.
@@ -111,21 +105,23 @@ pub fn run(request: RunRequest) -> Result<u8, RunError> {
     let (prepared, temporary) = prepare(&request)?;
     let signals = wait::take_signals().map_err(RunError::Wait)?;
     let mut console = Console::attach()?;
-    let Launched { listener, monitor } = sandbox::launch(child_plan(&request, program, &prepared, console.as_ref())?)?;
+    let launched = Arc::new(sandbox::launch(child_plan(&request, program, &prepared, console.as_ref())?)?);
     if let Some(console) = &mut console {
         console.spawn_relay()?;
     }
 
     let journal = Arc::new(Journal::default());
-    let asker = prompt::asker(request.prompt.clone(), console.as_ref().map(Console::gate))?;
+    let asker = asker(&request, console.as_ref(), &launched)?;
     let floor = telling::floor(&prepared.floor);
     let (removed, limits) = (prepared.environment.removed.clone(), prepared.limits);
-    let supervisor = supervise(&request, prepared, Served { listener, monitor: &monitor, journal: &journal, asker })?;
-    let ending = monitor.start().map_err(RunError::Launch).and_then(|()| {
-        let watched = Watched { monitor: &monitor, console: console.as_ref(), signals: &signals, limits: &limits, journal: &journal };
+    let served = Served { launched: &launched, journal: &journal, asker };
+    let supervisor = supervise(&request, prepared, served)?;
+    let ending = launched.go().map_err(RunError::Launch).and_then(|()| {
+        let console = console.as_ref();
+        let watched = Watched { launched: &launched, console, signals: &signals, limits: &limits, journal: &journal };
         wait::until_the_end(&watched).map_err(RunError::Wait)
     });
-    let ended = monitor.end();
+    let ended = launched.end();
     supervisor.finish();
     drop(supervisor);
     if let Some(console) = console {
@@ -161,8 +157,8 @@ fn prepare(request: &RunRequest) -> Result<(Prepared, TempDir), RunError> {
     if let Some(timeout) = request.timeout {
         limits.wall_time_ms = Some(u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX));
     }
-    let keep = if settings.sandbox.keep_root_capabilities { Keep::RootFiles } else { Keep::Nothing };
-    Ok((Prepared { places, live, environment, floor, filter, dns, limits, keep }, temporary))
+    let keep_root_capabilities = settings.sandbox.keep_root_capabilities;
+    Ok((Prepared { places, live, environment, floor, filter, dns, limits, keep_root_capabilities }, temporary))
 }
 
 /// Compiles the lists; a bad entry is named with the file that it stands in.
@@ -200,7 +196,7 @@ fn child_plan<'a>(
         stdio: [next()?, next()?, next()?],
         controlling_terminal,
         limits: ProcessLimits { open_files: prepared.limits.open_files, no_core: false },
-        keep: prepared.keep,
+        keep_root_capabilities: prepared.keep_root_capabilities,
         floor: &prepared.floor,
         filter: &prepared.filter,
     })
@@ -210,30 +206,42 @@ fn word(word: &OsString) -> Result<CString, RunError> {
     CString::new(word.clone().into_vec()).map_err(|source| RunError::Word { word: word.clone(), source })
 }
 
+/// Who answers. Ctrl-C at a question denies it and interrupts the command.
+fn asker(request: &RunRequest, console: Option<&Console>, launched: &Arc<Launched>) -> Result<Arc<dyn Asker>, RunError> {
+    let launched = Arc::downgrade(launched);
+    let interrupt = Box::new(move || {
+        if let Some(launched) = launched.upgrade() {
+            // A command that is over needs no signal.
+            let _ = launched.signal(libc::SIGINT);
+        }
+    });
+    let situation = Situation { home: request.locations.home.clone(), gate: console.map(Console::gate), interrupt };
+    Ok(request.prompt.asker(situation)?)
+}
+
 /// What supervision serves and reports to.
 struct Served<'a> {
-    listener: OwnedFd,
-    monitor: &'a Monitor,
+    launched: &'a Launched,
     journal: &'a Arc<Journal>,
     asker: Arc<dyn Asker>,
 }
 
 fn supervise(request: &RunRequest, prepared: Prepared, served: Served<'_>) -> Result<Arc<Supervisor>, RunError> {
-    let Prepared { places, live, floor, dns, keep, .. } = prepared;
+    let Prepared { places, live, floor, dns, keep_root_capabilities, .. } = prepared;
     let keeper =
         SettingsKeeper::new(request.locations.clone(), request.runtime.clone(), places, Arc::clone(served.journal));
     Ok(Supervisor::start(Setup {
         parts: Parts {
-            listener: served.listener,
+            listener: served.launched.listener.try_clone().map_err(RunError::Wait)?,
             policy: live,
             floor,
-            monitor: served.monitor.pid(),
+            monitor: served.launched.monitor_pid,
             dns,
             journal: Arc::clone(served.journal),
             keeper: Arc::new(keeper),
         },
         asker: served.asker,
         request: telling::one_line(&request.argv),
-        keep,
+        keep_root_capabilities,
     })?)
 }

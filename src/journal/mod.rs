@@ -21,3 +21,16 @@ pub fn chain(error: &dyn std::error::Error) -> String {
     }
     line
 }
+
+/// The text with control, bidirectional and other invisible characters spelled out: names that a
+/// hostile program chose must not draw on the terminal.
+pub fn visible(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            '\'' | '"' | '\\' => shown.push(character),
+            _ => shown.extend(character.escape_debug()),
+        }
+    }
+    shown
+}

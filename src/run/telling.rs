@@ -5,9 +5,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::wait::Ending;
 use super::RunRequest;
-use crate::journal::{Decision, FloorReport, Journal, Report, Request};
-use crate::prompt;
-use crate::sandbox::{Floor, features};
+use crate::journal::{Decision, FloorReport, Journal, Report, Request, visible};
+use crate::sandbox::Floor;
 
 /// Denials that are told on standard error; the report has all.
 const TOLD_MAX: usize = 10;
@@ -27,7 +26,7 @@ pub(super) fn one_line(argv: &[OsString]) -> String {
 /// What the kernel's floor was made of, and what this kernel could not give.
 pub(super) fn floor(floor: &Floor) -> FloorReport {
     let missing = floor.left_out().iter().map(ToString::to_string);
-    FloorReport { landlock_abi: floor.abi(), missing: features::missing().chain(missing).collect() }
+    FloorReport { landlock_abi: floor.abi(), missing: missing.collect() }
 }
 
 /// What was denied and how to allow it, never in the command's output.
@@ -37,13 +36,13 @@ pub(super) fn tell_denials(journal: &Journal) {
         let times = if denial.count > 1 { format!(" ({} times)", denial.count) } else { String::new() };
         let hint = denial.hint.as_ref().map(|hint| format!("; to allow it: {hint}")).unwrap_or_default();
         let line = format!("denied {} {}{times}{hint}", denial.operation, denial.target);
-        eprintln!("askance: {}", prompt::visible(&line));
+        eprintln!("askance: {}", visible(&line));
     }
     if denied.len() > TOLD_MAX {
         eprintln!("askance: denied {} more; --report FILE lists all", denied.len() - TOLD_MAX);
     }
     for note in journal.notes() {
-        eprintln!("askance: {}", prompt::visible(&note));
+        eprintln!("askance: {}", visible(&note));
     }
 }
 

@@ -10,7 +10,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::journal::{Exit, Journal};
 use crate::prompt::Console;
-use crate::sandbox::{Event, Monitor, limits};
+use crate::sandbox::{Event, Launched, limits};
 use crate::settings::Limits;
 
 /// How often a tree without a control group of its own is measured.
@@ -72,7 +72,7 @@ pub(super) fn take_signals() -> io::Result<SignalFd> {
 
 /// What the wait looks at.
 pub(super) struct Watched<'a> {
-    pub(super) monitor: &'a Monitor,
+    pub(super) launched: &'a Launched,
     pub(super) console: Option<&'a Console>,
     pub(super) signals: &'a SignalFd,
     pub(super) limits: &'a Limits,
@@ -107,7 +107,7 @@ pub(super) fn until_the_end(watched: &Watched<'_>) -> io::Result<Ending> {
 }
 
 fn sleep(watched: &Watched<'_>, rest: Option<Duration>) -> io::Result<(bool, bool)> {
-    let events = watched.monitor.as_fd();
+    let events = watched.launched.events();
     let signals = watched.signals.as_fd();
     let mut fds = [PollFd::new(&events, PollFlags::IN), PollFd::new(&signals, PollFlags::IN)];
     let rest = rest.map(|rest| Timespec {
@@ -124,7 +124,7 @@ fn sleep(watched: &Watched<'_>, rest: Option<Duration>) -> io::Result<(bool, boo
 
 /// One event of the monitor.
 fn serve(watched: &Watched<'_>) -> io::Result<Option<Ending>> {
-    match watched.monitor.next_event()? {
+    match watched.launched.next_event()? {
         Event::Exited(code) => Ok(Some(Ending::Exited(code))),
         Event::Signaled(signal) => Ok(Some(Ending::Signalled(signal))),
         Event::Stopped(_) => {
@@ -132,7 +132,7 @@ fn serve(watched: &Watched<'_>) -> io::Result<Option<Ending>> {
                 Some(console) => console.suspend()?,
                 None => nix::sys::signal::raise(Signal::SIGSTOP)?,
             }
-            watched.monitor.signal(libc::SIGCONT)?;
+            watched.launched.signal(libc::SIGCONT)?;
             Ok(None)
         }
         Event::Continued => Ok(None),
@@ -143,14 +143,14 @@ fn serve(watched: &Watched<'_>) -> io::Result<Option<Ending>> {
 fn pass_on(watched: &Watched<'_>) -> io::Result<()> {
     while let Some(received) = watched.signals.read_signal()? {
         let Ok(signal) = i32::try_from(received.ssi_signo) else { continue };
-        watched.monitor.signal(signal)?;
+        watched.launched.signal(signal)?;
     }
     Ok(())
 }
 
 /// The limit that the tree has outgrown, where no control group keeps it.
 fn outgrown(watched: &Watched<'_>) -> Option<&'static str> {
-    let sample = limits::sample(watched.monitor.pid());
+    let sample = limits::sample(watched.launched.monitor_pid);
     let over = |limit: Option<u64>, now: u64| limit.is_some_and(|limit| now > limit);
     if over(watched.limits.processes, sample.processes) {
         Some("processes")

@@ -34,7 +34,7 @@ pub use memory::PathBuffer;
 pub use questions::WAITING_MAX;
 pub use tree::Tree;
 
-use crate::sandbox::{Keep, drop_in_thread};
+use crate::sandbox::privileges::drop_in_thread;
 use crate::sys::{notify, thread as sys_thread};
 use questions::{Questions, follow};
 use workers::Workers;
@@ -60,7 +60,7 @@ pub struct Supervisor {
     stopping: AtomicBool,
     watch: (Mutex<bool>, Condvar),
     receivers: Mutex<Vec<(i32, JoinHandle<()>)>>,
-    keep: Keep,
+    keep_root_capabilities: bool,
 }
 
 impl std::fmt::Debug for Supervisor {
@@ -85,7 +85,7 @@ pub struct Setup {
     /// The request, as one line, for questions.
     pub request: String,
     /// A root caller's broker keeps the file capabilities that its child keeps.
-    pub keep: Keep,
+    pub keep_root_capabilities: bool,
 }
 
 impl Supervisor {
@@ -101,7 +101,7 @@ impl Supervisor {
             stopping: AtomicBool::new(false),
             watch: Default::default(),
             receivers: Mutex::default(),
-            keep: setup.keep,
+            keep_root_capabilities: setup.keep_root_capabilities,
         });
         for _ in 0..RECEIVERS {
             supervisor.start_receiver()?;
@@ -145,7 +145,7 @@ impl Supervisor {
 
     /// Gives the calling thread the child's rights and no more (I5). `false`: it must not serve.
     fn become_broker(&self) -> bool {
-        sys_thread::unshare_fs().is_ok() && drop_in_thread(self.keep).is_ok()
+        sys_thread::unshare_fs().is_ok() && drop_in_thread(self.keep_root_capabilities).is_ok()
     }
 
     fn receive_all(self: &Arc<Self>) {
