@@ -209,7 +209,7 @@ fn word(word: &OsString) -> Result<CString, RunError> {
 /// Who answers. Ctrl-C at a question denies it and interrupts the command.
 fn asker(request: &RunRequest, console: Option<&Console>, launched: &Arc<Launched>) -> Result<Arc<dyn Asker>, RunError> {
     let launched = Arc::downgrade(launched);
-    let interrupt = Box::new(move || {
+    let interrupt = Arc::new(move || {
         if let Some(launched) = launched.upgrade() {
             // A command that is over needs no signal.
             let _ = launched.signal(libc::SIGINT);
