@@ -4,14 +4,25 @@
 //! or typing it. It decides nothing: an answer that was not offered never leaves this module.
 
 pub mod answers;
+mod choice;
+mod desk;
+mod face;
 mod keys;
+mod layout;
+mod menu;
 mod narrow;
 mod nobody;
 pub mod pty;
 mod relay;
 mod sanitize;
 mod screen;
+mod terminal;
+
+#[cfg(test)]
+mod trial;
 
 pub use answers::{AnswersError, AnswersFile};
+pub use choice::{Choice, ChoiceError, PromptError, Situation};
 pub use nobody::Nobody;
 pub use pty::{Console, ConsoleError, Gate};
+pub use terminal::{Interrupt, Terminal};

@@ -125,7 +125,7 @@ impl Console {
     }
 
     pub(super) fn attach_streams(stdio: [BorrowedFd<'_>; 3]) -> Result<Option<Self>, ConsoleError> {
-        let terminals = stdio.map(|fd| rustix::termios::isatty(fd));
+        let terminals = stdio.map(rustix::termios::isatty);
         let Some(first) = (0..3).find(|&index| terminals[index]) else { return Ok(None) };
         let opened = match Tty::controlling() {
             Ok(tty) if (0..3).any(|index| terminals[index] && is_controlling(stdio[index])) => Ok((tty, None)),
