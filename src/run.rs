@@ -22,7 +22,7 @@ use crate::journal::{self, Journal};
 use crate::policy::{CompileError, Operation, Places, Policy};
 use crate::prompt::{Choice, Console, ConsoleError, PromptError, Situation};
 use crate::sandbox::{self, ChildPlan, Filter, FilterPlan, Floor, Launched, ProcessLimits, resolve_program};
-use crate::settings::{Limits, Locations, Runtime, Settings, SettingsError};
+use crate::settings::{Limits, Locations, Settings, SettingsError};
 use crate::supervisor::{self, Asker, LivePolicy, Parts, Setup, Supervisor};
 
 use environment::Environment;
@@ -30,14 +30,16 @@ use keeper::SettingsKeeper;
 pub use places::PlaceError;
 use wait::Watched;
 
+/// Loads and merges every layer.
+pub type Load = dyn Fn() -> Result<Settings, SettingsError> + Send + Sync;
+
 /// What somebody wants run, and how.
-#[derive(Debug)]
 pub struct RunRequest {
     /// At least the program.
     pub argv: Vec<OsString>,
     pub locations: Locations,
-    /// What flags and variables say.
-    pub runtime: Runtime,
+    /// Loads the settings of all layers: at the start, and again when a file has changed.
+    pub load: Arc<Load>,
     pub prompt: Choice,
     pub report: Option<PathBuf>,
     pub timeout: Option<Duration>,
@@ -139,7 +141,7 @@ pub fn run(request: RunRequest) -> Result<u8, RunError> {
 }
 
 fn prepare(request: &RunRequest) -> Result<(Prepared, TempDir), RunError> {
-    let settings = Settings::load(&request.locations, request.runtime.clone())?;
+    let settings = (request.load)()?;
     let (places, temporary) = places::make(&request.locations)?;
     let policy = compile(&settings, &places)?;
     let environment = environment::build(std::env::vars_os(), &settings.sandbox.env, &places);
@@ -228,8 +230,7 @@ struct Served<'a> {
 
 fn supervise(request: &RunRequest, prepared: Prepared, served: Served<'_>) -> Result<Arc<Supervisor>, RunError> {
     let Prepared { places, live, floor, dns, keep_root_capabilities, .. } = prepared;
-    let keeper =
-        SettingsKeeper::new(request.locations.clone(), request.runtime.clone(), places, Arc::clone(served.journal));
+    let keeper = SettingsKeeper::new(request.locations.clone(), Arc::clone(&request.load), places, Arc::clone(served.journal));
     Ok(Supervisor::start(Setup {
         parts: Parts {
             listener: served.launched.listener.try_clone().map_err(RunError::Wait)?,

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 
+use crate::prompt::Choice;
 use crate::settings::AutonomyLevel;
 
 const EXIT_STATUS: &str = "\
@@ -31,6 +32,9 @@ pub struct Cli {
 /// The subcommands, each in a file of its own.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Run a program in the sandbox
+    #[command(after_help = RUN_EXAMPLES)]
+    Run(RunArgs),
     /// Let commands do this without asking
     #[command(after_help = "\
 Examples:
@@ -115,14 +119,11 @@ pub struct RunFlags {
     #[command(flatten)]
     pub policy: PolicyFlags,
     /// Who answers questions: `auto` (the terminal if there is one), `tty`, `deny`, `answers=FILE`
-    #[arg(long, value_name = "WHO", default_value = "auto", value_parser = prompt)]
-    pub prompt: Prompt,
+    #[arg(long, value_name = "WHO", default_value = "auto", value_parser = clap::value_parser!(Choice))]
+    pub prompt: Choice,
     /// Write what happened to FILE, as one JSON object, when the run ends
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub report: Option<PathBuf>,
-    /// What askance itself prints when the run ends
-    #[arg(short, long, value_enum, default_value_t = Output::Text)]
-    pub output: Output,
     /// End the run after this long, with status 124: `90`, `90s`, `5m`, `1h`, `500ms`
     #[arg(long, value_name = "TIME", value_parser = milliseconds)]
     pub timeout: Option<u64>,
@@ -169,16 +170,6 @@ Examples:
   askance run --profile rust -- cargo build
   askance run --allow-domain api.example.com -- curl https://api.example.com/
   askance run --prompt deny --report report.json -- make check";
-
-/// Who answers questions.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Prompt {
-    /// The terminal if there is one, else nobody.
-    Auto,
-    Tty,
-    Deny,
-    Answers(PathBuf),
-}
 
 /// What askance prints about a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -339,16 +330,6 @@ pub struct ProfilesArgs {
     pub output: Format,
 }
 
-fn prompt(text: &str) -> Result<Prompt, &'static str> {
-    match text.split_once('=') {
-        Some(("answers", file)) if !file.is_empty() => Ok(Prompt::Answers(file.into())),
-        None if text == "auto" => Ok(Prompt::Auto),
-        None if text == "tty" => Ok(Prompt::Tty),
-        None if text == "deny" => Ok(Prompt::Deny),
-        _ => Err("expected auto, tty, deny or answers=FILE"),
-    }
-}
-
 fn level(text: &str) -> Result<AutonomyLevel, &'static str> {
     let found = AutonomyLevel::ALL.into_iter().find(|level| level.word() == text);
     found.ok_or("expected off, low, medium or high")
@@ -397,19 +378,4 @@ mod tests {
         }
     }
 
-    #[test]
-    fn prompts_are_told_apart() {
-        let table = [
-            ("auto", Prompt::Auto),
-            ("tty", Prompt::Tty),
-            ("deny", Prompt::Deny),
-            ("answers=a=b", Prompt::Answers("a=b".into())),
-        ];
-        for (text, expected) in table {
-            assert_eq!(prompt(text), Ok(expected));
-        }
-        for text in ["", "answers", "answers=", "yes", "tty=1"] {
-            assert!(prompt(text).is_err(), "{text}");
-        }
-    }
 }

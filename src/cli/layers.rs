@@ -27,8 +27,25 @@ pub(crate) fn load(flags: &PolicyFlags) -> Result<(Locations, Settings), LayersE
 /// The same, with what other flags say in `document`.
 pub(crate) fn load_with(
     flags: &PolicyFlags,
-    mut document: Document,
+    document: Document,
 ) -> Result<(Locations, Settings), LayersError> {
+    let (locations, runtime) = runtime(flags, document)?;
+    let settings = settings(&locations, &runtime)?;
+    Ok((locations, settings))
+}
+
+/// All layers, and the registries that the profiles in use take from package managers.
+pub(crate) fn settings(locations: &Locations, runtime: &Runtime) -> Result<Settings, SettingsError> {
+    let mut settings = Settings::load(locations, runtime.clone())?;
+    registries::allow(&mut settings, locations);
+    Ok(settings)
+}
+
+/// The locations that the flags name and what the flags say.
+pub(crate) fn runtime(
+    flags: &PolicyFlags,
+    mut document: Document,
+) -> Result<(Locations, Runtime), LayersError> {
     let locations = Locations::find(flags.workspace.as_deref(), flags.cwd.as_deref())?;
     let files = &mut document.sandbox.filesystem;
     files.allow_read.extend(paths(&flags.allow_read, &locations)?);
@@ -44,9 +61,7 @@ pub(crate) fn load_with(
     for name in &flags.profile {
         runtime.add(profile::find(name, &locations)?);
     }
-    let mut settings = Settings::load(&locations, runtime)?;
-    registries::allow(&mut settings, &locations);
-    Ok((locations, settings))
+    Ok((locations, runtime))
 }
 
 fn paths(

@@ -7,6 +7,7 @@ mod completions;
 mod grant;
 mod layers;
 mod profiles;
+mod run;
 mod settings;
 mod trust;
 
@@ -42,6 +43,7 @@ pub fn main() -> ExitCode {
 
 fn dispatch(command: Command) -> Outcome {
     match command {
+        Command::Run(args) => run::run(args),
         Command::Allow(args) => grant::add(grant::Verb::Allow, &args),
         Command::Deny(args) => grant::add(grant::Verb::Deny, &args),
         Command::Block(args) => grant::add(grant::Verb::Block, &args),

@@ -7,28 +7,28 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::journal::Journal;
 use crate::policy::{Answer, Place, Places, Policy, Question, Reason};
-use crate::settings::{Locations, Runtime, Settings, edit};
+use crate::settings::{Locations, edit};
 use crate::supervisor::Keeper;
 
+use super::Load;
 use super::places::RealPaths;
 
 /// What tells that a file is another than before.
 type Stamp = Option<(u64, i64, i64, u64)>;
 
 /// Keeps answers in the settings files of one run's locations.
-#[derive(Debug)]
 pub(super) struct SettingsKeeper {
     locations: Locations,
-    runtime: Runtime,
+    load: Arc<Load>,
     places: Places,
     journal: Arc<Journal>,
     seen: Mutex<Vec<Stamp>>,
 }
 
 impl SettingsKeeper {
-    pub(super) fn new(locations: Locations, runtime: Runtime, places: Places, journal: Arc<Journal>) -> Self {
+    pub(super) fn new(locations: Locations, load: Arc<Load>, places: Places, journal: Arc<Journal>) -> Self {
         let seen = Mutex::new(stamps(&locations));
-        Self { locations, runtime, places, journal, seen }
+        Self { locations, load, places, journal, seen }
     }
 
     fn file(&self, place: Place) -> PathBuf {
@@ -77,7 +77,7 @@ impl Keeper for SettingsKeeper {
             *seen = now;
         }
         // A file that is broken right now changes nothing: the run goes on by what it knew.
-        let settings = Settings::load(&self.locations, self.runtime.clone()).ok()?;
+        let settings = (self.load)().ok()?;
         let real = RealPaths::default();
         Policy::compile(&settings.sandbox, self.places.clone(), &|path| real.of(path)).ok()
     }
