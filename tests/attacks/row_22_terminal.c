@@ -7,10 +7,10 @@ static void push(int fd, const char *what) {
 	struct { char subcode; char rest[7]; } paste = { 3, "" };
 	const char *c;
 	int discipline = 1;
-	/* "a" is the key that allows always. */
-	for (c = "a\n"; *c; c++)
+	/* "y" is the key that allows. */
+	for (c = "y\n"; *c; c++)
 		tried(ioctl(fd, TIOCSTI, c) == 0, "TIOCSTI on %s", what);
-	tried(syscall(SYS_ioctl, fd, (0xffUL << 32) | TIOCSTI, "a") == 0, "TIOCSTI with high bits on %s", what);
+	tried(syscall(SYS_ioctl, fd, (0xffUL << 32) | TIOCSTI, "y") == 0, "TIOCSTI with high bits on %s", what);
 	tried(ioctl(fd, TIOCLINUX, &paste) == 0, "TIOCLINUX on %s", what);
 	tried(ioctl(fd, TIOCSETD, &discipline) == 0, "TIOCSETD on %s", what);
 }

@@ -169,7 +169,7 @@ impl<'a> Launch<'a> {
             .is_some_and(|words| words.first().is_some_and(|word| word == "run"));
         let report = is_run.then(|| self.report_path());
         let mut command = self.command(program, report.as_ref());
-        let argv = format!("{command:?}");
+        let argv = command.get_args().map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ");
         let mut child = command
             .stdin(self.stdin.take().unwrap_or_else(Stdio::null))
             .stdout(Stdio::piped())

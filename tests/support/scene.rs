@@ -161,9 +161,11 @@ impl Scene {
 }
 
 /// The binary under test, where the scene's user can execute it: a copy when the build directory is private.
+/// `ASKANCE_BINARY` names another one, such as a release build.
 pub fn binary(user: User) -> &'static Path {
     static COPY: OnceLock<PathBuf> = OnceLock::new();
-    let built = Path::new(env!("CARGO_BIN_EXE_askance"));
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    let built = BUILT.get_or_init(|| std::env::var_os("ASKANCE_BINARY").unwrap_or_else(|| env!("CARGO_BIN_EXE_askance").into()).into());
     if user == User::Caller || open_to_all(built) {
         return built;
     }

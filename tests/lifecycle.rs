@@ -1,0 +1,229 @@
+//! Starting, ending, and what is left: exit statuses, limits of time, daemons, a supervisor that dies.
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use support::network::wait_until;
+use support::{Scene, User, build_attack, skip};
+
+for_each_user! {
+    fn the_exit_status_is_the_commands_own(scene) {
+        for code in [0, 1, 7, 125, 126, 127, 255] {
+            scene.shell(&format!("exit {code}")).exits(code);
+        }
+        for (signal, number) in [("TERM", 15), ("KILL", 9), ("SEGV", 11), ("HUP", 1), ("SYS", 31)] {
+            scene.shell(&format!("ulimit -c 0; kill -{signal} $$")).exits(128 + number);
+        }
+    }
+}
+
+for_each_user! {
+    fn a_program_that_is_not_there_or_not_executable_says_so(scene) {
+        scene.run(&["no-such-program-anywhere"]).exits(127).complains("no-such-program-anywhere");
+        scene.run(&["./none"]).exits(127);
+        scene.run(&["/usr"]).exits(126);
+        scene.file(&scene.workspace.join("text"), "no program\n");
+        scene.run(&["./text"]).exits(126);
+        scene.file(&scene.workspace.join("script"), "#!/no/such/interpreter\n");
+        fs::set_permissions(scene.workspace.join("script"), fs::Permissions::from_mode(0o755)).unwrap();
+        scene.run(&["./script"]).exits(127);
+        scene.run(&[""]).exits(127);
+    }
+}
+
+for_each_user! {
+    fn a_script_without_a_first_line_runs_as_a_shell_would_run_it(scene) {
+        scene.file(&scene.workspace.join("plain"), "echo plain\n");
+        fs::set_permissions(scene.workspace.join("plain"), fs::Permissions::from_mode(0o755)).unwrap();
+        scene.shell("./plain").success().says("plain");
+    }
+}
+
+for_each_user! {
+    fn wrong_usage_is_askances_own_failure(scene) {
+        scene.cli(&["run"]).exits(125);
+        scene.cli(&["run", "--no-such-flag", "--", "true"]).exits(125).complains("--no-such-flag");
+        scene.cli(&["nonsense"]).exits(125);
+        scene.cli(&["run", "--workspace", "/no/such/dir", "--", "true"]).exits(125).complains("/no/such/dir");
+        scene.cli(&["--version"]).success().says("askance");
+        scene.cli(&["run", "--help"]).success().says("--report");
+    }
+}
+
+for_each_user! {
+    fn the_time_limit_ends_everything_with_124(scene) {
+        let start = Instant::now();
+        let finished = scene.askance().flags(&["--timeout", "500ms"]).shell("sleep 1000 & setsid sleep 1000 & echo started; sleep 1000").exits(124).says("started");
+        assert!(start.elapsed() < Duration::from_secs(10), "{finished}");
+        scene.askance().flags(&["--timeout", "60s"]).shell("exit 3").exits(3);
+    }
+}
+
+for_each_user! {
+    fn streams_pass_through_to_the_byte(scene) {
+        let bytes: Vec<u8> = (0..=255).cycle().take(1 << 20).collect();
+        let input = scene.beside("bytes");
+        fs::write(&input, &bytes).unwrap();
+        let finished = scene.askance().stdin(fs::File::open(&input).unwrap()).shell("cksum; echo err >&2").success();
+        let native = scene.bare_shell(&format!("cksum < {}", input.display())).success();
+        assert_eq!(finished.stdout, native.stdout);
+        assert_eq!(finished.stderr, "err\n", "askance added to standard error");
+    }
+}
+
+for_each_user! {
+    fn questions_and_messages_never_reach_standard_output(scene) {
+        let finished = scene.shell("cat ~/.ssh/id_x; echo own").success();
+        assert_eq!(finished.stdout, "own\n");
+    }
+}
+
+for_each_user! {
+    fn row_26_daemons_are_dead_at_the_end_of_the_run(scene) {
+        let program = build_attack("row_26_daemons");
+        let program = program.to_str().unwrap();
+        // They hold its output, whose end `wait` waits for: it comes only when the last of them is dead.
+        let finished = scene.askance().time_limit(Duration::from_secs(20)).run(&[program, "20"]).success().says("daemons started");
+        assert!(finished.stdout.lines().count() > 1, "{finished}");
+        assert_eq!(support::command::processes_that_mention(program), "");
+    }
+}
+
+for_each_user! {
+    fn row_26_daemons_are_dead_when_the_time_limit_strikes(scene) {
+        let program = build_attack("row_26_daemons");
+        let program = program.to_str().unwrap();
+        scene.askance().flags(&["--timeout", "1s"]).run(&[program, "20", "stay"]).exits(124);
+        assert_eq!(support::command::processes_that_mention(program), "");
+    }
+}
+
+for_each_user! {
+    fn row_25_a_killed_supervisor_takes_its_tree_along(scene) {
+        let program = build_attack("row_26_daemons");
+        let program = program.to_str().unwrap().to_owned();
+        let marker = scene.workspace.join("started");
+        let line = format!("{program} 20; touch {}; exec sleep 1000", marker.display());
+        let running = scene.askance().time_limit(Duration::from_secs(20)).start(&["sh", "-c", &line]);
+        wait_until("the daemons", Duration::from_secs(20), || marker.exists());
+        kill(Pid::from_raw(running.pid()), Signal::SIGKILL).unwrap();
+        // Ends when the last process that holds its output is dead.
+        assert_eq!(running.wait().code(), 137);
+        assert_eq!(support::command::processes_that_mention(&program), "");
+    }
+}
+
+for_each_user! {
+    fn row_25_a_terminated_supervisor_ends_its_tree_and_says_so(scene) {
+        let marker = scene.workspace.join("started");
+        for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP] {
+            let running = scene.askance().time_limit(Duration::from_secs(20)).start(&["sh", "-c", &format!("touch {}; sleep 1000", marker.display())]);
+            wait_until("the start", Duration::from_secs(20), || marker.exists());
+            fs::remove_file(&marker).unwrap();
+            kill(Pid::from_raw(running.pid()), signal).unwrap();
+            running.wait().exits(128 + signal as i32);
+        }
+    }
+}
+
+for_each_user! {
+    fn row_25_a_stopped_supervisor_lets_nothing_through(scene) {
+        let born = scene.outside.join("born");
+        let go = scene.workspace.join("go");
+        let line = format!("touch started; while ! test -e go; do :; done; cat ~/.ssh/id_x; echo x > {}", born.display());
+        let running = scene.askance().time_limit(Duration::from_secs(20)).start(&["sh", "-c", &line]);
+        wait_until("the start", Duration::from_secs(20), || scene.workspace.join("started").exists());
+        let pid = Pid::from_raw(running.pid());
+        kill(pid, Signal::SIGSTOP).unwrap();
+        scene.file(&go, "");
+        std::thread::sleep(Duration::from_millis(300));
+        assert!(!born.exists());
+        kill(pid, Signal::SIGCONT).unwrap();
+        let finished = running.wait().fails();
+        assert!(!finished.stdout.contains("TOP-SECRET") && !born.exists(), "{finished}");
+    }
+}
+
+#[test]
+fn row_25_a_full_disk_leaves_the_old_settings_and_the_grant_holds() {
+    let scene = Scene::new(User::Caller);
+    let settings = scene.user_settings("{ /* old */ }\n");
+    let dir = settings.parent().unwrap().display().to_string();
+    // A small file system over the settings' directory, filled to the last byte, in a mount namespace of its own.
+    let wrapper = format!(
+        "unshare -m sh -c 'mount -t tmpfs -o size=16k,mode=755 none {dir} && echo \"{{ /* old */ }}\" > {dir}/settings.json && \
+         {{ cat /dev/zero > {dir}/filler 2>/dev/null; \"$@\"; code=$?; cat {dir}/settings.json > {}; exit $code; }}' sh \"$@\"",
+        scene.beside("after").display()
+    );
+    if !scene.bare_shell(&format!("unshare -m mount -t tmpfs none {dir}")).status.success() {
+        skip("a full disk", "no right to mount");
+        return;
+    }
+    let out = scene.outside.display().to_string();
+    let finished = scene.askance().wrapped(&wrapper).answers(format!("write {out}/** always directory user\n"))
+        .shell(&format!("echo a > {out}/a; echo b > {out}/b")).success();
+    assert_eq!(finished.questions().len(), 1, "the grant does not hold for the run\n{finished}");
+    assert_eq!(fs::read_to_string(scene.beside("after")).unwrap(), "{ /* old */ }\n");
+    assert!(!finished.stderr.is_empty(), "no warning");
+}
+
+for_each_user! {
+    fn a_nested_askance_gets_one_clear_line(scene) {
+        let askance = support::scene::binary(scene.user).to_str().unwrap().to_owned();
+        let finished = scene.run(&[&askance, "run", "--", "true"]).exits(125);
+        assert_eq!(finished.stderr.lines().count(), 1, "{finished}");
+    }
+}
+
+for_each_user! {
+    fn a_run_changes_neither_directory_nor_identity(scene) {
+        let line = "pwd; id -u; id -g; umask; echo $HOME; nice; ulimit -n; hostname; cat /proc/self/cgroup | cksum";
+        assert_eq!(scene.shell(line).success().stdout, scene.bare_shell(line).success().stdout);
+        let sub = scene.workspace.join("sub");
+        scene.make_dir(&sub);
+        scene.askance().flags(&["--cwd", sub.to_str().unwrap()]).shell("pwd").success().says(sub.to_str().unwrap());
+    }
+}
+
+for_each_user! {
+    fn the_command_holds_no_capability_that_an_ordinary_one_lacks(scene) {
+        let finished = scene.shell("grep -E 'Cap|NoNewPrivs' /proc/self/status").success();
+        let mask = |name: &str| -> u64 {
+            let line = finished.stdout.lines().find(|line| line.starts_with(name)).unwrap();
+            u64::from_str_radix(line.rsplit('\t').next().unwrap(), 16).unwrap()
+        };
+        // CHOWN, DAC_OVERRIDE, FOWNER, FSETID for root; nothing for anybody else.
+        let kept = if scene.user == User::Caller && nix::unistd::geteuid().is_root() { 0b1_1011 } else { 0 };
+        for name in ["CapPrm", "CapEff"] {
+            assert_eq!(mask(name), kept, "{finished}");
+        }
+        assert_eq!(mask("CapInh") & !kept, 0, "{finished}");
+        assert_eq!(mask("CapAmb") & !kept, 0, "{finished}");
+        assert_eq!(mask("CapBnd") & !0b1_1011, 0, "{finished}");
+        assert!(finished.stdout.contains("NoNewPrivs:\t1"), "{finished}");
+    }
+}
+
+for_each_user! {
+    fn many_runs_at_once_do_not_disturb_each_other(scene) {
+        let running: Vec<_> = (0..16).map(|number| scene.askance().start(&["sh", "-c", &format!("echo {number} > f{number}; cat f{number}; cat ~/.ssh/id_x")])).collect();
+        for (number, run) in running.into_iter().enumerate() {
+            let finished = run.wait().fails();
+            assert_eq!(finished.stdout, format!("{number}\n"));
+        }
+    }
+}
+
+for_each_user! {
+    fn closed_standard_streams_are_no_reason_to_fail(scene) {
+        scene.askance().wrapped("exec \"$@\" <&- 2>&-").shell("echo out").success().says("out");
+        scene.askance().stdin(Stdio::null()).wrapped("exec \"$@\" >&-").shell("exit 4").exits(4);
+    }
+}

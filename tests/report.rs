@@ -1,0 +1,68 @@
+//! The report: one JSON object that says what was asked for, decided, asked, denied and done.
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use support::{Scene, User};
+
+for_each_user! {
+    fn a_report_tells_the_whole_run(scene) {
+        let out = scene.outside.join("f");
+        let finished = scene.askance().env("GITHUB_TOKEN", "x").answers(format!("write {} once\n", out.display()))
+            .shell(&format!("echo a > {}; cat ~/.ssh/id_x; cat ~/.ssh/id_x; exit 3", out.display())).exits(3);
+        let report = &finished.report;
+        assert!(report["run"].is_string() || report["run"].is_number(), "{finished}");
+        assert_eq!(report["request"]["argv"][0], "sh", "{finished}");
+        assert_eq!(report["request"]["cwd"], scene.workspace.to_str().unwrap(), "{finished}");
+        assert_eq!(report["request"]["workspace"], scene.workspace.to_str().unwrap(), "{finished}");
+        assert_eq!(report["exit"]["code"], 3, "{finished}");
+        assert!(report["duration_ms"].is_number(), "{finished}");
+        assert!(report["floor"]["landlock_abi"].as_i64().is_some_and(|abi| abi >= 3), "{finished}");
+        assert!(report["floor"]["missing"].is_array(), "{finished}");
+        assert!(report["environment_removed"].to_string().contains("GITHUB_TOKEN"), "{finished}");
+
+        let question = &report["questions"][0];
+        assert_eq!(question["operation"], "write");
+        assert_eq!(question["target"], out.to_str().unwrap());
+        assert_eq!(question["answer"], "once");
+        assert!(question["reason"].is_string() && question["waited_ms"].is_number(), "{finished}");
+        assert!(question["process"]["pid"].as_i64().is_some_and(|pid| pid > 1), "{finished}");
+        assert!(question["process"]["program"].as_str().is_some_and(|program| program.contains("sh")), "{finished}");
+        assert!(question["process"]["argv"].is_array(), "{finished}");
+
+        let denial = &report["denied"][0];
+        assert_eq!(denial["operation"], "read");
+        assert_eq!(denial["target"], scene.secret().to_str().unwrap());
+        assert_eq!(denial["count"], 2, "{finished}");
+        assert!(denial["rule"].to_string().contains(".ssh"), "{finished}");
+        assert!(denial["hint"].as_str().is_some_and(|hint| hint.starts_with("askance allow read")), "{finished}");
+    }
+}
+
+for_each_user! {
+    fn a_signal_is_reported_as_a_signal(scene) {
+        let finished = scene.shell("kill -TERM $$").exits(143);
+        let exit = finished.report.get("signal").or_else(|| finished.report["exit"].get("signal"));
+        assert!(exit.is_some_and(|signal| signal == 15 || signal == "SIGTERM" || signal == "TERM"), "{finished}");
+    }
+}
+
+for_each_user! {
+    fn a_report_that_cannot_be_written_is_said_and_costs_nothing_else(scene) {
+        let finished = scene.cli(&["run", "--prompt", "deny", "--report", "/no/such/dir/r.json", "--", "sh", "-c", "echo ran"]);
+        assert!(finished.stderr.contains("/no/such/dir/r.json"), "{finished}");
+        // Either nothing ran and it says 125, or the command's own status stands.
+        assert!(finished.code() == 125 || finished.stdout.contains("ran"), "{finished}");
+    }
+}
+
+for_each_user! {
+    fn questions_for_each_operation_use_its_word(scene) {
+        let out = scene.outside.display();
+        let line = format!("cat ~/.ssh/id_x; echo x > {out}/f; /usr/bin/python3 -c \"import socket; socket.socket().connect_ex(('127.0.0.1', 9)); socket.socket().connect_ex(('192.0.2.1', 443))\"; true");
+        let denied = scene.shell(&line).success().denied();
+        for expected in [format!("read {}", scene.secret().display()), format!("write {out}/f"), "connect 127.0.0.1:9".to_owned(), "connect 192.0.2.1:443".to_owned()] {
+            assert!(denied.contains(&expected), "{expected} is missing: {denied:#?}");
+        }
+    }
+}
