@@ -251,6 +251,3 @@ pub(super) fn block_own_files(settings: &mut Settings, own: &[&Path]) {
     }
 }
 
-#[cfg(test)]
-#[path = "merge_tests.rs"]
-mod tests;
