@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::net::OwnSockets;
+use super::processes::Objects;
 use crate::policy::{Facts, UnixName};
 
 /// A file's identity.
@@ -18,6 +19,7 @@ pub type Inode = (u64, u64);
 pub struct RunFacts {
     made: Mutex<Made>,
     sockets: OwnSockets,
+    objects: Objects,
 }
 
 #[derive(Debug, Default)]
@@ -56,6 +58,11 @@ impl RunFacts {
     /// The sockets that the run bound.
     pub fn sockets(&self) -> &OwnSockets {
         &self.sockets
+    }
+
+    /// The System V objects that the run made.
+    pub fn objects(&self) -> &Objects {
+        &self.objects
     }
 
     /// Is the entry still the thing that the run made?

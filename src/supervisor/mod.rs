@@ -12,6 +12,7 @@ mod live;
 pub(crate) mod files;
 pub mod memory;
 pub mod net;
+pub mod processes;
 mod questions;
 mod signals;
 pub mod tree;

@@ -1,5 +1,6 @@
 //! Every `unsafe`: one thin safe wrapper a call, `io::Result` out, descriptors as `OwnedFd`.
 
+pub mod ipc;
 pub mod memory;
 pub mod notify;
 pub mod pidfd;
