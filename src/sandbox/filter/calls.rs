@@ -228,7 +228,11 @@ pub(super) fn processes(plan: FilterPlan) -> Vec<Row> {
     /// Within `CSIGNAL`, hence for `unshare` alone.
     const CLONE_NEWTIME: i32 = 0x80;
     let mut rows = vec![
-        Row::new(libc::SYS_clone, Errno(EPERM)).when([none_of(0, NAMESPACES)], Allow),
+        // Threads alone share a descriptor table: where a process has one thread, nobody else can
+        // put another socket at the number that its send names.
+        Row::new(libc::SYS_clone, Errno(EPERM))
+            .when([all_of(0, libc::CLONE_FILES), none_of(0, libc::CLONE_THREAD)], Errno(EPERM))
+            .when([none_of(0, NAMESPACES)], Allow),
         Row::new(libc::SYS_unshare, Errno(EPERM)).when([none_of(0, NAMESPACES | CLONE_NEWTIME)], Allow),
         seccomp(),
         prctl(),
