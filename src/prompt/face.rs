@@ -101,7 +101,7 @@ impl Surface {
         let mut bytes = self.erasing(before);
         for (index, Line { text, .. }) in lines.iter().enumerate() {
             if index > 0 {
-                bytes.extend_from_slice(b"\r\n");
+                bytes.extend_from_slice(self.newline());
             }
             bytes.extend_from_slice(text.as_bytes());
         }
@@ -117,22 +117,22 @@ impl Surface {
     pub(super) fn end(&self, drawn: &Drawn, question: &Question, ending: Ending<'_>) -> io::Result<()> {
         let mut bytes = self.erasing(drawn);
         bytes.extend_from_slice(self.face().ending(question, ending).text.as_bytes());
-        bytes.extend_from_slice(b"\r\n");
+        bytes.extend_from_slice(self.newline());
         self.tty().write_all(&bytes)
     }
 
     /// Says on another job's terminal that a question waits.
     pub(super) fn call(&self, question: &Question) -> io::Result<()> {
-        let mut bytes = b"\r\n".to_vec();
+        let mut bytes = self.newline().to_vec();
         bytes.extend_from_slice(self.face().ending(question, Ending::Background).text.as_bytes());
-        bytes.extend_from_slice(b"\r\n");
+        bytes.extend_from_slice(self.newline());
         self.tty().write_all(&bytes)
     }
 
     fn erasing(&self, drawn: &Drawn) -> Vec<u8> {
         let Some((last, above)) = drawn.widths.split_last() else { return Vec::new() };
         if !self.cursor {
-            return b"\r\n".to_vec();
+            return self.newline().to_vec();
         }
         let face = self.face();
         // A window that became narrower has wrapped lines that fitted.
@@ -141,6 +141,13 @@ impl Surface {
         match up.min(face.rows - 1) {
             0 => b"\r\x1b[J".to_vec(),
             up => format!("\r\x1b[{up}A\x1b[J").into_bytes(),
+        }
+    }
+
+    fn newline(&self) -> &'static [u8] {
+        match self.tty().raw() {
+            Some(Output::Raw) => b"\r\n",
+            _ => b"\n",
         }
     }
 

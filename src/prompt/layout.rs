@@ -357,8 +357,8 @@ impl Face {
 
 fn place_text(place: Place) -> &'static str {
     match place {
-        Place::Project => "in this project's local settings",
-        Place::User => "in your user settings",
+        Place::Project => "for this project",
+        Place::User => "for all your projects",
     }
 }
 

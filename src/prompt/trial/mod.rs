@@ -160,7 +160,12 @@ impl Trial {
 
     #[track_caller]
     fn see(&mut self, text: &str) -> String {
-        self.session.exp_string(text).unwrap_or_else(|error| panic!("{text:?} was not shown: {error}"))
+        // The session takes each byte for a character.
+        let bytes: String = text.bytes().map(char::from).collect();
+        match self.session.exp_string(&bytes) {
+            Ok(before) => String::from_utf8_lossy(&before.chars().map(|c| c as u8).collect::<Vec<_>>()).into_owned(),
+            Err(error) => panic!("{text:?} was not shown: {error}"),
+        }
     }
 
     fn press(&mut self, keys: &str) {
