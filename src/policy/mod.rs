@@ -71,15 +71,14 @@ pub struct SilentYes {
     pub carve: Vec<PathBuf>,
 }
 
-/// What lies beneath a directory that is moved.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Beneath {
-    /// No rule speaks of anything that the move changes.
-    Free,
-    /// A rule could come to cover something beneath: each path there has to be judged at its new name.
-    Inspect,
-    /// This path beneath one of the ends is denied or blocked.
-    Restricted(PathBuf),
+/// What rules say of what lies beneath the two names of something that is moved.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Beneath {
+    /// Denied or blocked paths strictly beneath either name.
+    pub restricted: Vec<PathBuf>,
+    /// A rule covers things beneath one name that it would not cover beneath the other: each path
+    /// there has to be judged at both.
+    pub inspect: bool,
 }
 
 /// The compiled answer to "may this access happen".
@@ -247,16 +246,19 @@ impl Policy {
     /// What moving `from` to `to` would do to what lies beneath them: moving a directory moves
     /// names that rules speak of.
     pub fn beneath_rename(&self, from: &Path, to: &Path) -> Beneath {
-        for lists in [&self.read, &self.write] {
-            for end in [from, to] {
-                if let Some(path) = lists.literal_beneath(end) {
-                    return Beneath::Restricted(path);
-                }
-            }
+        let lists = [&self.read, &self.write];
+        let ends = || lists.into_iter().flat_map(|lists| [(lists, from), (lists, to)]);
+        Beneath {
+            restricted: ends().flat_map(|(lists, end)| lists.literals_beneath(end)).collect(),
+            inspect: ends().any(|(lists, end)| lists.glob_beneath(end))
+                || lists.iter().any(|lists| lists.pattern_follows(from, to) || lists.pattern_follows(to, from)),
         }
-        let moved = [&self.read, &self.write];
-        let follows = moved.iter().any(|lists| lists.pattern_follows(from, to) || lists.glob_beneath(to));
-        if follows { Beneath::Inspect } else { Beneath::Free }
+    }
+
+    /// Paths that rules for writing speak of and that would lie beneath `link`: a symbolic link of
+    /// that name makes them lead somewhere that no rule speaks of.
+    pub fn beneath_link(&self, link: &Path) -> Vec<PathBuf> {
+        self.write.literals_beneath(link).chain(self.write.patterns_beneath(link)).collect()
     }
 
     /// The policy with one more rule, for grants that live only as long as the run or session.

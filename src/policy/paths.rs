@@ -40,6 +40,15 @@ impl Name {
             Self::Glob(glob) => glob.is_match(OsStr::from_bytes(component)),
         }
     }
+
+    /// A name that this matches.
+    fn example(&self) -> &OsStr {
+        match self {
+            Self::Exact(name) => OsStr::from_bytes(name),
+            Self::Any => OsStr::new("*"),
+            Self::Glob(glob) => OsStr::new(glob.glob().glob()),
+        }
+    }
 }
 
 /// The compiled lists for reading, or for writing.
@@ -219,13 +228,20 @@ impl PathLists {
         silent
     }
 
-    /// A literal restriction strictly beneath `directory`.
-    pub(super) fn literal_beneath(&self, directory: &Path) -> Option<PathBuf> {
+    /// Literal restrictions strictly beneath `directory`.
+    pub(super) fn literals_beneath<'a>(&'a self, directory: &'a Path) -> impl Iterator<Item = PathBuf> + 'a {
         let literal = self.literal.iter().filter(|(_, entries)| entries.iter().any(|e| e.effect != Effect::Allow));
-        literal
-            .map(|(path, _)| path)
-            .find(|path| path.starts_with(directory) && path.as_path() != directory)
-            .cloned()
+        literal.map(|(path, _)| path).filter(move |path| path.starts_with(directory) && *path != directory).cloned()
+    }
+
+    /// What restrictions for any depth name beneath `directory`, whose own name they begin with.
+    pub(super) fn patterns_beneath<'a>(&'a self, directory: &'a Path) -> impl Iterator<Item = PathBuf> + 'a {
+        let applies = !self.is_private(directory);
+        let restricting = self.any_depth.iter().filter(move |(_, entry)| applies && entry.effect != Effect::Allow);
+        restricting.flat_map(move |(names, _)| {
+            open_tails(names, directory)
+                .map(move |count| names[count..].iter().fold(directory.to_owned(), |path, name| path.join(name.example())))
+        })
     }
 
     /// Would moving `from` to `to` put something beneath a rule that did not cover it before?

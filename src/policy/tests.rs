@@ -269,11 +269,29 @@ fn the_floor_excludes_what_a_rule_for_any_depth_could_deny() {
 #[test]
 fn moving_a_directory_beneath_a_pattern_is_noticed() {
     let policy = compile(&defaults());
-    let path = Path::new;
-    assert_eq!(policy.beneath_rename(path("/w/a"), path("/w/b")), Beneath::Free);
-    assert_eq!(policy.beneath_rename(path("/w/a/git"), path("/w/a/.git")), Beneath::Inspect);
-    assert_eq!(policy.beneath_rename(path("/tmp/ask.1/d"), path("/w/d")), Beneath::Inspect);
-    assert!(matches!(policy.beneath_rename(path("/home/u"), path("/w/u")), Beneath::Restricted(_)));
+    for (from, to, inspect) in [
+        ("/w/a", "/w/b", false),
+        ("/w/a/git", "/w/a/.git", true),
+        ("/w/a/.git", "/w/a/git", true),
+        ("/w/a/.git", "/w/b/.git", false),
+        ("/tmp/ask.1/d", "/w/d", true),
+        ("/w/d", "/tmp/ask.1/d", true),
+        ("/tmp/ask.1/d", "/tmp/ask.1/e", false),
+    ] {
+        let beneath = policy.beneath_rename(Path::new(from), Path::new(to));
+        assert_eq!(beneath, Beneath { restricted: vec![], inspect }, "{from} {to}");
+    }
+    let home = policy.beneath_rename(Path::new("/home/u"), Path::new("/w/u"));
+    assert!(home.restricted.contains(&"/home/u/.ssh".into()));
+}
+
+#[test]
+fn a_link_is_known_by_what_it_would_stand_above() {
+    let policy = compile(&defaults());
+    let above = policy.beneath_link(Path::new("/w/sub/.git"));
+    assert!(above.contains(&"/w/sub/.git/hooks".into()), "{above:?}");
+    assert_eq!(policy.beneath_link(Path::new("/w/sub/git")), [PathBuf::new(); 0]);
+    assert_eq!(policy.beneath_link(Path::new("/tmp/ask.1/.git")), [PathBuf::new(); 0]);
 }
 
 #[test]
