@@ -15,6 +15,7 @@ pub mod verdict;
 #[cfg(test)]
 mod tests;
 
+use std::ffi::OsStr;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -76,9 +77,19 @@ pub struct SilentYes {
 pub struct Beneath {
     /// Denied or blocked paths strictly beneath either name.
     pub restricted: Vec<PathBuf>,
-    /// A rule covers things beneath one name that it would not cover beneath the other: each path
-    /// there has to be judged at both.
-    pub inspect: bool,
+    /// What beneath them has to be judged at both names. Moving guarded things away makes room for
+    /// others, as removing them would.
+    pub inspect: Inspect,
+}
+
+/// Which paths beneath a moved directory rules could speak of.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Inspect {
+    #[default]
+    Nothing,
+    /// Those whose last name [`Policy::could_mean`] knows.
+    Names,
+    Everything,
 }
 
 /// The compiled answer to "may this access happen".
@@ -250,9 +261,13 @@ impl Policy {
         let ends = || lists.into_iter().flat_map(|lists| [(lists, from), (lists, to)]);
         Beneath {
             restricted: ends().flat_map(|(lists, end)| lists.literals_beneath(end)).collect(),
-            inspect: ends().any(|(lists, end)| lists.glob_beneath(end))
-                || lists.iter().any(|lists| lists.pattern_follows(from, to) || lists.pattern_follows(to, from)),
+            inspect: ends().map(|(lists, end)| lists.inspect(end)).max().unwrap_or_default(),
         }
+    }
+
+    /// Could a rule for any depth speak of something because of this last name?
+    pub fn could_mean(&self, name: &OsStr) -> bool {
+        self.read.could_mean(name) || self.write.could_mean(name)
     }
 
     /// Paths that rules for writing speak of and that would lie beneath `link`: a symbolic link of

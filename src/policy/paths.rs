@@ -9,7 +9,7 @@ use globset::{GlobBuilder, GlobMatcher};
 
 use super::lists::{CompileError, Effect, Entry, Lists, Match, Problem, Ruling, deciding, runtime_source, weigh};
 use super::verdict::Rule;
-use super::{Grant, Places, Real, SilentYes};
+use super::{Grant, Inspect, Places, Real, SilentYes};
 use crate::settings::Layer;
 
 /// What one entry covers.
@@ -244,23 +244,21 @@ impl PathLists {
         })
     }
 
-    /// Would moving `from` to `to` put something beneath a rule that did not cover it before?
-    pub(super) fn pattern_follows(&self, from: &Path, to: &Path) -> bool {
-        let restricting = || self.any_depth.iter().filter(|(_, entry)| entry.effect != Effect::Allow);
-        if restricting().next().is_none() || self.is_private(to) {
-            return false;
+    /// What beneath `directory` restrictions could speak of, literal ones aside.
+    pub(super) fn inspect(&self, directory: &Path) -> Inspect {
+        let mut globs = self.globs.iter().filter(|(.., entry)| entry.effect != Effect::Allow);
+        if globs.any(|(_, prefix, _)| prefix.starts_with(directory) || directory.starts_with(prefix)) {
+            return Inspect::Everything;
         }
-        if self.is_private(from) {
-            return true;
-        }
-        restricting().any(|(names, _)| open_tails(names, to).any(|tail| !open_tails(names, from).any(|had| had == tail)))
+        let mut patterns = self.any_depth.iter().filter(|(_, entry)| entry.effect != Effect::Allow);
+        if !self.is_private(directory) && patterns.next().is_some() { Inspect::Names } else { Inspect::Nothing }
     }
 
-    pub(super) fn glob_beneath(&self, directory: &Path) -> bool {
-        self.globs
-            .iter()
-            .filter(|(.., entry)| entry.effect != Effect::Allow)
-            .any(|(_, prefix, _)| prefix.starts_with(directory) || directory.starts_with(prefix))
+    /// Does a restriction for any depth end in `name`?
+    pub(super) fn could_mean(&self, name: &OsStr) -> bool {
+        let restricting = self.any_depth.iter().filter(|(_, entry)| entry.effect != Effect::Allow);
+        let mut ends = restricting.filter_map(|(names, _)| names.last());
+        ends.any(|end| end.matches(name.as_bytes()))
     }
 }
 

@@ -4,16 +4,21 @@
 //! traps. A call that the floor decides anyway goes on in the kernel; any other is carried out here
 //! on descriptors that were judged. Metadata is never left to the kernel: the floor does not see it.
 
+mod bound;
+mod carried;
 mod create;
 mod decide;
 mod devices;
+mod entries;
 mod errno;
 mod held;
+mod link;
 pub(super) mod names;
 mod open;
 mod proc;
 mod quick;
 mod record;
+mod rename;
 mod reopen;
 mod resolve;
 mod spelling;
@@ -37,6 +42,27 @@ pub(super) fn handler(nr: i64) -> Option<Handler> {
         libc::SYS_creat => open::creat,
         libc::SYS_openat => open::openat,
         libc::SYS_openat2 => open::openat2,
+        #[cfg(target_arch = "x86_64")]
+        libc::SYS_mkdir => entries::mkdir,
+        libc::SYS_mkdirat => entries::mkdirat,
+        #[cfg(target_arch = "x86_64")]
+        libc::SYS_mknod => entries::mknod,
+        libc::SYS_mknodat => entries::mknodat,
+        #[cfg(target_arch = "x86_64")]
+        libc::SYS_symlink => entries::symlink,
+        libc::SYS_symlinkat => entries::symlinkat,
+        #[cfg(target_arch = "x86_64")]
+        libc::SYS_unlink => entries::unlink,
+        #[cfg(target_arch = "x86_64")]
+        libc::SYS_rmdir => entries::rmdir,
+        libc::SYS_unlinkat => entries::unlinkat,
+        #[cfg(target_arch = "x86_64")]
+        libc::SYS_link => link::link,
+        libc::SYS_linkat => link::linkat,
+        #[cfg(target_arch = "x86_64")]
+        libc::SYS_rename => rename::rename,
+        libc::SYS_renameat => rename::renameat,
+        libc::SYS_renameat2 => rename::renameat2,
         _ => return None,
     })
 }

@@ -135,12 +135,55 @@ fn makes_under_floor(context: &Context, path: &CStr, rights: Rights) -> bool {
     if spelling::is_dots(split.name) || !split.slashes.is_empty() {
         return false;
     }
+    directory_rule(context, split.directory, rights | Rights::CHANGE) == Directory::Covered
+}
+
+/// Would the kernel decide a call that makes or takes the name `path` by itself?
+pub(super) fn decides_name(context: &Context, call: &Call, dirfd: u64, path: &PathBuffer) -> bool {
     let mut raw = [0; PATH_MAX];
-    raw[..split.directory.len()].copy_from_slice(split.directory);
-    let Ok(directory) = CStr::from_bytes_until_nul(&raw) else { return false };
-    if open(directory, libc::RESOLVE_NO_SYMLINKS | libc::RESOLVE_NO_MAGICLINKS).is_err() {
-        return false;
+    let Some(spelled) = absolute(call, int(dirfd), path, &mut raw) else { return false };
+    let split = spelling::split(spelled.to_bytes());
+    match directory_rule(context, split.directory, Rights::CHANGE) {
+        Directory::Covered | Directory::Fails => true,
+        Directory::NotCovered => false,
     }
+}
+
+/// The same for a call with two names: one rule has to cover both, or moving would change rights.
+pub(super) fn decides_two(context: &Context, call: &Call, old: (u64, &PathBuffer), new: (u64, &PathBuffer)) -> bool {
+    let ruled = |(dirfd, path): (u64, &PathBuffer)| {
+        let mut raw = [0; PATH_MAX];
+        let spelled = absolute(call, int(dirfd), path, &mut raw)?;
+        let mut spelling = Spelling::new();
+        let directory = real_directory(spelling::split(spelled.to_bytes()).directory, &mut spelling).ok()?;
+        rule(context, directory, Rights::ALL)
+    };
+    let rules = ruled(old).zip(ruled(new));
+    rules.is_some_and(|(old, new)| std::ptr::eq(old, new))
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Directory {
+    Covered,
+    NotCovered,
+    /// There is none: every call that names something in it fails before the floor is asked.
+    Fails,
+}
+
+fn directory_rule(context: &Context, directory: &[u8], rights: Rights) -> Directory {
     let mut spelling = Spelling::new();
-    spelling.push(directory.to_bytes()) && covered(context, spelling.finish(), rights | Rights::CHANGE)
+    match real_directory(directory, &mut spelling) {
+        Ok(real) if covered(context, real, rights) => Directory::Covered,
+        Err(libc::ENOENT | libc::ENOTDIR | libc::EACCES) => Directory::Fails,
+        _ => Directory::NotCovered,
+    }
+}
+
+/// The real path of the absolute `directory`, if no link is met on the way.
+fn real_directory<'a>(directory: &[u8], spelling: &'a mut Spelling) -> Result<&'a [u8], i32> {
+    let mut raw = [0; PATH_MAX];
+    raw[..directory.len()].copy_from_slice(directory);
+    let path = CStr::from_bytes_until_nul(&raw).map_err(|_| libc::ENAMETOOLONG)?;
+    open(path, libc::RESOLVE_NO_SYMLINKS | libc::RESOLVE_NO_MAGICLINKS)?;
+    if spelling.push(directory) { Ok(spelling.finish()) } else { Err(libc::ENAMETOOLONG) }
 }

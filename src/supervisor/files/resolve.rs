@@ -311,7 +311,7 @@ fn open_here(directory: &Held, name: &CStr) -> Result<OwnedFd, Errno> {
     Ok(rustix::fs::openat(&directory.fd, name, flags, Mode::empty())?)
 }
 
-fn mount_of(fd: BorrowedFd<'_>) -> Result<u64, Errno> {
+pub(super) fn mount_of(fd: BorrowedFd<'_>) -> Result<u64, Errno> {
     Ok(rustix::fs::statx(fd, c"", AtFlags::EMPTY_PATH, StatxFlags::MNT_ID)?.stx_mnt_id)
 }
 

@@ -8,7 +8,9 @@ use std::sync::{Mutex, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWri
 
 use rustix::fs::Stat;
 
+use super::bound::beneath;
 use super::held::{Held, Named};
+use crate::sandbox::Ruled;
 
 /// Shared by every file call of a run.
 #[derive(Debug, Default)]
@@ -21,6 +23,8 @@ pub(crate) struct State {
     /// Slaves of the terminals that this run opened, by number: pinned without being opened.
     terminals: Mutex<HashMap<u32, OwnedFd>>,
     resolver_files: OnceLock<[PathBuf; 2]>,
+    /// Where inodes that carry a rule of the floor were moved to.
+    moved_rules: Mutex<HashMap<(u64, u64), PathBuf>>,
 }
 
 /// What the order of moves was when a path was read.
@@ -40,6 +44,22 @@ impl State {
     /// Nobody makes, takes or moves a name while this is held.
     pub(super) fn moving(&self) -> RwLockWriteGuard<'_, ()> {
         self.names.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Where the inode is by now that `rule` was bound to.
+    pub(super) fn place_of(&self, rule: &Ruled) -> PathBuf {
+        let moved = self.moved_rules.lock().unwrap_or_else(PoisonError::into_inner);
+        moved.get(&(rule.dev, rule.ino)).unwrap_or(&rule.path).clone()
+    }
+
+    /// `from` and everything beneath it has moved `to` there.
+    pub(super) fn move_rules(&self, rules: &[Ruled], from: &Path, to: &Path) {
+        for rule in rules {
+            if let Ok(rest) = self.place_of(rule).strip_prefix(from) {
+                let mut moved = self.moved_rules.lock().unwrap_or_else(PoisonError::into_inner);
+                moved.insert((rule.dev, rule.ino), beneath(to, rest));
+            }
+        }
     }
 
     /// A directory has another name now: paths read before may be wrong.

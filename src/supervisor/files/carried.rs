@@ -1,0 +1,121 @@
+//! What a moved object or directory takes along: names that rules speak of, at both ends.
+
+use std::ffi::{OsStr, OsString};
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags};
+
+use super::decide::Need;
+use super::errno::Errno;
+use super::entries::is_directory;
+use super::resolve::Entry;
+use crate::policy::{Access, Beneath, Change, Inspect, Policy, Verdict};
+use crate::supervisor::Context;
+
+/// Names looked at beneath a moved directory; with more, the caller is told `EXDEV` and copies.
+const INSPECTED_MAX: usize = 100_000;
+
+/// What the moved object itself needs beyond its two names: a file that may not be read must not
+/// be moved to where it may.
+pub(super) fn itself(context: &Context, from: &Path, to: &Path) -> Option<Need> {
+    let policy = context.policy();
+    let guarded = !is_allowed(context, &policy, &Access::Read(from));
+    let freed = guarded && !keeps_rule(&policy, &Access::Read(from), &Access::Read(to));
+    freed.then(|| Need::read(from))
+}
+
+/// What lies beneath the moved directory needs: whatever a rule guards at its old name, for moving
+/// it away makes room for another, and whatever one guards at its new name.
+pub(super) fn beneath(
+    context: &Context,
+    (entry, from): (&Entry, &Path),
+    to: &Path,
+    beneath: &Beneath,
+) -> Result<Vec<Need>, Errno> {
+    let policy = context.policy();
+    let mut needs = Vec::new();
+    for path in &beneath.restricted {
+        let rest = path.strip_prefix(from).or_else(|_| path.strip_prefix(to)).unwrap_or(path);
+        if rustix::fs::statat(CWD, from.join(rest), AtFlags::SYMLINK_NOFOLLOW).is_ok() {
+            needs.extend(carried(context, &policy, &from.join(rest), &to.join(rest)));
+        }
+    }
+    if beneath.inspect == Inspect::Nothing {
+        return Ok(needs);
+    }
+    let mut inspected = 0;
+    let mut open = vec![(directory(entry)?, PathBuf::new())];
+    while let Some((at, rest)) = open.pop() {
+        for (name, is_directory) in listing(&at)? {
+            inspected += 1;
+            if inspected > INSPECTED_MAX {
+                return Err(Errno(libc::EXDEV));
+            }
+            let rest = rest.join(&name);
+            let met = if beneath.inspect == Inspect::Everything || policy.could_mean(&name) {
+                carried(context, &policy, &from.join(&rest), &to.join(&rest))
+            } else {
+                Vec::new()
+            };
+            // What guards a directory guards what lies in it.
+            if is_directory && met.is_empty() {
+                open.push((subdirectory(&at, &name)?, rest));
+            }
+            needs.extend(met);
+        }
+    }
+    Ok(needs)
+}
+
+fn carried(context: &Context, policy: &Policy, from: &Path, to: &Path) -> Vec<Need> {
+    let mut needs = Vec::new();
+    if !is_allowed(context, policy, &Access::Write(from, Change::Existing)) {
+        needs.push(Need::write(from, Change::Existing));
+    }
+    if !is_allowed(context, policy, &Access::Write(to, Change::Create)) {
+        needs.push(Need::write(to, Change::Create));
+    }
+    needs.extend(itself(context, from, to));
+    needs
+}
+
+fn is_allowed(context: &Context, policy: &Policy, access: &Access<'_>) -> bool {
+    matches!(policy.judge(access, context.facts()), Verdict::Allow(_))
+}
+
+/// Does the same rule decide both?
+fn keeps_rule(policy: &Policy, old: &Access<'_>, new: &Access<'_>) -> bool {
+    policy.deciding_rule(old).is_some_and(|rule| policy.deciding_rule(new) == Some(rule))
+}
+
+fn directory(entry: &Entry) -> Result<OwnedFd, Errno> {
+    let name = entry.name.to_bytes();
+    let end = name.iter().position(|byte| *byte == b'/').unwrap_or(name.len());
+    subdirectory(&entry.parent.fd, OsStr::from_bytes(&name[..end]))
+}
+
+fn subdirectory(parent: &OwnedFd, name: &OsStr) -> Result<OwnedFd, Errno> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    Ok(rustix::fs::openat(parent, name, flags, Mode::empty())?)
+}
+
+fn listing(directory: &OwnedFd) -> Result<Vec<(OsString, bool)>, Errno> {
+    let mut names = Vec::new();
+    for entry in Dir::read_from(directory)? {
+        let entry = entry?;
+        let name = OsStr::from_bytes(entry.file_name().to_bytes());
+        if matches!(name.as_bytes(), b"." | b"..") {
+            continue;
+        }
+        let is_directory = match entry.file_type() {
+            FileType::Unknown => {
+                is_directory(&rustix::fs::statat(directory, name, AtFlags::SYMLINK_NOFOLLOW)?)
+            }
+            kind => kind == FileType::Directory,
+        };
+        names.push((name.to_owned(), is_directory));
+    }
+    Ok(names)
+}

@@ -1,0 +1,248 @@
+//! `rename`, `renameat`, `renameat2`: both names judged, and whatever the move carries along.
+
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{RenameFlags, Stat};
+
+use super::create::{entry_path, may_change};
+use super::decide::{Granted, Job, Need, judge};
+use super::errno::Errno;
+use super::entries::{AT_CWD, beneath_link, is_directory, standing, sticky_refuses};
+use super::resolve::{Entry, mount_of};
+use super::view::{Spelled, View, low};
+use super::{bound, carried, quick, record};
+use crate::policy::{Beneath, Change};
+use crate::sandbox::Rights;
+use crate::supervisor::{Call, Context, Outcome, PathBuffer, Reply};
+
+const NOREPLACE: u32 = libc::RENAME_NOREPLACE;
+const EXCHANGE: u32 = libc::RENAME_EXCHANGE;
+const WHITEOUT: u32 = libc::RENAME_WHITEOUT;
+
+#[cfg(target_arch = "x86_64")]
+pub(super) fn rename(context: &Context, call: &Call) -> Outcome {
+    serve(context, call, (AT_CWD, call.args[0]), (AT_CWD, call.args[1]), 0)
+}
+
+pub(super) fn renameat(context: &Context, call: &Call) -> Outcome {
+    serve(context, call, (call.args[0], call.args[1]), (call.args[2], call.args[3]), 0)
+}
+
+pub(super) fn renameat2(context: &Context, call: &Call) -> Outcome {
+    let flags = low(call.args[4]);
+    let excludes = flags & EXCHANGE != 0 && flags & (NOREPLACE | WHITEOUT) != 0;
+    if flags & !(NOREPLACE | EXCHANGE | WHITEOUT) != 0 || excludes {
+        return Outcome::errno(libc::EINVAL);
+    }
+    // A whiteout is a device node.
+    if flags & WHITEOUT != 0 {
+        return Outcome::errno(libc::EPERM);
+    }
+    serve(context, call, (call.args[0], call.args[1]), (call.args[2], call.args[3]), flags)
+}
+
+fn serve(context: &Context, call: &Call, old: (u64, u64), new: (u64, u64), flags: u32) -> Outcome {
+    let (mut from, mut to) = (PathBuffer::new(), PathBuffer::new());
+    let read = call.read_path(old.1, &mut from).and_then(|()| call.read_path(new.1, &mut to));
+    if let Err(errno) = read {
+        return Outcome::errno(errno);
+    }
+    if quick::decides_two(context, call, (old.0, &from), (new.0, &to)) {
+        return Outcome::Reply(Reply::ContinueUnderFloor);
+    }
+    let spelled = Spelled::take(call, old.0, &from, 0).and_then(|old| Ok((old, Spelled::take(call, new.0, &to, 0)?)));
+    match spelled {
+        Ok((old, new)) => Rename { old, new, flags }.attempt(context, call, Granted::default()),
+        Err(Errno(errno)) => Outcome::errno(errno),
+    }
+}
+
+/// A rename that the floor does not decide.
+struct Rename {
+    old: Spelled,
+    new: Spelled,
+    flags: u32,
+}
+
+/// One of the two names, and what stands there.
+#[derive(Debug)]
+pub(super) struct End {
+    pub(super) entry: Entry,
+    pub(super) path: PathBuf,
+    pub(super) standing: Option<Stat>,
+}
+
+impl End {
+    fn of(entry: Entry) -> Result<Self, Errno> {
+        let (path, _) = entry_path(&entry)?;
+        let standing = standing(&entry)?;
+        Ok(Self { entry, path, standing })
+    }
+
+    fn is_directory(&self) -> bool {
+        self.standing.as_ref().is_some_and(is_directory)
+    }
+
+    fn is_link(&self) -> bool {
+        self.standing.as_ref().is_some_and(|stat| stat.st_mode & libc::S_IFMT == libc::S_IFLNK)
+    }
+}
+
+impl Job for Rename {
+    fn attempt(self, context: &Context, call: &Call, granted: Granted) -> Outcome {
+        let entries = View::new(context, call).and_then(|view| Ok((self.old.entry(&view)?, self.new.entry(&view)?)));
+        let (old, new) = match entries {
+            Ok((Some(old), Some(new))) => (old, new),
+            // `.`, `..` and `/`: the kernel refuses.
+            Ok(_) => return Outcome::Reply(Reply::ContinueUnderFloor),
+            Err(Errno(errno)) => return Outcome::errno(errno),
+        };
+        // From here no name of this run changes but by us, so paths read now are the paths moved.
+        let moving = context.files().moving();
+        let ends = End::of(old).and_then(|old| Ok((old, End::of(new)?)));
+        let (old, new) = match ends.and_then(|(old, new)| refusal(&old, &new, self.flags).map(|()| (old, new))) {
+            Ok(ends) => ends,
+            Err(Errno(errno)) => return Outcome::errno(errno),
+        };
+        if is_same(&old, &new) {
+            return Outcome::Reply(Reply::Value(0));
+        }
+        let exchanged = self.flags & EXCHANGE != 0;
+        let needs = needs(context, &old, &new).and_then(|mut all| {
+            if exchanged {
+                all.extend(needs(context, &new, &old)?);
+            }
+            Ok(all)
+        });
+        let needs = match needs {
+            Ok(needs) => needs,
+            Err(Errno(errno)) => return Outcome::errno(errno),
+        };
+        let _granted = match judge(context, call, &needs, granted) {
+            Ok(granted) => granted,
+            Err(stop) => {
+                drop(moving);
+                return stop.outcome(context, call, self);
+            }
+        };
+        if !context.still_waiting(call) {
+            return Outcome::errno(libc::EINTR);
+        }
+        match act(&old.entry, &new.entry, self.flags) {
+            Ok(()) => conclude(context, old, new, exchanged),
+            Err(Errno(errno)) => return Outcome::errno(errno),
+        }
+        Outcome::Reply(Reply::Value(0))
+    }
+}
+
+/// Two names of one file: the kernel does nothing.
+fn is_same(old: &End, new: &End) -> bool {
+    let identity = |end: &End| end.standing.as_ref().map(|stat| (stat.st_dev, stat.st_ino));
+    identity(old) == identity(new)
+}
+
+/// The errno of a rename that fails whatever the policy says, in the kernel's order.
+fn refusal(old: &End, new: &End, flags: u32) -> Result<(), Errno> {
+    let (from, to) = (&old.entry.parent, &new.entry.parent);
+    if mount_of(std::os::fd::AsFd::as_fd(&from.fd))? != mount_of(std::os::fd::AsFd::as_fd(&to.fd))? {
+        return Err(Errno(libc::EXDEV));
+    }
+    let allowed = may_change(from).and_then(|()| may_change(to));
+    if allowed == Err(Errno(libc::EROFS)) {
+        return allowed;
+    }
+    let source = old.standing.as_ref().ok_or(Errno(libc::ENOENT))?;
+    match &new.standing {
+        Some(_) if flags & NOREPLACE != 0 => return Err(Errno(libc::EEXIST)),
+        None if flags & EXCHANGE != 0 => return Err(Errno(libc::ENOENT)),
+        _ => {}
+    }
+    let slashes = |end: &End| end.entry.name.to_bytes().ends_with(b"/");
+    let exchanges = flags & EXCHANGE != 0;
+    if !old.is_directory() && (slashes(old) || !exchanges && slashes(new)) {
+        return Err(Errno(libc::ENOTDIR));
+    }
+    if exchanges && !new.is_directory() && slashes(new) {
+        return Err(Errno(libc::ENOTDIR));
+    }
+    if is_same(old, new) {
+        return Ok(());
+    }
+    if old.is_directory() && new.path.starts_with(&old.path) {
+        return Err(Errno(libc::EINVAL));
+    }
+    if old.path.starts_with(&new.path) {
+        return Err(Errno(if exchanges { libc::EINVAL } else { libc::ENOTEMPTY }));
+    }
+    allowed?;
+    let target = new.standing.as_ref();
+    if sticky_refuses(&from.stat, source) || target.is_some_and(|target| sticky_refuses(&to.stat, target)) {
+        return Err(Errno(libc::EPERM));
+    }
+    match (exchanges, old.is_directory(), target.map(is_directory)) {
+        (false, true, Some(false)) => Err(Errno(libc::ENOTDIR)),
+        (false, false, Some(true)) => Err(Errno(libc::EISDIR)),
+        _ => Ok(()),
+    }
+}
+
+/// What moving `from` to `to` needs, in this direction.
+fn needs(context: &Context, from: &End, to: &End) -> Result<Vec<Need>, Errno> {
+    let Some(moved) = &from.standing else { return Ok(Vec::new()) };
+    let change = if to.standing.is_some() { Change::Existing } else { Change::Create };
+    let mut needs = vec![Need::write(&from.path, Change::Existing), Need::write(&to.path, change)];
+    if bound::refuses_tree(context, (&from.path, moved), &to.path) {
+        return Err(Errno(libc::EXDEV));
+    }
+    if from.is_link() {
+        needs.extend(beneath_link(context, &to.path));
+    }
+    needs.extend(carried::itself(context, &from.path, &to.path));
+    let beneath = context.policy().beneath_rename(&from.path, &to.path);
+    if beneath == Beneath::default() {
+        return Ok(needs);
+    }
+    if changes_unseen(context, from) {
+        // What stands there can change until the move happens, so nothing can be said of it: the
+        // caller copies, and each name is judged as it is made.
+        return Err(Errno(libc::EXDEV));
+    }
+    if from.is_directory() {
+        needs.extend(carried::beneath(context, (&from.entry, &from.path), &to.path, &beneath)?);
+    }
+    Ok(needs)
+}
+
+/// Does the floor let the run change names around `end` without the broker?
+fn changes_unseen(context: &Context, end: &End) -> bool {
+    let parent = end.path.parent().unwrap_or(Path::new("/"));
+    let free = |path: &Path| context.floor().covers(path, Rights::CHANGE).is_some();
+    free(parent) || end.is_directory() && free(&end.path)
+}
+
+fn act(old: &Entry, new: &Entry, flags: u32) -> Result<(), Errno> {
+    let flags = RenameFlags::from_bits_retain(flags);
+    Ok(rustix::fs::renameat_with(&old.parent.fd, &old.name, &new.parent.fd, &new.name, flags)?)
+}
+
+fn conclude(context: &Context, old: End, new: End, exchanged: bool) {
+    let files = context.files();
+    let rules = context.floor().rules();
+    if exchanged {
+        let aside = new.path.join("\u{0}");
+        files.move_rules(rules, &new.path, &aside);
+        files.move_rules(rules, &old.path, &new.path);
+        files.move_rules(rules, &aside, &old.path);
+    } else {
+        files.move_rules(rules, &old.path, &new.path);
+    }
+    if old.is_directory() || new.is_directory() {
+        files.moved();
+    }
+    if exchanged {
+        record::exchanged(context, old.path, new.path);
+    } else {
+        record::renamed(context, old.path, new.path);
+    }
+}
