@@ -163,6 +163,11 @@ fn prepare(request: &RunRequest) -> Result<(Prepared, TempDir), RunError> {
     Ok((Prepared { places, live, environment, floor, filter, dns, limits, keep_root_capabilities }, temporary))
 }
 
+/// The policy of a run that would start now; makes nothing and starts nothing.
+pub fn foresee(locations: &Locations, settings: &Settings) -> Result<Policy, RunError> {
+    compile(settings, &places::foreseen(locations))
+}
+
 /// Compiles the lists; a bad entry is named with the file that it stands in.
 fn compile(settings: &Settings, places: &Places) -> Result<Policy, RunError> {
     let real = places::RealPaths::default();

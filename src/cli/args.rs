@@ -35,6 +35,13 @@ pub enum Command {
     /// Run a program in the sandbox
     #[command(after_help = RUN_EXAMPLES)]
     Run(RunArgs),
+    /// Say which rule decides an access, and which file it comes from
+    #[command(after_help = "\
+Examples:
+  askance why read ~/.ssh/config
+  askance why write .git/hooks/pre-commit
+  askance why connect api.example.com:443")]
+    Why(WhyArgs),
     /// Let commands do this without asking
     #[command(after_help = "\
 Examples:

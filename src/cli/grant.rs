@@ -211,6 +211,16 @@ pub(crate) fn path(target: &OsStr, locations: &Locations) -> Result<String, Targ
     fit(EntryKind::Path, entry)
 }
 
+/// The one path that a target names: absolute, `~` expanded, without symbolic links.
+pub(crate) fn real_path(target: &OsStr, locations: &Locations) -> Result<PathBuf, TargetError> {
+    let path = match Path::new(target).strip_prefix("~") {
+        Ok(rest) => locations.home.join(rest),
+        Err(_) => PathBuf::from(target),
+    };
+    let failed = |source| TargetError::Absolute { target: path.to_string_lossy().into_owned(), source };
+    Ok(real(&std::path::absolute(&path).map_err(failed)?))
+}
+
 /// A pattern: what stands before its first special component is a place and made real.
 fn glob(pattern: &Path) -> Result<String, TargetError> {
     let special = |component: &Component<'_>| {
@@ -326,7 +336,7 @@ fn host(text: &str) -> String {
     format!("{star}{ascii}")
 }
 
-fn utf8(target: &OsStr) -> Result<&str, TargetError> {
+pub(crate) fn utf8(target: &OsStr) -> Result<&str, TargetError> {
     target.to_str().ok_or_else(|| TargetError::NotUtf8 { target: target.into() })
 }
 

@@ -10,6 +10,7 @@ mod profiles;
 mod run;
 mod settings;
 mod trust;
+mod why;
 
 use std::error::Error;
 use std::io::{self, Write};
@@ -44,6 +45,7 @@ pub fn main() -> ExitCode {
 fn dispatch(command: Command) -> Outcome {
     match command {
         Command::Run(args) => run::run(args),
+        Command::Why(args) => why::run(&args),
         Command::Allow(args) => grant::add(grant::Verb::Allow, &args),
         Command::Deny(args) => grant::add(grant::Verb::Deny, &args),
         Command::Block(args) => grant::add(grant::Verb::Block, &args),

@@ -42,6 +42,18 @@ pub(super) fn make(locations: &Locations) -> Result<(Places, TempDir), PlaceErro
     Ok((places, temporary))
 }
 
+/// The places that a run would have, without making any: what `askance why` judges by.
+pub(super) fn foreseen(locations: &Locations) -> Places {
+    let cache = cache_of(locations);
+    Places {
+        home: locations.home.clone(),
+        workspace: locations.workspace.clone(),
+        temporary: PathBuf::from("/tmp/ask.of-the-run"),
+        cache: cache.canonicalize().unwrap_or(cache),
+        git_dirs: git_dirs(&locations.workspace),
+    }
+}
+
 /// The paths of rules without symbolic links. Most have none, which one system call proves; what
 /// is known of a directory serves for everything in it.
 #[derive(Debug, Default)]
@@ -77,9 +89,7 @@ fn temporary() -> io::Result<TempDir> {
 
 /// A cache of its own for each workspace: what a shared one holds is executed elsewhere later.
 fn cache(locations: &Locations) -> Result<PathBuf, PlaceError> {
-    let name = Sha256::digest(locations.workspace.as_os_str().as_bytes());
-    let name: String = name.iter().take(10).map(|byte| format!("{byte:02x}")).collect();
-    let path = locations.cache_home.join("askance").join(name);
+    let path = cache_of(locations);
     let failed = |source| PlaceError::Cache { path: path.clone(), source };
     let found = match fs::symlink_metadata(&path) {
         Ok(found) => found,
@@ -93,6 +103,12 @@ fn cache(locations: &Locations) -> Result<PathBuf, PlaceError> {
         return Err(PlaceError::ForeignCache { path, owner: found.uid() });
     }
     path.canonicalize().map_err(failed)
+}
+
+fn cache_of(locations: &Locations) -> PathBuf {
+    let name = Sha256::digest(locations.workspace.as_os_str().as_bytes());
+    let name: String = name.iter().take(10).map(|byte| format!("{byte:02x}")).collect();
+    locations.cache_home.join("askance").join(name)
 }
 
 /// The repository behind a `.git` *file* (worktree, submodule), if it points back here: a file in

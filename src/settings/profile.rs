@@ -12,11 +12,17 @@ use super::load::{SettingsError, understand_profile};
 use super::locations::Locations;
 use super::nearest::nearest;
 use super::schema::Document;
-use super::{DEFAULTS, Runtime};
+use super::Runtime;
+
+/// The lowest layer of every run already: as a flag it adds nothing, or it would outrank the user.
+const DEFAULT: &str = r#"{
+  "name": "default",
+  "description": "Reads everything but credentials, writes the workspace, asks for every domain. Every run has it."
+}"#;
 
 /// The shipped profiles, in the order in which they are listed.
 const SHIPPED: [(&str, &str); 9] = [
-    ("default", DEFAULTS),
+    ("default", DEFAULT),
     ("read-only", include_str!("../../policies/read-only.jsonc")),
     ("ci", include_str!("../../policies/ci.jsonc")),
     ("mission", include_str!("../../policies/mission.jsonc")),
@@ -103,12 +109,7 @@ impl Runtime {
 fn shipped(name: &str, text: &str) -> Profile {
     let file = PathBuf::from(format!("profile {name}"));
     let document = understand_profile(&file, text.as_bytes()).expect("shipped profiles are well-formed");
-    let mut profile = named(file, document).expect("shipped profiles have a name and a description");
-    if name == "default" {
-        // It is the lowest layer of every run already; as a flag it must not outrank the user.
-        profile.document = Document::default();
-    }
-    profile
+    named(file, document).expect("shipped profiles have a name and a description")
 }
 
 fn from_file(path: &Path) -> Result<Profile, ProfileError> {

@@ -4,11 +4,12 @@
 //! configuration files do not count, and never through a program that lies in the workspace. No
 //! registry is named here.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::entry::fits;
@@ -22,9 +23,13 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Adds the registries of every manager that the settings name to the allowed domains, with the
 /// source of the entry that named the manager.
 pub fn allow(settings: &mut Settings, locations: &Locations) {
+    // Asking takes a while, and settings are loaded again whenever a file changes during a run.
+    static KNOWN: Mutex<BTreeMap<PackageManager, BTreeSet<String>>> = Mutex::new(BTreeMap::new());
     let managers = settings.sandbox.network.package_registries.clone();
     for Sourced { value, source } in managers {
-        for domain in domains(value, locations) {
+        let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+        let domains = known.entry(value).or_insert_with(|| domains(value, locations));
+        for domain in domains.iter().cloned() {
             let entry = Sourced { value: domain, source: std::sync::Arc::clone(&source) };
             settings.sandbox.network.allowed_domains.push(entry);
         }
