@@ -123,13 +123,27 @@ impl Answerer {
         if let Some(addresses) = self.system.hosts().loopback(&name) {
             return Step::Reply(reply.addresses(addresses.into_iter().filter(|a| family.has(a))));
         }
-        if self.system.is_searched_host(&name) {
+        let before = self.system.without_search(&name);
+        let is_host = |name: &str| self.system.is_hidden_host(name);
+        // libc appends the search domains to a plain name first: back to the name itself, for
+        // natively /etc/hosts comes before any of that.
+        if !is_host(&name) && before.iter().any(|plain| is_host(plain)) {
             return Step::Reply(reply.code(ResponseCode::NXDomain));
         }
         if (self.allowed)(&name) {
             return Step::AskUpstream(Pending { name, family, reply });
         }
+        // And to a dotted name when that was answered with no: its look-up has been through the
+        // search list, so this is the same no.
+        if before.iter().any(|plain| self.has_been_refused(plain)) {
+            return Step::Reply(reply.code(ResponseCode::NXDomain));
+        }
         Step::Reply(self.stand_in(&name, family, reply))
+    }
+
+    /// Whether a dotted name, asked for as it is, gets no stand-in for certain or upstream's answer.
+    fn has_been_refused(&self, name: &str) -> bool {
+        name.contains('.') && (special(name).is_some() || (self.allowed)(name))
     }
 
     /// Answers a pending query truly: what does not exist does not, what exists has its stand-in.

@@ -256,18 +256,16 @@ impl System {
         self.hosts().synthetic()
     }
 
-    /// Whether `name` is a name of `/etc/hosts` to which libc appended a search domain. It is to
-    /// be told that there is no such name: it then asks for the name itself, which comes first natively.
-    pub(super) fn is_searched_host(&self, name: &str) -> bool {
+    /// What `name` was before libc appended a domain of the search list, if that is what it did.
+    pub(super) fn without_search<'n>(&self, name: &'n str) -> Vec<&'n str> {
+        let stripped = |domain: &String| name.strip_suffix(domain.as_str())?.strip_suffix('.');
+        self.resolv().search.iter().filter_map(stripped).collect()
+    }
+
+    /// Whether `/etc/hosts` has a name whose addresses the sandbox's copy of it does not show.
+    pub(super) fn is_hidden_host(&self, name: &str) -> bool {
         let hosts = self.hosts();
-        if hosts.addresses(name).is_some() {
-            return false;
-        }
-        self.resolv().search.iter().any(|domain| {
-            name.strip_suffix(domain.as_str()).and_then(|rest| rest.strip_suffix('.')).is_some_and(
-                |plain| hosts.addresses(plain).is_some() || hosts.loopback(plain).is_some(),
-            )
-        })
+        hosts.addresses(name).is_some() && hosts.loopback(name).is_none()
     }
 }
 

@@ -116,16 +116,19 @@ fn files_are_read_again_when_they_change_and_only_then() {
 }
 
 #[test]
-fn a_hosts_name_with_a_search_domain_appended_is_told_apart() {
+fn a_search_domain_and_a_hosts_name_are_told_apart_from_the_rest() {
     let dir = tempfile::tempdir().unwrap();
     let (resolv, hosts) = (dir.path().join("resolv.conf"), dir.path().join("hosts"));
-    fs::write(&resolv, "nameserver 192.0.2.1\nsearch corp.test\n").unwrap();
-    fs::write(&hosts, "10.0.0.7 build\n10.0.0.8 known.corp.test known\n").unwrap();
+    fs::write(&resolv, "nameserver 192.0.2.1\nsearch corp.test test\n").unwrap();
+    fs::write(&hosts, "10.0.0.7 build\n127.0.0.1 dev\n").unwrap();
     let system = System::at(resolv, hosts, "vm".into());
-    for name in ["build.corp.test", "vm.corp.test", "localhost.corp.test"] {
-        assert!(system.is_searched_host(name), "{name}");
-    }
-    for name in ["build", "known.corp.test", "other.corp.test", "build.lab.test", "corp.test"] {
-        assert!(!system.is_searched_host(name), "{name}");
+    assert_eq!(system.without_search("build.corp.test"), ["build", "build.corp"]);
+    assert_eq!(system.without_search("a.b.lab.test"), ["a.b.lab"]);
+    assert_eq!(system.without_search("build"), [""; 0]);
+    assert_eq!(system.without_search("corp.test"), ["corp"]);
+    assert_eq!(system.without_search("evilcorp.example"), [""; 0]);
+    assert!(system.is_hidden_host("build"));
+    for name in ["dev", "localhost", "vm", "other", "build.corp.test"] {
+        assert!(!system.is_hidden_host(name), "{name}");
     }
 }
