@@ -7,6 +7,8 @@
 //! Nothing runs until the first look-up: then one thread with one runtime, until [`Dns`] is dropped.
 
 mod answer;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod names;
 mod nameserver;
 #[cfg(feature = "encrypted-dns")]

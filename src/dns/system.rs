@@ -27,7 +27,7 @@ pub(super) struct Resolv {
 
 impl Resolv {
     /// What libc takes of each keyword; what it does not know is skipped, as it does.
-    fn parse(text: &[u8], host_name: &str) -> Self {
+    pub(super) fn parse(text: &[u8], host_name: &str) -> Self {
         let mut nameservers = Vec::new();
         let mut search: Option<Vec<String>> = None;
         let (mut timeout, mut attempts) = (5, 2);
@@ -94,7 +94,7 @@ pub(super) struct Hosts {
 }
 
 impl Hosts {
-    fn parse(text: &[u8], host_name: &str) -> Self {
+    pub(super) fn parse(text: &[u8], host_name: &str) -> Self {
         let mut hosts = Self { own: own_names(host_name), ..Self::default() };
         let short = hosts.own.clone();
         for line in String::from_utf8_lossy(text).lines() {
@@ -148,7 +148,7 @@ impl Hosts {
     }
 
     /// The file that the sandbox sees: loopback lines alone, so that other names reach the stub.
-    fn synthetic(&self) -> Vec<u8> {
+    pub(super) fn synthetic(&self) -> Vec<u8> {
         let mut lines = self.loopback.clone();
         let listed = |lines: &[String], name: &str| {
             lines.iter().any(|line| line.split_whitespace().skip(1).any(|word| word == name))

@@ -1,8 +1,7 @@
-use std::sync::atomic::{AtomicUsize, Ordering};
-
 use hickory_proto::rr::rdata::TXT;
 use proptest::prelude::*;
 
+use super::super::fuzzing;
 use super::*;
 
 /// Everything beneath `allowed.test` is allowed; the machine's files are empty, its name is `vm`.
@@ -287,36 +286,12 @@ fn rich() -> Vec<u8> {
     message.to_vec().unwrap()
 }
 
-/// Steps a message through an answerer that counts who asks upstream.
-fn asks_upstream(message: &[u8], transport: Transport) -> bool {
-    let calls = Arc::new(AtomicUsize::new(0));
-    let counted = Arc::clone(&calls);
-    let system = System::at("/nonexistent/resolv".into(), "/nonexistent/hosts".into(), "vm".into());
-    let allowed = Box::new(move |name: &str| {
-        assert_eq!(super::super::normalise(name).as_deref(), Ok(name));
-        counted.fetch_add(1, Ordering::Relaxed);
-        false
-    });
-    let answerer = Answerer::new(allowed, Arc::new(system));
-    match answerer.step(message, transport) {
-        Step::Reply(reply) => {
-            let reply = Message::from_vec(&reply).expect("a reply is a message");
-            assert_eq!(reply.metadata.message_type, MessageType::Response);
-            assert_eq!(reply.metadata.id.to_be_bytes(), message[..2]);
-            false
-        }
-        Step::Ignore => false,
-        Step::AskUpstream(_) => true,
-    }
-}
-
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2000))]
 
     #[test]
     fn random_bytes_never_panic_and_never_leave(bytes in prop::collection::vec(any::<u8>(), 0..600)) {
-        prop_assert!(!asks_upstream(&bytes, Transport::Udp));
-        prop_assert!(!asks_upstream(&bytes, Transport::Tcp));
+        fuzzing::query(&bytes);
     }
 
     #[test]
@@ -334,7 +309,18 @@ proptest! {
             bytes.truncate(cut.index(bytes.len()));
         }
         bytes.extend_from_slice(&tail);
-        prop_assert!(!asks_upstream(&bytes, Transport::Udp));
+        fuzzing::query(&bytes);
+    }
+
+    #[test]
+    fn any_text_has_one_spelling_at_most(text in "\\PC{0,80}", host in "[a-zA-Z0-9._-]{0,80}") {
+        fuzzing::name(&text);
+        fuzzing::name(&host);
+    }
+
+    #[test]
+    fn any_files_are_read(text in "((nameserver|search|domain|options|#|127.0.0.1|::1|10.0.0.1|vm|\\PC)[ \t\n]){0,40}") {
+        fuzzing::files(text.as_bytes());
     }
 
     #[test]
