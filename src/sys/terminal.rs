@@ -8,7 +8,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicPtr, Ordering};
 use std::time::Duration;
 
-use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal};
+use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, SigmaskHow};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::{Mode, OFlags};
 use rustix::termios::{
@@ -153,11 +153,16 @@ pub fn stop_job(resumed: &Signals) -> io::Result<()> {
     let stop = SigAction::new(SigHandler::SigDfl, SaFlags::empty(), SigSet::empty());
     // SAFETY: the default action runs no code of ours.
     let handler = unsafe { nix::sys::signal::sigaction(Signal::SIGTSTP, &stop) }?;
+    // A run keeps job-control signals blocked, to take them from a descriptor.
+    let mut only = SigSet::empty();
+    only.add(Signal::SIGTSTP);
+    let mask = only.thread_swap_mask(SigmaskHow::SIG_UNBLOCK)?;
     resumed.drain();
     let sent = nix::sys::signal::kill(nix::unistd::Pid::from_raw(0), Signal::SIGTSTP);
     // The stop may reach this process through another thread, a little after `kill` returned.
     let patience = rustix::time::Timespec::try_from(Duration::from_millis(200)).ok();
     let _ = poll(&mut [PollFd::new(resumed, PollFlags::IN)], patience.as_ref());
+    mask.thread_set_mask()?;
     if previous != Disposition::Default {
         // SAFETY: puts back what was there.
         unsafe { nix::sys::signal::sigaction(Signal::SIGTSTP, &handler) }?;
