@@ -56,7 +56,7 @@ for_each_user! {
         scene.askance().answers("read ~/.ssh/id_x never\n").shell("cat ~/.ssh/id_x").fails();
         let text = fs::read_to_string(scene.local_settings_path()).unwrap();
         assert!(text.contains("blockRead"), "{text}");
-        let finished = scene.askance().answers("read ** once\n").shell("cat ~/.ssh/id_x").fails();
+        let finished = scene.askance().answers("read /** once\n").shell("cat ~/.ssh/id_x").fails();
         assert_eq!(finished.questions(), Vec::<String>::new(), "{finished}");
     }
 }

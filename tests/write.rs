@@ -123,7 +123,7 @@ for_each_user! {
             let line = format!("mkdir -p $(dirname {path}); echo x >> {path}");
             scene.shell(&line).fails();
             assert_eq!(fs::read_to_string(&file).unwrap_or_default(), before, "{path} was written");
-            scene.askance().answers("write ** run\n").shell(&line).success();
+            scene.askance().answers("write /** run\n").shell(&line).success();
             assert_eq!(fs::read_to_string(&file).unwrap(), format!("{before}x\n"), "{path} was not written");
         }
     }
@@ -135,7 +135,7 @@ for_each_user! {
         for path in [scene.user_settings_path(), scene.local_settings_path(), scene.workspace.join(".askance/settings.json")] {
             let before = fs::read_to_string(&path).unwrap_or_default();
             let line = format!("mkdir -p {}; echo '// planted' >> {}", path.parent().unwrap().display(), path.display());
-            let finished = scene.askance().answers("write ** once\n").shell(&line).fails();
+            let finished = scene.askance().answers("write /** once\n").shell(&line).fails();
             assert_eq!(fs::read_to_string(&path).unwrap_or_default(), before, "{finished}");
         }
     }

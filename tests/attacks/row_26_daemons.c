@@ -1,5 +1,5 @@
 /* ATTACKS 25, 26: processes that leave their parents and try to outlive the run.
- * row_26_daemons N [stay]: N daemons, each in a session of its own, ignoring every signal that can be
+ * row_26_daemons N TAG [stay]: N daemons, each in a session of its own, ignoring every signal that can be
  * ignored, each forking itself on so that its pid changes; standard output stays open in all of them, so
  * its end is the end of the last. Prints the daemons' pids. */
 #include "attack.h"
@@ -24,8 +24,8 @@ static void lineage(void) {
 
 int main(int argc, char **argv) {
 	int i, n;
-	if (argc < 2)
-		usage("row_26_daemons N [stay]");
+	if (argc < 3)
+		usage("row_26_daemons N TAG [stay]");
 	n = atoi(argv[1]);
 	for (i = 0; i < n; i++) {
 		int pid = fork();
@@ -40,7 +40,7 @@ int main(int argc, char **argv) {
 	}
 	printf("daemons started\n");
 	fflush(stdout);
-	while (argc > 2)
+	while (argc > 3)
 		pause();
 	return 0;
 }

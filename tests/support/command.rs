@@ -166,7 +166,7 @@ impl<'a> Launch<'a> {
         let is_run = self
             .subcommand
             .as_ref()
-            .is_some_and(|words| words.first().is_some_and(|word| word == "run"));
+            .is_some_and(|words| words == &["run"]);
         let report = is_run.then(|| self.report_path());
         let mut command = self.command(program, report.as_ref());
         let argv = command.get_args().map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ");
