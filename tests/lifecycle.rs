@@ -116,7 +116,7 @@ for_each_user! {
         kill(Pid::from_raw(running.pid()), Signal::SIGKILL).unwrap();
         // Ends when the last process that holds its output is dead.
         assert_eq!(running.wait().code(), 137);
-        assert_eq!(support::command::processes_that_mention(tag), "");
+        wait_until("the monitor's end", Duration::from_secs(5), || support::command::processes_that_mention(tag).is_empty());
     }
 }
 

@@ -9,6 +9,11 @@ static int child_that_creates(const char *target) {
 		int fd = open(target, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
 		_exit(fd >= 0 ? 1 : 0);
 	}
+	if (pid < 0) {
+		/* Never a pid to kill: -1 would be everybody. */
+		perror("fork");
+		exit(3);
+	}
 	return pid;
 }
 
