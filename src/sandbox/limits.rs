@@ -133,6 +133,15 @@ impl Drop for Group {
     }
 }
 
+/// Could [`Group::make`] bound both processes and memory?
+pub fn delegated() -> bool {
+    let own = own_group();
+    let parents = own.iter().flat_map(|own| own.parent().into_iter().chain([own.as_path()]));
+    parents.into_iter().any(|group| {
+        delegates(group, Some(0), Some(0)) && rustix::fs::access(group, rustix::fs::Access::WRITE_OK).is_ok()
+    })
+}
+
 /// This process's group in the unified hierarchy.
 fn own_group() -> Option<PathBuf> {
     let mount = ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"].into_iter().find(|mount| is_unified(mount))?;

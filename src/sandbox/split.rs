@@ -115,8 +115,8 @@ fn visit(path: &Path, inherited: Mark, marks: &Marks, split: &mut Split) {
 fn visit_children(path: &Path, marks: &Marks, split: &mut Split) {
     let mut names = match children(path) {
         Ok(names) => names,
-        // A file or nothing at all: what is carved beneath it cannot exist either.
-        Err(error) if matches!(error.raw_os_error(), Some(libc::ENOTDIR | libc::ENOENT)) => return,
+        // Nothing is beneath a file, and a directory that takes its name is another inode.
+        Err(error) if error.raw_os_error() == Some(libc::ENOTDIR) => return split.granted.push(path.to_owned()),
         Err(error) => return split.unlisted.push((path.to_owned(), error)),
     };
     let needed = marks.on_the_way(path);

@@ -53,3 +53,21 @@ pub fn install_with_owned_listener(program: &[sock_filter]) -> io::Result<OwnedF
     // SAFETY: the kernel just made this descriptor for us.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
+
+/// `syscall(nr, ...)` with whatever registers a test wants; the errno or the value.
+#[cfg(test)]
+pub fn call(nr: i64, args: [u64; 6]) -> Result<i64, i32> {
+    let [a, b, c, d, e, f] = args;
+    // SAFETY: tests make only calls that a filter answers, or that touch memory of their own.
+    let done = unsafe { libc::syscall(nr, a, b, c, d, e, f) };
+    if done < 0 { Err(io::Error::last_os_error().raw_os_error().unwrap_or(0)) } else { Ok(done) }
+}
+
+/// `int 0x80`: a system call by the 32-bit table's number.
+#[cfg(all(test, target_arch = "x86_64"))]
+pub fn call_32_bit(nr: u32) -> i64 {
+    let mut value = i64::from(nr);
+    // SAFETY: the tests' numbers take no arguments; the interrupt keeps all registers but rax.
+    unsafe { std::arch::asm!("int 0x80", inout("rax") value, out("r8") _, out("r9") _, out("r10") _, out("r11") _) };
+    value
+}

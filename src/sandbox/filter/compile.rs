@@ -12,9 +12,9 @@ use super::rows::{Action, Clause, Row};
 use super::{FilterError, NEWEST_REVIEWED};
 
 #[cfg(target_arch = "x86_64")]
-const TARGET: (TargetArch, u32) = (TargetArch::x86_64, 0xc000_003e);
+pub(super) const TARGET: (TargetArch, u32) = (TargetArch::x86_64, 0xc000_003e);
 #[cfg(target_arch = "aarch64")]
-const TARGET: (TargetArch, u32) = (TargetArch::aarch64, 0xc000_00b7);
+pub(super) const TARGET: (TargetArch, u32) = (TargetArch::aarch64, 0xc000_00b7);
 
 /// `BPF_MAXINSNS`.
 const MOST_INSTRUCTIONS: usize = 4096;
@@ -37,7 +37,7 @@ const PROLOGUE: usize = 5;
 const EPILOGUE: usize = 2;
 
 impl Action {
-    fn value(self) -> u32 {
+    pub(super) fn value(self) -> u32 {
         match self {
             Self::Allow => libc::SECCOMP_RET_ALLOW,
             Self::Trap => libc::SECCOMP_RET_USER_NOTIF,

@@ -1,6 +1,6 @@
 //! Real children under the real kernel.
 
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 use std::io::Read;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
@@ -12,6 +12,7 @@ use super::*;
 use crate::policy::SilentYes;
 use crate::sys::notify::{self, Response};
 
+mod flooring;
 mod launching;
 
 pub(crate) fn silent(roots: &[&str], carve: &[&str]) -> SilentYes {
