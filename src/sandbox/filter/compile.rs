@@ -31,8 +31,9 @@ const RETURN: u16 = 0x06; // BPF_RET | BPF_K
 
 /// What seccompiler returns where a clause matches, until [`clause`] replaces it.
 const MARK: SeccompAction = SeccompAction::Trace(0);
-/// Instructions before a single call's first rule: architecture check, load, comparison.
-const PROLOGUE: usize = 5;
+/// Instructions before a single rule's first condition: architecture check, load, comparison, and two
+/// jumps that only rules too long for one conditional jump need.
+const PROLOGUE: usize = 7;
 /// After its last rule: the row's and the filter's default.
 const EPILOGUE: usize = 2;
 

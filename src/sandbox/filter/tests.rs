@@ -273,7 +273,7 @@ fn the_newest_number_of_the_kernel_headers_is_reviewed() {
 /// What the kernel makes of one call below the filter; a trapped one is answered with `EXFULL`.
 fn really(plan: FilterPlan, make: impl Fn() -> Result<i64, i32>) -> Result<Answer, i32> {
     let filter = Filter::compile(plan).unwrap();
-    let (reader, writer) = rustix::pipe::pipe().unwrap();
+    let (reader, writer) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).unwrap();
     // The listener appears in our table: the child may not serve it, its own filter sees to that.
     let caller = spawn::fork_sharing_descriptors(|| {
         let _ = rustix::thread::set_no_new_privs(true);

@@ -12,7 +12,7 @@ use crate::sys::{landlock, spawn};
 
 /// Runs `attempts` below the floor alone; one answer each: did it succeed?
 fn below(floor: &Floor, attempts: &[(Attempt, CString)]) -> Vec<bool> {
-    let (reader, writer) = rustix::pipe::pipe().unwrap();
+    let (reader, writer) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).unwrap();
     let child = spawn::fork_with_pidfd(|| {
         let _ = rustix::thread::set_no_new_privs(true);
         if landlock::restrict_self(floor.as_fd()).is_ok() {

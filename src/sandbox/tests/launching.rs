@@ -132,34 +132,3 @@ fn limits_of_a_process_are_the_plans() {
     let ended = Trial { limits, ..Trial::new() }.shell("ulimit -n; ulimit -Hn; ulimit -c");
     assert_eq!(ended.output, "64\n64\n0\n");
 }
-
-#[test]
-#[ignore]
-fn timing() {
-    use std::time::Instant;
-    let floor = Floor::lay(&silent(&["/"], &["/root/.ssh", "/etc/shadow", "/dev/pts"]), &silent(&["/dev/null"], &[])).unwrap();
-    eprintln!("rules {}", floor.rules().len());
-    for _ in 0..3 {
-        let t = Instant::now();
-        let floor = Floor::lay(&silent(&["/"], &["/root/.ssh", "/etc/shadow", "/dev/pts"]), &silent(&["/dev/null"], &[])).unwrap();
-        let t1 = t.elapsed();
-        let filter = Filter::compile(EVERYTHING).unwrap();
-        let t2 = t.elapsed();
-        let null = || std::fs::File::open("/dev/null").unwrap().into();
-        let launched = launch(ChildPlan { argv: vec![c"true".into()], program: "/bin/true".into(), env: vec![], cwd: "/".into(), stdio: [null(), null(), null()], controlling_terminal: None, limits: ProcessLimits::default(), keep_root_capabilities: false, floor: &floor, filter: &filter }).unwrap();
-        let t3 = t.elapsed();
-        let s = continue_everything(&launched);
-        let t4 = t.elapsed();
-        launched.go().unwrap();
-        let t5 = t.elapsed();
-        launched.next_event().unwrap();
-        let t6 = t.elapsed();
-        launched.end().unwrap();
-        let t7 = t.elapsed();
-        s.join().unwrap();
-        eprintln!("floor {t1:?} filter {:?} launch {:?} thread {:?} go {:?} exit {:?} end {:?}", t2-t1, t3-t2, t4-t3, t5-t4, t6-t5, t7-t6);
-        let t = Instant::now();
-        std::process::Command::new("/bin/true").status().unwrap();
-        eprintln!("native {:?}", t.elapsed());
-    }
-}

@@ -12,8 +12,10 @@ use super::*;
 use crate::policy::SilentYes;
 use crate::sys::notify::{self, Response};
 
+mod ending;
 mod flooring;
 mod launching;
+mod rights;
 
 pub(crate) fn silent(roots: &[&str], carve: &[&str]) -> SilentYes {
     let paths = |paths: &[&str]| paths.iter().map(PathBuf::from).collect();
@@ -60,6 +62,8 @@ pub(crate) struct Trial {
     pub(crate) keep_root_capabilities: bool,
     pub(crate) scoped: bool,
     pub(crate) cwd: PathBuf,
+    /// Beside `PATH` and `LC_ALL`.
+    pub(crate) env: Vec<String>,
 }
 
 impl Trial {
@@ -72,6 +76,7 @@ impl Trial {
             keep_root_capabilities: false,
             scoped: true,
             cwd: "/".into(),
+            env: Vec::new(),
         }
     }
 
@@ -82,11 +87,12 @@ impl Trial {
         let filter = Filter::compile(self.filter).unwrap();
         let (reader, writer) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).unwrap();
         let null = std::fs::File::open("/dev/null").unwrap();
+        let env = ["PATH=/usr/bin:/bin", "LC_ALL=C"].into_iter().chain(self.env.iter().map(String::as_str));
         let launched = launch::launch_scoped(
             ChildPlan {
                 argv: argv.iter().map(|word| CString::new(*word).unwrap()).collect(),
                 program: argv[0].into(),
-                env: vec![c"PATH=/usr/bin:/bin".into(), c"LC_ALL=C".into()],
+                env: env.map(|entry| CString::new(entry).unwrap()).collect(),
                 cwd: self.cwd.clone(),
                 stdio: [null.into(), writer.try_clone().unwrap(), writer],
                 controlling_terminal: None,
