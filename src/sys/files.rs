@@ -147,31 +147,53 @@ pub fn fremove_attribute(fd: BorrowedFd<'_>, name: &CStr) -> io::Result<()> {
 /// Number of `file_setattr`, the same on every architecture (Linux 6.17).
 pub const SYS_FILE_SETATTR: i64 = 469;
 
-/// `file_setattr(fd, "", attributes, size, AT_EMPTY_PATH)`: the object that `fd` holds.
-pub fn file_setattr(fd: BorrowedFd<'_>, attributes: &[u8]) -> io::Result<()> {
-    // SAFETY: the path is a constant NUL-terminated string; attributes is read for its own length.
+/// `file_setattr(AT_FDCWD, path, attributes, size, 0)`, following symbolic links.
+pub fn file_setattr(path: &CStr, attributes: &[u8]) -> io::Result<()> {
+    // SAFETY: path is NUL-terminated; attributes is read for its own length.
     done(unsafe {
         libc::syscall(
             SYS_FILE_SETATTR,
-            fd.as_raw_fd(),
-            c"".as_ptr(),
+            libc::AT_FDCWD,
+            path.as_ptr(),
             attributes.as_ptr(),
             attributes.len(),
-            libc::AT_EMPTY_PATH,
+            0,
         )
     })
 }
 
-/// `ioctl(fd, request, argument)` for requests that only read `argument`, which is at least as
-/// long as the request's encoded size. See `man 2 ioctl_iflags`.
-pub fn ioctl_set(fd: BorrowedFd<'_>, request: u32, argument: &[u8; IOCTL_ARGUMENT]) -> io::Result<()> {
-    // SAFETY: the buffer is as long as any size that a request can encode for the attribute ioctls
-    // (28 bytes for FS_IOC_FSSETXATTR), and these requests write nothing back.
-    done(unsafe { libc::syscall(libc::SYS_ioctl, fd.as_raw_fd(), u64::from(request), argument.as_ptr()) })
+/// What the attribute ioctls set. Each only reads its argument.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum InodeAttribute {
+    /// `FS_IOC_SETFLAGS`: immutable, append-only and the like.
+    Flags(u32),
+    /// `FS_IOC_SETVERSION`.
+    Version(u32),
+    /// `EXT4_IOC_SETVERSION`.
+    Ext4Version(u32),
+    /// `FS_IOC_FSSETXATTR`: `struct fsxattr`.
+    Extended([u8; 28]),
 }
 
-/// Room for the argument of the attribute ioctls.
-pub const IOCTL_ARGUMENT: usize = 64;
+pub const FS_IOC_SETFLAGS: u32 = 0x4008_6602;
+pub const FS_IOC_SETVERSION: u32 = 0x4008_7602;
+pub const EXT4_IOC_SETVERSION: u32 = 0x4008_6604;
+pub const FS_IOC_FSSETXATTR: u32 = 0x401c_5820;
+
+/// `ioctl(fd, FS_IOC_SET…, &attribute)`. See `man 2 ioctl_iflags` and `man 2 ioctl_xfs_fsgetxattr`.
+pub fn set_inode_attribute(fd: BorrowedFd<'_>, attribute: &InodeAttribute) -> io::Result<()> {
+    // Requests with a long in their number read an int of it; the rest is there all the same.
+    let (request, long, extended) = match attribute {
+        InodeAttribute::Flags(flags) => (FS_IOC_SETFLAGS, [*flags, 0], None),
+        InodeAttribute::Version(version) => (FS_IOC_SETVERSION, [*version, 0], None),
+        InodeAttribute::Ext4Version(version) => (EXT4_IOC_SETVERSION, [*version, 0], None),
+        InodeAttribute::Extended(bytes) => (FS_IOC_FSSETXATTR, [0, 0], Some(bytes)),
+    };
+    let argument = extended.map_or(long.as_ptr().cast::<u8>(), |bytes| bytes.as_ptr());
+    // SAFETY: argument points to as many bytes as the request's number says (8, or 28 for struct
+    // fsxattr), and these requests only read them.
+    done(unsafe { libc::syscall(libc::SYS_ioctl, fd.as_raw_fd(), u64::from(request), argument) })
+}
 
 /// `mknodat(dir, name, mode, 0)`: a FIFO, a socket or an empty file. See `man 2 mknod`.
 pub fn make_node(dir: BorrowedFd<'_>, name: &CStr, mode: u32) -> io::Result<()> {

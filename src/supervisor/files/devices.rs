@@ -81,6 +81,11 @@ pub(super) fn record_if_multiplexer(context: &Context, stat: &Stat, opened: &Own
     }
 }
 
+/// Is this somebody's terminal?
+pub(super) fn is_terminal(stat: &Stat) -> bool {
+    number(stat).is_some_and(|(major, _)| SLAVES.contains(&major))
+}
+
 fn suffices(descriptor: BorrowedFd<'_>, how: How) -> bool {
     let Ok(flags) = rustix::fs::fcntl_getfl(descriptor) else { return false };
     if flags.contains(OFlags::PATH) {

@@ -195,6 +195,11 @@ pub(super) fn is_directory(stat: &Stat) -> bool {
     FileType::from_raw_mode(stat.st_mode) == FileType::Directory
 }
 
+/// A device is for everybody: being allowed to write to it is not being allowed to take its name.
+pub(super) fn is_device(stat: &Stat) -> bool {
+    matches!(FileType::from_raw_mode(stat.st_mode), FileType::CharacterDevice | FileType::BlockDevice)
+}
+
 /// Does the sticky bit keep us from taking `victim` out of `directory`? Root has the capability
 /// to, or is refused when it acts.
 pub(super) fn sticky_refuses(directory: &Stat, victim: &Stat) -> bool {
@@ -226,7 +231,7 @@ fn refusal(entry: &Entry, deed: &Deed) -> Result<(), Errno> {
         return Err(Errno(if is_directory(&victim) { libc::EISDIR } else { libc::ENOTDIR }));
     }
     allowed?;
-    if sticky_refuses(&entry.parent.stat, &victim) {
+    if sticky_refuses(&entry.parent.stat, &victim) || is_device(&victim) {
         return Err(Errno(libc::EPERM));
     }
     match (removes_directory, is_directory(&victim)) {

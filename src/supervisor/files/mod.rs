@@ -4,8 +4,10 @@
 //! traps. A call that the floor decides anyway goes on in the kernel; any other is carried out here
 //! on descriptors that were judged. Metadata is never left to the kernel: the floor does not see it.
 
+mod attributes;
 mod bound;
 mod carried;
+mod change;
 mod create;
 mod decide;
 mod devices;
@@ -13,6 +15,7 @@ mod entries;
 mod errno;
 mod held;
 mod link;
+mod metadata;
 pub(super) mod names;
 mod open;
 mod proc;
@@ -32,6 +35,12 @@ mod resolve_tests;
 pub(super) use state::State;
 
 use super::Handler;
+use crate::sys::files::SYS_FILE_SETATTR;
+
+/// Numbers newer than the C library's headers, the same on every architecture.
+const SYS_FCHMODAT2: i64 = 452;
+const SYS_SETXATTRAT: i64 = 463;
+const SYS_REMOVEXATTRAT: i64 = 466;
 
 /// The handler of a file call.
 pub(super) fn handler(nr: i64) -> Option<Handler> {
@@ -63,6 +72,35 @@ pub(super) fn handler(nr: i64) -> Option<Handler> {
         libc::SYS_rename => rename::rename,
         libc::SYS_renameat => rename::renameat,
         libc::SYS_renameat2 => rename::renameat2,
+        libc::SYS_truncate => attributes::truncate,
+        #[cfg(target_arch = "x86_64")]
+        libc::SYS_chmod => attributes::chmod,
+        libc::SYS_fchmod => attributes::fchmod,
+        libc::SYS_fchmodat => attributes::fchmodat,
+        SYS_FCHMODAT2 => attributes::fchmodat2,
+        #[cfg(target_arch = "x86_64")]
+        libc::SYS_chown => attributes::chown,
+        #[cfg(target_arch = "x86_64")]
+        libc::SYS_lchown => attributes::lchown,
+        libc::SYS_fchown => attributes::fchown,
+        libc::SYS_fchownat => attributes::fchownat,
+        #[cfg(target_arch = "x86_64")]
+        libc::SYS_utime => attributes::utime,
+        #[cfg(target_arch = "x86_64")]
+        libc::SYS_utimes => attributes::utimes,
+        #[cfg(target_arch = "x86_64")]
+        libc::SYS_futimesat => attributes::futimesat,
+        libc::SYS_utimensat => attributes::utimensat,
+        libc::SYS_setxattr => attributes::setxattr,
+        libc::SYS_lsetxattr => attributes::lsetxattr,
+        libc::SYS_fsetxattr => attributes::fsetxattr,
+        SYS_SETXATTRAT => attributes::setxattrat,
+        libc::SYS_removexattr => attributes::removexattr,
+        libc::SYS_lremovexattr => attributes::lremovexattr,
+        libc::SYS_fremovexattr => attributes::fremovexattr,
+        SYS_REMOVEXATTRAT => attributes::removexattrat,
+        SYS_FILE_SETATTR => attributes::file_setattr,
+        libc::SYS_ioctl => attributes::ioctl,
         _ => return None,
     })
 }

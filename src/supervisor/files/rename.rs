@@ -7,7 +7,7 @@ use rustix::fs::{RenameFlags, Stat};
 use super::create::{entry_path, may_change};
 use super::decide::{Granted, Job, Need, judge};
 use super::errno::Errno;
-use super::entries::{AT_CWD, beneath_link, is_directory, standing, sticky_refuses};
+use super::entries::{AT_CWD, beneath_link, is_device, is_directory, standing, sticky_refuses};
 use super::resolve::{Entry, mount_of};
 use super::view::{Spelled, View, low};
 use super::{bound, carried, quick, record};
@@ -178,6 +178,9 @@ fn refusal(old: &End, new: &End, flags: u32) -> Result<(), Errno> {
     allowed?;
     let target = new.standing.as_ref();
     if sticky_refuses(&from.stat, source) || target.is_some_and(|target| sticky_refuses(&to.stat, target)) {
+        return Err(Errno(libc::EPERM));
+    }
+    if is_device(source) || target.is_some_and(is_device) {
         return Err(Errno(libc::EPERM));
     }
     match (exchanges, old.is_directory(), target.map(is_directory)) {

@@ -71,6 +71,11 @@ impl Spelled {
         Ok(Self { path: buffer.with_nul().to_owned(), origin: Origin { base, resolve } })
     }
 
+    /// No path at all: `dirfd` itself.
+    pub(super) fn empty(call: &Call, dirfd: u64) -> Result<Self, Errno> {
+        Self::take(call, dirfd, &PathBuffer::new(), 0)
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.path.is_empty()
     }
