@@ -35,6 +35,13 @@ pub fn drop_in_thread(keep_root_capabilities: bool) -> io::Result<()> {
     capabilities::set(Sets { effective: kept, permitted: kept, inheritable: 0 })
 }
 
+/// As [`drop_in_thread`] for a thread that executes nothing: what only counts at `execve` stays.
+pub fn drop_in_broker(keep_root_capabilities: bool) -> io::Result<()> {
+    let had = capabilities::get()?;
+    let kept = if keep_root_capabilities { had.permitted & ROOT_FILES } else { 0 };
+    capabilities::set(Sets { effective: kept, permitted: kept, inheritable: 0 })
+}
+
 fn drop_bounding_but(kept: u64) -> io::Result<()> {
     for capability in 0..MOST {
         match capabilities::is_bounding(capability) {

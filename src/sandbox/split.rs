@@ -51,7 +51,6 @@ impl Marks {
             marks.insert(root.clone(), Mark::Root);
         }
         for carve in &silent.carve {
-            marks.insert(real(carve), Mark::Carve);
             marks.insert(carve.clone(), Mark::Carve);
         }
         Self(marks)
@@ -74,18 +73,6 @@ impl Marks {
         names.dedup();
         names
     }
-}
-
-/// The path with every symbolic link of its existing part resolved: a carve holds for what the
-/// kernel would reach by it.
-fn real(path: &Path) -> PathBuf {
-    for ancestor in path.ancestors() {
-        if let Ok(existing) = fs::canonicalize(ancestor) {
-            let rest = path.strip_prefix(ancestor).unwrap_or(Path::new(""));
-            return if rest.as_os_str().is_empty() { existing } else { existing.join(rest) };
-        }
-    }
-    path.to_owned()
 }
 
 /// Splits `silent` into what may be granted whole.

@@ -35,7 +35,7 @@ pub use memory::PathBuffer;
 pub use questions::WAITING_MAX;
 pub use tree::Tree;
 
-use crate::sandbox::privileges::drop_in_thread;
+use crate::sandbox::privileges::drop_in_broker;
 use crate::sys::{notify, thread as sys_thread};
 use questions::{Questions, follow};
 use workers::Workers;
@@ -146,7 +146,7 @@ impl Supervisor {
 
     /// Gives the calling thread the child's rights and no more (I5). `false`: it must not serve.
     fn become_broker(&self) -> bool {
-        sys_thread::unshare_fs().is_ok() && drop_in_thread(self.keep_root_capabilities).is_ok()
+        sys_thread::unshare_fs().is_ok() && drop_in_broker(self.keep_root_capabilities).is_ok()
     }
 
     fn receive_all(self: &Arc<Self>) {
