@@ -9,6 +9,11 @@ use crate::prompt::Choice;
 use crate::settings::AutonomyLevel;
 
 const EXIT_STATUS: &str = "\
+Variables:
+  ASKANCE_PROFILE    profiles, separated by commas, as if --profile named them
+  ASKANCE_SETTINGS   settings as JSON, below the flags and above every file
+  ASKANCE_WORKSPACE  the workspace, where --workspace does not name it
+
 Exit status:
   the command's own; 128+n if signal n ended it
   124  the time limit ended it

@@ -9,7 +9,7 @@ use std::path::{Component, Path, PathBuf};
 use std::process::ExitCode;
 
 use super::args::{ForgetArgs, GrantArgs, PlaceFlags, Subject};
-use super::{Outcome, print, visible};
+use super::{Outcome, layers, print, visible};
 use crate::settings::edit::{self, Change, literal};
 use crate::settings::list::EntryKind;
 use crate::settings::{List, Locations, entry, load};
@@ -38,7 +38,7 @@ pub(crate) enum TargetError {
 /// Adds the target to the list of the verb, and takes it out of the two others of the same file:
 /// what was said last counts.
 pub(crate) fn add(verb: Verb, args: &GrantArgs) -> Outcome {
-    let locations = Locations::find(args.workspace.as_deref(), None)?;
+    let locations = layers::locations(args.workspace.as_deref(), None)?;
     let mut text = normal(args.subject, &args.target, &locations)?;
     if args.place.project && matches!(args.subject, Subject::Read | Subject::Write) {
         text = below_workspace(&text, &locations);
@@ -63,7 +63,7 @@ pub(crate) fn add(verb: Verb, args: &GrantArgs) -> Outcome {
 
 /// Removes the target from every list that it stands in. Exit status 1 if that is none.
 pub(crate) fn forget(args: &ForgetArgs) -> Outcome {
-    let locations = Locations::find(args.workspace.as_deref(), None)?;
+    let locations = layers::locations(args.workspace.as_deref(), None)?;
     let wanted = spellings(args.subject, &args.target, &locations)?;
     let files = match args.place {
         PlaceFlags { user: false, project: false, local: false } => {

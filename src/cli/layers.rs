@@ -1,10 +1,24 @@
 //! From flags to locations and loaded settings: what every subcommand that needs a policy does first.
 
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
 use super::args::PolicyFlags;
 use super::grant::{self, TargetError};
+use crate::settings::load::understand;
 use crate::settings::profile::{self, ProfileError};
 use crate::settings::read::At;
 use crate::settings::{registries, Document, LocationError, Locations, Runtime, Settings, SettingsError};
+
+/// Settings as text, in the form of a settings file: below the flags, above every file.
+const SETTINGS_VARIABLE: &str = "ASKANCE_SETTINGS";
+
+/// Profiles, separated by commas, as if `--profile` named them.
+const PROFILE_VARIABLE: &str = "ASKANCE_PROFILE";
+
+/// The workspace, where `--workspace` does not name it.
+const WORKSPACE_VARIABLE: &str = "ASKANCE_WORKSPACE";
 
 /// Flags or files that make no settings.
 #[derive(Debug, thiserror::Error)]
@@ -17,6 +31,15 @@ pub(crate) enum LayersError {
     Profile(#[from] ProfileError),
     #[error(transparent)]
     Target(#[from] TargetError),
+}
+
+/// The locations that flags and variables name.
+pub(crate) fn locations(
+    workspace: Option<&Path>,
+    cwd: Option<&Path>,
+) -> Result<Locations, LocationError> {
+    let inherited = std::env::var_os(WORKSPACE_VARIABLE).filter(|workspace| !workspace.is_empty());
+    Locations::find(workspace.or(inherited.as_deref().map(Path::new)), cwd)
 }
 
 /// The locations that the flags name and the settings of all layers.
@@ -46,7 +69,7 @@ pub(crate) fn runtime(
     flags: &PolicyFlags,
     mut document: Document,
 ) -> Result<(Locations, Runtime), LayersError> {
-    let locations = Locations::find(flags.workspace.as_deref(), flags.cwd.as_deref())?;
+    let locations = locations(flags.workspace.as_deref(), flags.cwd.as_deref())?;
     let files = &mut document.sandbox.filesystem;
     files.allow_read.extend(paths(&flags.allow_read, &locations)?);
     files.allow_write.extend(paths(&flags.allow_write, &locations)?);
@@ -58,14 +81,22 @@ pub(crate) fn runtime(
         network.allow_unix_sockets.push(At::nowhere(grant::socket(socket, &locations)?));
     }
     let mut runtime = Runtime { document, profiles: Vec::new() };
-    for name in &flags.profile {
+    if let Some(text) = std::env::var_os(SETTINGS_VARIABLE) {
+        let name = PathBuf::from(SETTINGS_VARIABLE);
+        let document = understand(&name, text.as_bytes())?;
+        runtime.profiles.push((name, document));
+    }
+    let inherited = std::env::var_os(PROFILE_VARIABLE).unwrap_or_default();
+    let inherited = inherited.as_bytes().split(|&byte| byte == b',').filter(|name| !name.is_empty());
+    let named = flags.profile.iter().map(OsString::as_os_str);
+    for name in named.chain(inherited.map(OsStr::from_bytes)) {
         runtime.add(profile::find(name, &locations)?);
     }
     Ok((locations, runtime))
 }
 
 fn paths(
-    flags: &[std::ffi::OsString],
+    flags: &[OsString],
     locations: &Locations,
 ) -> Result<Vec<At<String>>, TargetError> {
     flags.iter().map(|path| grant::path(path, locations).map(At::nowhere)).collect()

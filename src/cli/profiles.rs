@@ -6,12 +6,12 @@ use std::process::ExitCode;
 use serde_json::{Value, json};
 
 use super::args::{Format, ProfilesArgs};
-use super::{Outcome, print, report, visible};
+use super::{Outcome, layers, print, report, visible};
 use crate::settings::profile::{self, Profile};
 use crate::settings::{List, Locations, registries, scalars_of};
 
 pub(super) fn run(args: &ProfilesArgs) -> Outcome {
-    let locations = Locations::find(None, None)?;
+    let locations = layers::locations(None, None)?;
     let text = match &args.profile {
         Some(name) => {
             let profile = profile::find(name, &locations)?;

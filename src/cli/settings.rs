@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::args::{Format, PlaceFlags, PolicyFlags, SettingsCommand};
 use super::{Outcome, layers, print, visible};
 use crate::settings::trust::Trust;
-use crate::settings::{self, DEFAULTS, IgnoredBecause, Layer, Locations, Settings, Shown, Source};
+use crate::settings::{self, DEFAULTS, IgnoredBecause, Layer, Settings, Shown, Source};
 
 /// Editing by hand went wrong; the settings are as they were.
 #[derive(Debug, thiserror::Error)]
@@ -104,7 +104,7 @@ fn because(reason: IgnoredBecause) -> &'static str {
 
 /// Every settings file, highest layer first, with what is there.
 fn paths(workspace: Option<&Path>, output: Format) -> Outcome {
-    let locations = Locations::find(workspace, None)?;
+    let locations = layers::locations(workspace, None)?;
     let trust = Trust::read(&locations)?;
     let mut all = vec![(Layer::Organisation, locations.organisation.clone())];
     all.extend(locations.folder_files().into_iter().map(|file| (Layer::Folder, file)));
@@ -145,7 +145,7 @@ fn state(layer: Layer, file: &Path, trust: &Trust) -> &'static str {
 
 /// Opens a copy in the user's editor and saves it only if it is well-formed.
 fn edit(place: PlaceFlags, workspace: Option<&Path>) -> Outcome {
-    let locations = Locations::find(workspace, None)?;
+    let locations = layers::locations(workspace, None)?;
     let file = match place {
         PlaceFlags { project: true, .. } => locations.project_file(),
         PlaceFlags { local: true, .. } => locations.local_file(),

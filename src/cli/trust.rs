@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use super::args::TrustArgs;
-use super::{Outcome, print, visible};
+use super::{Outcome, layers, print, visible};
 use crate::settings::trust::{self, Trust};
 use crate::settings::{self, Document, List, Locations, list, load};
 
@@ -24,7 +24,7 @@ enum TrustError {
 }
 
 pub(super) fn run(args: &TrustArgs) -> Outcome {
-    let locations = Locations::find(args.workspace.as_deref(), None)?;
+    let locations = layers::locations(args.workspace.as_deref(), None)?;
     if args.list {
         return show(&locations);
     }

@@ -23,7 +23,7 @@ pub(super) fn build(inherited: impl Iterator<Item = (OsString, OsString)>, env: 
     let mut removed = Vec::new();
     for (name, value) in inherited {
         let word = name.to_string_lossy();
-        if is_credential(&word, env) {
+        if env.removes(&word) {
             removed.push(word.into_owned());
         } else if !replaced.contains(word.as_ref()) {
             variables.extend(pair(name.as_bytes(), value.as_bytes()));
@@ -51,53 +51,4 @@ fn places_of(places: &Places) -> Vec<(&'static str, OsString)> {
         ("GOCACHE", beneath("go-build")),
         ("GOMODCACHE", beneath("go-mod")),
     ]
-}
-
-fn is_credential(name: &str, env: &Env) -> bool {
-    let listed = |list: &[crate::settings::Sourced<String>]| list.iter().any(|entry| matches(&entry.value, name));
-    listed(&env.remove) && !listed(&env.allow)
-}
-
-/// `*` stands for any run of characters; letters match in either case.
-fn matches(pattern: &str, name: &str) -> bool {
-    let (pattern, name) = (pattern.to_ascii_uppercase(), name.to_ascii_uppercase());
-    let mut parts = pattern.split('*');
-    let Some(rest) = parts.next().and_then(|first| name.strip_prefix(first)) else { return false };
-    let mut rest = rest;
-    let mut last = None;
-    for part in parts {
-        last = Some(part);
-        match rest.find(part) {
-            Some(at) => rest = &rest[at + part.len()..],
-            None => return false,
-        }
-    }
-    match last {
-        None => rest.is_empty(),
-        Some(part) => name.ends_with(part) && name.len() >= pattern.len() - pattern.matches('*').count(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn patterns_match_names_in_either_case() {
-        let table = [
-            ("*_TOKEN", "GITHUB_TOKEN", true),
-            ("*_TOKEN", "github_token", true),
-            ("*_TOKEN", "TOKENIZER", false),
-            ("AWS_*", "AWS_REGION", true),
-            ("*SECRET*", "MY_SECRET_KEY", true),
-            ("*SECRET*", "SECRET", true),
-            ("PATH", "PATH", true),
-            ("PATH", "MANPATH", false),
-            ("A*A", "A", false),
-            ("*", "ANY", true),
-        ];
-        for (pattern, name, expected) in table {
-            assert_eq!(matches(pattern, name), expected, "{pattern} against {name}");
-        }
-    }
 }

@@ -10,7 +10,7 @@ use rustix::fs::{CWD, Mode};
 
 use super::list::List;
 use super::locations::Locations;
-use super::merge::{Layered, Standing, block_own_files, merge, widens};
+use super::merge::{Layered, Standing, block_own_files, hush_session_bus, merge, widens};
 use super::read::{Mistake, Position, Problem, read};
 use super::replace::{Links, read_at};
 use super::schema::Document;
@@ -69,6 +69,9 @@ impl Settings {
         let organisation = locations.organisation.parent().unwrap_or(&locations.organisation);
         let own = [&locations.user_directory(), &locations.state_directory(), organisation];
         block_own_files(&mut settings, &own);
+        if let Some(runtime_dir) = &locations.runtime_dir {
+            hush_session_bus(&mut settings, runtime_dir);
+        }
         Ok(settings)
     }
 }

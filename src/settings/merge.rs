@@ -251,3 +251,10 @@ pub(super) fn block_own_files(settings: &mut Settings, own: &[&Path]) {
     }
 }
 
+/// The session's message bus: like the system's in the default list, but its place is the user's.
+pub(super) fn hush_session_bus(settings: &mut Settings, runtime_dir: &Path) {
+    let source = Arc::new(Source { layer: Layer::Default, file: None, line: None });
+    if let Some(value) = super::edit::literal(&runtime_dir.join("bus")) {
+        settings.sandbox.network.quiet_unix_sockets.push(Sourced { value, source });
+    }
+}
