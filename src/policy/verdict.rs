@@ -109,6 +109,15 @@ impl Question {
             _ => Some(Permit { _made_by_judgement: () }),
         }
     }
+
+    /// The refusal of the same access, where the answer is known before it is asked again.
+    pub fn denial(&self) -> Denial {
+        let rule = match &self.reason {
+            Reason::Denied(rule) => Some(rule.clone()),
+            _ => None,
+        };
+        Denial { operation: self.operation, target: self.target.clone(), rule, errno: libc::EACCES, quiet: false }
+    }
 }
 
 /// An access that is refused without a question.

@@ -71,14 +71,14 @@ pub struct Context {
     files: files::State,
     dns: Dns,
     journal: Arc<Journal>,
-    once: Mutex<HashMap<OnceKey, Option<Instant>>>,
+    once: Mutex<HashMap<OnceKey, (Answer, Option<Instant>)>>,
     born: Instant,
     /// When settings files were last looked at, in milliseconds after `born`.
     looked_ms: AtomicU64,
     pub(super) keeper: Arc<dyn Keeper>,
 }
 
-/// A process, and what it was allowed once.
+/// A process, and what it was answered for this once.
 type OnceKey = ((i32, u64), Operation, Target);
 
 /// What a context is made of.
@@ -156,9 +156,10 @@ impl Context {
         self.notice_changed_settings();
         let verdict = self.policy().judge(access, &self.facts);
         let Verdict::Ask(question) = verdict else { return verdict };
-        match self.remembered_once(&question, call) {
+        let Some(answer) = self.remembered_once(&question, call) else { return Verdict::Ask(question) };
+        match question.permit(&answer) {
             Some(permit) => Verdict::Allow(permit),
-            None => Verdict::Ask(question),
+            None => Verdict::Deny(question.denial()),
         }
     }
 
@@ -173,31 +174,31 @@ impl Context {
         }
     }
 
-    fn remembered_once(&self, question: &Question, call: &Call) -> Option<crate::policy::Permit> {
+    fn remembered_once(&self, question: &Question, call: &Call) -> Option<Answer> {
         let mut once = self.once.lock().unwrap_or_else(PoisonError::into_inner);
         if once.is_empty() {
             return None;
         }
         let key = (self.caller(call).ok()?.key(), question.operation, question.target.clone());
         match once.get(&key)? {
-            Some(until) if *until < Instant::now() => {
+            (_, Some(until)) if *until < Instant::now() => {
                 once.remove(&key);
                 None
             }
-            _ => question.permit(&Answer::Once),
+            (answer, _) => Some(answer.clone()),
         }
     }
 
     /// "Once" for a write covers the path for that process until it exits, for a connection the
-    /// name and port for ten seconds; for a read it is this one open.
-    pub(super) fn remember_once(&self, question: &Question, caller: &Caller) {
+    /// name and port for ten seconds, a refusal too; for a read it is this one open.
+    pub(super) fn remember_once(&self, question: &Question, answer: &Answer, caller: &Caller) {
         let until = match question.operation {
-            Operation::Write => None,
+            Operation::Write if *answer == Answer::Once => None,
             Operation::Connect | Operation::Unix => Some(Instant::now() + ONCE_CONNECT),
-            Operation::Read | Operation::Bind | Operation::Command => return,
+            Operation::Read | Operation::Write | Operation::Bind | Operation::Command => return,
         };
         let mut once = self.once.lock().unwrap_or_else(PoisonError::into_inner);
-        once.insert((caller.key(), question.operation, question.target.clone()), until);
+        once.insert((caller.key(), question.operation, question.target.clone()), (answer.clone(), until));
     }
 
     /// Makes an answer that outlasts its access part of the live policy.

@@ -257,7 +257,7 @@ fn settle(supervisor: &Arc<Supervisor>, waiter: Waiter, answer: &Answer) {
     match question.permit(answer) {
         Some(permit) => {
             if matches!(answer, Answer::Once) {
-                supervisor.context.remember_once(&question, &caller);
+                supervisor.context.remember_once(&question, answer, &caller);
             }
             supervisor.on_worker(call, Box::new(move |context, call| act(permit, context, call)));
         }
@@ -266,6 +266,7 @@ fn settle(supervisor: &Arc<Supervisor>, waiter: Waiter, answer: &Answer) {
                 Reason::Denied(rule) => Some(rule.text.clone()),
                 _ => None,
             };
+            supervisor.context.remember_once(&question, &Answer::Deny, &caller);
             let journal = supervisor.context.journal();
             journal.denied(question.operation.word(), &question.target.to_string(), rule, false);
             supervisor.reply(&call, Reply::Errno(refusal));
