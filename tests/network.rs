@@ -61,9 +61,9 @@ for_each_user! {
         let finished = scene.askance().answers(format!("connect inner.example.com:{port} once\nconnect * deny\n")).run(&python).fails();
         assert!(finished.questions().len() == 2 && finished.questions()[1].contains("127.0.0.1"), "{finished}");
         assert_eq!(greeter.greeted(), 0);
-        let finished = scene.askance().answers("connect * once\n").run(&python).success().says("hello");
+        let finished = scene.askance().answers("connect * once\nconnect *=* once\n").run(&python).success().says("hello");
         assert_eq!(finished.questions().len(), 2, "{finished}");
-        let finished = scene.askance().answers("connect * always domain user\n").run(&python).success();
+        let finished = scene.askance().answers("connect * always domain user\nconnect *=* always domain user\n").run(&python).success();
         assert_eq!(finished.questions().len(), 2, "{finished}");
         scene.run(&python).success().says("hello").asks_nothing();
     }
