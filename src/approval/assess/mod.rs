@@ -1,0 +1,251 @@
+//! The assessor: what could a request do? Walks the tree of commands with what is known of the working
+//! directory, variables and functions, and weighs every simple command, nested ones too.
+//!
+//! Whatever it cannot follow is `high` and undecidable; it never takes silence for safety.
+
+mod builtins;
+mod command;
+mod nested;
+mod simple;
+mod state;
+
+use super::interlock::{Interlock, Place};
+use super::lists::Rules;
+use super::programs::Said;
+use super::request::{Request, Subject, Surroundings};
+use super::shell::{self, Joint, Node, Word};
+use super::verdict::{Finding, Risk};
+use crate::approval::arg::Arg;
+use crate::approval::expand;
+use crate::policy::Rule;
+use state::{Input, Output, State};
+
+/// More simple commands than this in one request are not followed.
+const MAX_COMMANDS: usize = 4_000;
+/// Shell texts in shell texts.
+const MAX_LEVELS: usize = 12;
+/// A `for` over at most this many known words is followed word by word.
+const MAX_ROUNDS: usize = 8;
+
+/// What the walk found.
+#[derive(Debug, Default)]
+pub(super) struct Assessment {
+    pub(super) findings: Vec<Finding>,
+    pub(super) blocked: Option<(Rule, String)>,
+    pub(super) denied: Option<(Rule, String)>,
+    pub(super) interlock: Option<(Interlock, String)>,
+    /// Why part of it cannot be known.
+    pub(super) undecidable: Option<String>,
+    /// The allow rule of the first command, while every command has one or needs none.
+    pub(super) allowed: Option<Rule>,
+    /// A command that no allow rule covers.
+    pub(super) uncovered: bool,
+    /// A command is read-only only if Git runs nothing that the repository configures.
+    pub(super) quiet_git: bool,
+}
+
+impl Assessment {
+    pub(super) fn risk(&self) -> Risk {
+        self.findings.iter().map(|found| found.risk).max().unwrap_or(Risk::ReadOnly)
+    }
+}
+
+/// Assesses a whole request.
+pub(super) fn assess(rules: &Rules, request: &Request<'_>, surroundings: &dyn Surroundings) -> Assessment {
+    let mut walk = Walk { rules, request, surroundings, out: Assessment::default(), via: Vec::new(), commands: 0 };
+    let mut state = State::new(request);
+    match request.subject {
+        Subject::Shell(bytes) => match std::str::from_utf8(bytes) {
+            Ok(text) => {
+                walk.script(text, &mut state, &Input::default());
+            }
+            Err(_) => walk.unreadable(shell::Unreadable::NotUtf8),
+        },
+        Subject::Argv(words) => {
+            let argv: Vec<Arg> = words.iter().map(|word| Arg::literal(&word.to_string_lossy())).collect();
+            if argv.is_empty() {
+                walk.unreadable(shell::Unreadable::Syntax);
+            } else {
+                walk.command(&argv, &mut state, command::Call::direct());
+            }
+        }
+    }
+    walk.out
+}
+
+struct Walk<'a> {
+    rules: &'a Rules,
+    request: &'a Request<'a>,
+    surroundings: &'a dyn Surroundings,
+    out: Assessment,
+    /// How the place that is walked is reached.
+    via: Vec<String>,
+    commands: usize,
+}
+
+impl<'a> Walk<'a> {
+    fn place<'s>(&'s self, state: &'s State) -> Place<'s> {
+        Place {
+            cwd: state.cwd.as_deref(),
+            workspace: self.request.workspace,
+            home: self.request.home,
+            surroundings: self.surroundings,
+        }
+    }
+
+    /// Walks a text as a shell would run it.
+    fn script(&mut self, text: &str, state: &mut State, input: &Input) -> Output {
+        if self.via.len() >= MAX_LEVELS {
+            self.unreadable(shell::Unreadable::Nesting);
+            return Output::default();
+        }
+        match shell::read(text) {
+            Ok(node) => self.node(&node, state, input),
+            Err(unreadable) => {
+                self.unreadable(unreadable);
+                Output::default()
+            }
+        }
+    }
+
+    /// The same, reached through something: its own variables and directory are lost afterwards.
+    fn nested_script(&mut self, label: &str, text: &str, state: &State, input: &Input) -> Output {
+        self.via.push(label.to_owned());
+        let output = self.script(text, &mut state.clone(), input);
+        self.via.pop();
+        output
+    }
+
+    fn unreadable(&mut self, why: shell::Unreadable) {
+        self.undecidable(format!("cannot be read: {why}"));
+    }
+
+    /// Notes something that only the run will tell, as a finding of its own.
+    fn undecidable(&mut self, why: String) {
+        self.find(Vec::new(), Said { risk: Risk::High, why: "" }, Some(why.clone()));
+        self.out.uncovered = true;
+        self.out.undecidable.get_or_insert(why);
+    }
+
+    fn find(&mut self, argv: Vec<String>, said: Said, why: Option<String>) {
+        let finding = Finding { argv, risk: said.risk, why: why.unwrap_or_else(|| said.why.to_owned()), via: self.via.clone() };
+        // A function's body is walked where it is defined and where it is called; a closer look may raise what was said.
+        let same = |before: &&mut Finding| !finding.argv.is_empty() && before.argv == finding.argv && before.via == finding.via;
+        match self.out.findings.iter_mut().find(same) {
+            Some(before) if before.risk < finding.risk => *before = finding,
+            Some(_) => {}
+            None => self.out.findings.push(finding),
+        }
+    }
+
+    fn trip(&mut self, interlock: Interlock, command: &[Arg]) {
+        let shown = command.iter().map(Arg::shown).collect::<Vec<_>>().join(" ");
+        self.out.interlock.get_or_insert((interlock, shown));
+    }
+
+    fn node(&mut self, node: &Node, state: &mut State, input: &Input) -> Output {
+        match node {
+            Node::Simple(simple) => self.simple(simple, state, input),
+            Node::Pipeline(stages) => self.pipeline(stages, state, input),
+            Node::List(list) => self.list(list, state, input),
+            Node::Subshell(inner) => self.node(inner, &mut state.clone(), input),
+            Node::Redirected(inner, redirects) => self.redirected(inner, redirects, state, input),
+            Node::Function { name, body } => {
+                self.function(name, body, state);
+                Output::default()
+            }
+            Node::For { name, values, body } => self.for_loop(name, values.as_deref(), body, state, input),
+            Node::Branches(parts) => {
+                let mut output = Output::default();
+                for part in parts {
+                    output.join(self.node(part, state, input));
+                }
+                output
+            }
+            Node::Words(words) => {
+                self.look_into(words, state);
+                Output::default()
+            }
+            Node::Test { words, evaluates } => {
+                self.look_into(words, state);
+                if *evaluates {
+                    words.iter().for_each(|word| self.evaluated(word, state));
+                }
+                Output::default()
+            }
+            Node::Arithmetic(word) => {
+                self.look_into(std::slice::from_ref(word), state);
+                self.evaluated(word, state);
+                Output::default()
+            }
+        }
+    }
+
+    fn list(&mut self, list: &[(Node, Joint)], state: &mut State, input: &Input) -> Output {
+        let mut output = Output::default();
+        for (node, joint) in list {
+            let one = match joint {
+                Joint::Beside => self.node(node, &mut state.clone(), input),
+                Joint::Then | Joint::And | Joint::Or => self.node(node, state, input),
+            };
+            output.join(one);
+        }
+        output
+    }
+
+    fn pipeline(&mut self, stages: &[Node], state: &State, input: &Input) -> Output {
+        let mut flowing = input.clone();
+        let mut output = Output::default();
+        for stage in stages {
+            output = self.node(stage, &mut state.clone(), &flowing);
+            output.downloaded |= flowing.downloaded;
+            flowing = Input { piped: true, text: output.text.clone(), downloaded: output.downloaded };
+        }
+        output
+    }
+
+    fn function(&mut self, name: &str, body: &Node, state: &mut State) {
+        if state::multiplies(name, body) {
+            let interlock = Interlock::new("fork-bomb", format!("the function `{name}` starts copies of itself without end"));
+            self.trip(interlock, &[Arg::literal(name)]);
+        }
+        let mut inside = state.clone();
+        inside.functions.insert(name.to_owned(), None);
+        self.via.push(format!("{name}()"));
+        self.node(body, &mut inside, &Input::default());
+        self.via.pop();
+        state.functions.insert(name.to_owned(), Some(std::rc::Rc::new(body.clone())));
+    }
+
+    fn for_loop(&mut self, name: &str, values: Option<&[Word]>, body: &Node, state: &mut State, input: &Input) -> Output {
+        let words = values.unwrap_or_default();
+        self.look_into(words, state);
+        let args = expand::all(words, &state.variables);
+        let known = values.is_some() && args.iter().all(|arg| arg.exact().is_some());
+        let mut output = Output::default();
+        if known && (1..=MAX_ROUNDS).contains(&args.len()) {
+            for arg in &args {
+                state.variables.set(name, arg.text.clone());
+                output.join(self.node(body, state, input));
+            }
+        } else {
+            state.variables.set(name, state::in_common(&args, values.is_some()));
+            output = self.node(body, state, input);
+        }
+        output
+    }
+
+    /// Substitutions in words run; some expansions evaluate what they expand. True if something was downloaded.
+    fn look_into(&mut self, words: &[Word], state: &State) -> bool {
+        let mut texts = Vec::new();
+        for word in words {
+            word.substitutions(&mut |text| texts.push(text));
+            self.expansions(word, state);
+        }
+        let mut downloaded = false;
+        for text in texts {
+            downloaded |= self.nested_script("$(…)", text, state, &Input::default()).downloaded;
+        }
+        downloaded
+    }
+}

@@ -1,0 +1,240 @@
+//! Simple commands before their program: assignments, redirections, expansions that evaluate.
+
+use super::command::Call;
+use super::state::{Input, Output, State};
+use super::{Said, Walk};
+use crate::approval::arg::{Arg, UNKNOWN};
+use crate::approval::environment::{self, Reach};
+use crate::approval::expand;
+use crate::approval::interlock;
+use crate::approval::shell::{Node, Operator, Piece, Redirect, Simple, Word};
+use crate::approval::verdict::Risk;
+
+/// Names below which a written file is executed later by something else.
+const EXECUTED_LATER: [&str; 12] = [
+    "/.git/hooks/", "/.git/config", "/.envrc", "/.bashrc", "/.bash_profile", "/.profile", "/.zshrc", "/.ssh/", "/.husky/", "/.vscode/",
+    "/.config/", "/.mcp.json",
+];
+
+impl Walk<'_> {
+    pub(super) fn simple(&mut self, simple: &Simple, state: &mut State, input: &Input) -> Output {
+        let mut fetched = false;
+        for process in &simple.process_substitutions {
+            self.via.push("<(…)".into());
+            fetched |= self.node(process, &mut state.clone(), &Input::default()).downloaded;
+            self.via.pop();
+        }
+        fetched |= self.look_into(&simple.words, state);
+        let mut raised = Raised::default();
+        for assignment in &simple.assignments {
+            self.look_into(&assignment.values, state);
+            if let Some(subscript) = &assignment.subscript {
+                self.look_into(std::slice::from_ref(subscript), state);
+                self.evaluated(subscript, state);
+            }
+        }
+        let stdin = self.redirects(&simple.redirects, state, input, &mut raised);
+        let args = expand::all(&simple.words, &state.variables);
+        let reach = if args.is_empty() { Reach::Shell } else { Reach::Environment };
+        self.assign(simple, state, reach, &mut raised);
+        if args.is_empty() {
+            if raised.said.risk > Risk::ReadOnly {
+                let shown = simple.assignments.iter().map(|a| format!("{}=…", a.name)).collect();
+                self.find(shown, raised.said, raised.why.clone());
+                self.out.uncovered = true;
+            }
+            return Output { text: None, downloaded: fetched };
+        }
+        let to_file = raised.target.take();
+        let output = self.command(&args, state, Call { input: stdin, raised, in_shell: true, fetched_argument: fetched });
+        if let Some(path) = to_file {
+            if output.downloaded || input.downloaded {
+                state.downloads.push(path);
+            }
+            return Output { text: None, downloaded: output.downloaded };
+        }
+        output
+    }
+
+    fn assign(&mut self, simple: &Simple, state: &mut State, reach: Reach, raised: &mut Raised) {
+        let before_command = reach == Reach::Environment && !simple.words.is_empty();
+        for assignment in &simple.assignments {
+            if let Some((risk, effect)) = environment::effect(&assignment.name, reach) {
+                raised.raise(risk, || format!("`{}` {effect}", assignment.name));
+            }
+            if before_command {
+                continue;
+            }
+            match assignment.values.as_slice() {
+                [value] if !assignment.compound && assignment.subscript.is_none() => {
+                    let value = expand::value(value, &state.variables);
+                    state.variables.set(&assignment.name, value);
+                }
+                _ => state.variables.forget(&assignment.name),
+            }
+        }
+    }
+
+    /// Judges what is opened for writing, and returns what the command will read.
+    fn redirects(&mut self, redirects: &[Redirect], state: &mut State, input: &Input, raised: &mut Raised) -> Input {
+        let mut stdin = input.clone();
+        for redirect in redirects {
+            match redirect {
+                Redirect::Descriptor => {}
+                Redirect::Read(word) => {
+                    self.look_into(std::slice::from_ref(word), state);
+                    let file = expand::all(std::slice::from_ref(word), &state.variables);
+                    let path = file.first().and_then(|arg| self.place(state).absolute(&arg.text));
+                    let downloaded = path.is_some_and(|path| state.downloads.contains(&path));
+                    stdin = Input { piped: true, text: None, downloaded };
+                }
+                Redirect::Write(word) => {
+                    self.look_into(std::slice::from_ref(word), state);
+                    for target in expand::all(std::slice::from_ref(word), &state.variables) {
+                        self.write_target(&target, state, raised);
+                    }
+                }
+                Redirect::Text { text, literal } => {
+                    let downloaded = self.look_into(std::slice::from_ref(text), state);
+                    let text = expand::value(text, &state.variables);
+                    let known = *literal || !text.contains(UNKNOWN);
+                    stdin = Input { piped: true, text: known.then_some(text), downloaded };
+                }
+                Redirect::Process { body, reads } => {
+                    self.via.push("<(…)".into());
+                    let output = self.node(body, &mut state.clone(), &Input { piped: true, ..Input::default() });
+                    self.via.pop();
+                    if *reads {
+                        stdin = Input { piped: true, text: output.text, downloaded: output.downloaded };
+                    }
+                }
+            }
+        }
+        stdin
+    }
+
+    fn write_target(&mut self, target: &Arg, state: &State, raised: &mut Raised) {
+        if let Some(interlock) = interlock::of_write(target, &self.place(state)) {
+            self.trip(interlock, &[Arg::literal(">"), target.clone()]);
+        }
+        let text = target.text.as_str();
+        if matches!(text, "/dev/null" | "/dev/stdout" | "/dev/stderr" | "/dev/tty" | "/dev/zero") || text.starts_with("/dev/fd/") {
+            return;
+        }
+        let path = self.place(state).absolute(text);
+        let later = path.as_deref().and_then(|path| path.to_str()).is_some_and(|path| EXECUTED_LATER.iter().any(|name| path.contains(name)));
+        let inside = path.as_deref().is_none_or(|path| path.starts_with(self.request.workspace) || path.starts_with("/tmp"));
+        let risk = if later || !inside { Risk::Medium } else { Risk::Low };
+        raised.raise(risk, || format!("writes to {}", target.shown()));
+        raised.target = path;
+    }
+
+    pub(super) fn redirected(&mut self, inner: &Node, redirects: &[Redirect], state: &mut State, input: &Input) -> Output {
+        let mut raised = Raised::default();
+        let stdin = self.redirects(redirects, state, input, &mut raised);
+        if raised.said.risk > Risk::ReadOnly {
+            self.find(Vec::new(), raised.said, raised.why.clone());
+            self.out.uncovered = true;
+        }
+        let output = self.node(inner, state, &stdin);
+        match raised.target {
+            Some(path) => {
+                if output.downloaded {
+                    state.downloads.push(path);
+                }
+                Output { text: None, downloaded: output.downloaded }
+            }
+            None => output,
+        }
+    }
+
+    /// Expansions that take a value as code: `${x@P}`, `${!x}`, subscripts.
+    pub(super) fn expansions(&mut self, word: &Word, state: &State) {
+        for piece in &word.pieces {
+            match piece {
+                Piece::Parameter(parameter) => {
+                    if let Operator::Evaluates(_) = parameter.operator
+                        && !lists_names(&parameter.name)
+                    {
+                        self.undecidable(format!("`${{{}…}}` evaluates the value of a variable", parameter.name));
+                    }
+                    if let Some(inner) = parameter.operator.operand() {
+                        self.expansions(inner, state);
+                    }
+                }
+                Piece::Arithmetic(inner) => {
+                    self.expansions(inner, state);
+                    self.evaluated(inner, state);
+                }
+                Piece::Quoted(_) | Piece::Bare(_) | Piece::Tilde(_) | Piece::Substitution { .. } | Piece::Unknown => {}
+            }
+        }
+    }
+
+    /// A word that is taken as arithmetic, or as a variable's name: subscripts in it run substitutions,
+    /// and the values of variables in it are evaluated in turn.
+    pub(super) fn evaluated(&mut self, word: &Word, state: &State) {
+        let mut text = String::new();
+        for piece in &word.pieces {
+            match piece {
+                Piece::Quoted(part) | Piece::Bare(part) => text.push_str(part),
+                // What the caller's environment holds is the caller's own.
+                Piece::Parameter(parameter) => text.push_str(state.variables.get(&parameter.name).unwrap_or_default()),
+                Piece::Substitution { .. } | Piece::Unknown => text.push(UNKNOWN),
+                Piece::Tilde(_) | Piece::Arithmetic(_) => {}
+            }
+        }
+        self.evaluated_text(&text, state);
+    }
+
+    pub(super) fn evaluated_text(&mut self, text: &str, state: &State) {
+        let names = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').filter(|name| !name.is_empty());
+        let mut unknown = text.contains(UNKNOWN);
+        let mut armed = is_armed(text);
+        for value in names.filter_map(|name| state.variables.get(name)) {
+            unknown |= value.contains(UNKNOWN);
+            armed |= is_armed(value);
+        }
+        if armed {
+            self.undecidable("a subscript that the shell evaluates holds a substitution".into());
+        } else if unknown {
+            let said = Said { risk: Risk::Medium, why: "the shell evaluates a value that is not known before it runs" };
+            self.find(Vec::new(), said, None);
+        }
+    }
+}
+
+/// A subscript with a substitution in it.
+fn is_armed(text: &str) -> bool {
+    text.find('[').is_some_and(|at| text[at..].contains("$(") || text[at..].contains('`') || text[at..].contains("${"))
+}
+
+/// `${!prefix@}`, `${!array[@]}`: names and keys, evaluating nothing.
+fn lists_names(name: &str) -> bool {
+    let plain = |text: &str| text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+    ["[@]", "[*]", "@", "*"].iter().any(|end| name.strip_suffix(end).is_some_and(plain))
+}
+
+/// What assignments and redirections add to a command.
+#[derive(Debug, Clone)]
+pub(super) struct Raised {
+    pub(super) said: Said,
+    pub(super) why: Option<String>,
+    /// The file that standard output or another descriptor is written to.
+    pub(super) target: Option<std::path::PathBuf>,
+}
+
+impl Default for Raised {
+    fn default() -> Self {
+        Raised { said: Said { risk: Risk::ReadOnly, why: "" }, why: None, target: None }
+    }
+}
+
+impl Raised {
+    pub(super) fn raise(&mut self, risk: Risk, why: impl FnOnce() -> String) {
+        if risk > self.said.risk {
+            self.said.risk = risk;
+            self.why = Some(why());
+        }
+    }
+}

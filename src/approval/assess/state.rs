@@ -1,0 +1,139 @@
+//! What is known while a request is walked: directory, variables, functions, and what flows through pipes.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::rc::Rc;
+
+use crate::approval::arg::{Arg, UNKNOWN};
+use crate::approval::expand::Variables;
+use crate::approval::request::Request;
+use crate::approval::shell::{Joint, Node, Piece};
+
+#[derive(Debug, Clone)]
+pub(super) struct State {
+    /// `None` after a `cd` whose target is not known.
+    pub(super) cwd: Option<PathBuf>,
+    /// In another directory than the request began in, and not the workspace's root.
+    pub(super) moved: bool,
+    pub(super) variables: Variables,
+    /// Bodies of functions; `None` while a body is walked, so that recursion ends.
+    pub(super) functions: HashMap<String, Option<Rc<Node>>>,
+    /// Files that the request itself fetched from the network.
+    pub(super) downloads: Vec<PathBuf>,
+}
+
+impl State {
+    pub(super) fn new(request: &Request<'_>) -> State {
+        let mut variables = Variables::default();
+        if let Some(home) = request.home.and_then(|home| home.to_str()) {
+            variables.set("HOME", home.to_owned());
+        }
+        if let Some(cwd) = request.cwd.to_str() {
+            variables.set("PWD", cwd.to_owned());
+        }
+        State { cwd: Some(request.cwd.to_owned()), moved: false, variables, functions: HashMap::new(), downloads: Vec::new() }
+    }
+
+    /// Goes to a directory; `None` where it is not known.
+    pub(super) fn change_directory(&mut self, target: Option<PathBuf>, request: &Request<'_>) {
+        self.moved = !target.as_deref().is_some_and(|target| target == request.cwd || target == request.workspace);
+        match target.as_deref().and_then(|target| target.to_str()) {
+            Some(text) => self.variables.set("PWD", text.to_owned()),
+            None => self.variables.forget("PWD"),
+        }
+        self.cwd = target;
+    }
+}
+
+/// What a command reads from its standard input.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Input {
+    /// From a pipe, a here-document or a file, not from the caller.
+    pub(super) piped: bool,
+    /// All of it, where known.
+    pub(super) text: Option<String>,
+    /// Some of it came from the network.
+    pub(super) downloaded: bool,
+}
+
+/// What a command writes to its standard output.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Output {
+    pub(super) text: Option<String>,
+    pub(super) downloaded: bool,
+}
+
+impl Output {
+    /// The output of one command after another.
+    pub(super) fn join(&mut self, next: Output) {
+        self.downloaded |= next.downloaded;
+        self.text = match (self.text.take(), next.text) {
+            (Some(mut first), Some(second)) => {
+                first.push_str(&second);
+                Some(first)
+            }
+            (None, only) | (only, None) => only,
+        };
+    }
+}
+
+/// What can be said of a loop's variable without knowing the round: the beginning that all its values share.
+pub(super) fn in_common(args: &[Arg], listed: bool) -> String {
+    let mut common: Option<&str> = None;
+    for arg in args {
+        let known = arg.text.split(['*', '?', '[', UNKNOWN]).next().unwrap_or_default();
+        let known = if arg.glob || arg.exact().is_none() { known } else { &arg.text };
+        common = Some(match common {
+            None => known,
+            Some(before) => {
+                let same = before.char_indices().zip(known.chars()).take_while(|((_, a), b)| a == b).last();
+                &before[..same.map_or(0, |((at, c), _)| at + c.len_utf8())]
+            }
+        });
+    }
+    let mut text = if listed { common.unwrap_or_default().to_owned() } else { String::new() };
+    if args.iter().all(|arg| arg.text == crate::approval::arg::NUMBER.to_string()) && !args.is_empty() {
+        return text;
+    }
+    // No shared beginning, and yet none that makes an option.
+    let literal_start = |arg: &Arg| !arg.may_become_option() && !arg.text.starts_with('-');
+    if text.is_empty() && listed && !args.is_empty() && args.iter().all(literal_start) {
+        text.push(crate::approval::arg::NUMBER);
+    }
+    text.push(UNKNOWN);
+    text
+}
+
+/// Does the function start itself more than once, or beside itself?
+pub(super) fn multiplies(name: &str, body: &Node) -> bool {
+    let mut calls = Calls { name, total: 0, beside: 0 };
+    calls.count(body, false);
+    calls.beside > 0 || (calls.total > 1 && name.len() == 1 && !name.chars().all(char::is_alphanumeric))
+}
+
+struct Calls<'n> {
+    name: &'n str,
+    total: usize,
+    /// In a pipeline or the background.
+    beside: usize,
+}
+
+impl Calls<'_> {
+    fn count(&mut self, node: &Node, beside: bool) {
+        match node {
+            Node::Simple(simple) => {
+                let calls = simple.words.first().is_some_and(|word| match word.pieces.as_slice() {
+                    [Piece::Bare(text) | Piece::Quoted(text)] => text == self.name,
+                    _ => false,
+                });
+                self.total += usize::from(calls);
+                self.beside += usize::from(calls && beside);
+            }
+            Node::Pipeline(stages) => stages.iter().for_each(|stage| self.count(stage, true)),
+            Node::List(list) => list.iter().for_each(|(node, joint)| self.count(node, beside || *joint == Joint::Beside)),
+            Node::Subshell(inner) | Node::Redirected(inner, _) | Node::For { body: inner, .. } => self.count(inner, beside),
+            Node::Branches(parts) => parts.iter().for_each(|part| self.count(part, beside)),
+            Node::Function { .. } | Node::Words(_) | Node::Test { .. } | Node::Arithmetic(_) => {}
+        }
+    }
+}

@@ -1,0 +1,236 @@
+//! Words → arguments, with the variables whose values are known.
+
+use std::collections::HashMap;
+
+use super::arg::{Arg, NUMBER, UNKNOWN};
+use super::shell::{Operator, Parameter, Piece, Word};
+
+/// More alternatives of one brace expression than this are as good as unknown.
+const MAX_BRACES: usize = 64;
+
+/// The variables of a shell. A value may hold [`UNKNOWN`].
+#[derive(Debug, Clone, Default)]
+pub(super) struct Variables {
+    values: HashMap<String, String>,
+}
+
+impl Variables {
+    pub(super) fn set(&mut self, name: &str, value: String) {
+        self.values.insert(name.to_owned(), value);
+    }
+
+    pub(super) fn forget(&mut self, name: &str) {
+        self.set(name, UNKNOWN.to_string());
+    }
+
+    pub(super) fn get(&self, name: &str) -> Option<&str> {
+        self.values.get(name).map(String::as_str)
+    }
+
+    fn value(&self, name: &str) -> String {
+        match name {
+            "?" | "#" | "$" | "!" | "RANDOM" | "SECONDS" | "LINENO" | "PPID" | "UID" | "EUID" => NUMBER.to_string(),
+            _ => self.get(name).map_or_else(|| UNKNOWN.to_string(), str::to_owned),
+        }
+    }
+}
+
+/// All arguments that a command's words make.
+pub(super) fn all(words: &[Word], variables: &Variables) -> Vec<Arg> {
+    let mut args = Vec::with_capacity(words.len());
+    for word in words {
+        into(word, variables, &mut args);
+    }
+    args
+}
+
+/// A word where the shell splits and globs nothing: an assigned value, a here-document.
+pub(super) fn value(word: &Word, variables: &Variables) -> String {
+    let mut text = String::new();
+    for piece in &word.pieces {
+        match piece {
+            Piece::Quoted(part) | Piece::Bare(part) => text.push_str(part),
+            Piece::Tilde(user) => text.push_str(&tilde(user, variables)),
+            Piece::Parameter(parameter) => text.push_str(&parameter_value(parameter, variables)),
+            Piece::Arithmetic(_) => text.push(NUMBER),
+            Piece::Substitution { .. } | Piece::Unknown => text.push(UNKNOWN),
+        }
+    }
+    text
+}
+
+fn into(word: &Word, variables: &Variables, args: &mut Vec<Arg>) {
+    match braces(word) {
+        Braces::None => fields(word, variables, args),
+        Braces::Words(words) => {
+            for word in words {
+                let start = args.len();
+                fields(&word, variables, args);
+                args[start..].iter_mut().for_each(|arg| arg.expanded = true);
+            }
+        }
+        Braces::Unclear => args.push(Arg::anything()),
+    }
+}
+
+/// Expands parameters and splits what is unquoted.
+fn fields(word: &Word, variables: &Variables, args: &mut Vec<Arg>) {
+    let mut current: Option<Arg> = None;
+    for piece in &word.pieces {
+        match piece {
+            Piece::Quoted(text) => current.get_or_insert_default().text.push_str(text),
+            Piece::Bare(text) => {
+                let arg = current.get_or_insert_default();
+                arg.glob |= text.contains(['*', '?', '[']);
+                arg.text.push_str(text);
+            }
+            Piece::Tilde(user) => {
+                let arg = current.get_or_insert_default();
+                arg.text.push_str(&tilde(user, variables));
+            }
+            Piece::Parameter(parameter) => {
+                let value = parameter_value(parameter, variables);
+                if parameter.quoted {
+                    let arg = current.get_or_insert_default();
+                    arg.expanded = true;
+                    arg.many |= parameter.name == "@" || parameter.name.ends_with("[@]");
+                    arg.text.push_str(&value);
+                } else {
+                    unquoted(&value, &mut current, args);
+                }
+            }
+            Piece::Arithmetic(_) => {
+                let arg = current.get_or_insert_default();
+                arg.expanded = true;
+                arg.text.push(NUMBER);
+            }
+            Piece::Substitution { quoted: false, .. } => unquoted(UNKNOWN.encode_utf8(&mut [0; 4]), &mut current, args),
+            Piece::Substitution { .. } | Piece::Unknown => {
+                let arg = current.get_or_insert_default();
+                arg.expanded = true;
+                arg.text.push(UNKNOWN);
+            }
+        }
+    }
+    args.extend(current);
+}
+
+/// Adds an unquoted value: blanks in it end one argument and begin the next.
+fn unquoted(value: &str, current: &mut Option<Arg>, args: &mut Vec<Arg>) {
+    for (index, part) in value.split([' ', '\t', '\n']).enumerate() {
+        if index > 0 {
+            args.extend(current.take());
+        }
+        if !part.is_empty() {
+            let arg = current.get_or_insert_default();
+            arg.expanded = true;
+            arg.many |= part.contains(UNKNOWN);
+            arg.glob |= part.contains(['*', '?', '[']);
+            arg.text.push_str(part);
+        }
+    }
+}
+
+fn tilde(user: &str, variables: &Variables) -> String {
+    match user {
+        "" => variables.get("HOME").map_or_else(|| format!("/{UNKNOWN}"), str::to_owned),
+        "+" => variables.get("PWD").map_or_else(|| format!("/{UNKNOWN}"), str::to_owned),
+        "root" => "/root".to_owned(),
+        "-" => format!("/{UNKNOWN}"),
+        _ => format!("/home/{user}"),
+    }
+}
+
+fn parameter_value(parameter: &Parameter, variables: &Variables) -> String {
+    let name = &parameter.name;
+    match &parameter.operator {
+        Operator::Plain => variables.value(name),
+        Operator::Length => NUMBER.to_string(),
+        // A variable that this request did not set may be anything, or nothing.
+        Operator::Default(word) => match variables.get(name) {
+            Some(known) if !known.is_empty() => known.to_owned(),
+            Some(_) => value(word, variables),
+            None => UNKNOWN.to_string(),
+        },
+        Operator::Alternate(_) | Operator::Other(_) | Operator::Evaluates(_) => UNKNOWN.to_string(),
+    }
+}
+
+enum Braces {
+    None,
+    Words(Vec<Word>),
+    /// A brace expression with quotes or expansions between its braces, or too many alternatives.
+    Unclear,
+}
+
+/// The words that a brace expression stands for.
+fn braces(word: &Word) -> Braces {
+    let opens = |piece: &Piece| matches!(piece, Piece::Bare(text) if text.contains('{'));
+    if !word.pieces.iter().any(opens) {
+        return Braces::None;
+    }
+    let mut done = Vec::new();
+    let mut open = vec![word.clone()];
+    while let Some(word) = open.pop() {
+        if done.len() + open.len() > MAX_BRACES {
+            return Braces::Unclear;
+        }
+        match expand_first_brace(&word) {
+            Some(alternatives) => open.extend(alternatives.into_iter().rev()),
+            None if spans_pieces(&word) => return Braces::Unclear,
+            None => done.push(word),
+        }
+    }
+    Braces::Words(done)
+}
+
+/// An opening brace in one piece and a closing one in a later piece.
+fn spans_pieces(word: &Word) -> bool {
+    let bare = |piece: &Piece, brace| matches!(piece, Piece::Bare(text) if text.contains(brace));
+    let first = word.pieces.iter().position(|piece| matches!(piece, Piece::Bare(text) if text.rfind('{') > text.rfind('}')));
+    first.is_some_and(|first| word.pieces[first + 1..].iter().any(|piece| bare(piece, '}')))
+}
+
+fn expand_first_brace(word: &Word) -> Option<Vec<Word>> {
+    for (index, piece) in word.pieces.iter().enumerate() {
+        let Piece::Bare(text) = piece else { continue };
+        for (start, _) in text.match_indices('{') {
+            let Some((end, parts)) = alternatives(&text[start..]) else { continue };
+            let with = |part: String| {
+                let mut pieces = word.pieces.clone();
+                pieces[index] = Piece::Bare(format!("{}{part}{}", &text[..start], &text[start + end..]));
+                Word { pieces }
+            };
+            return Some(parts.into_iter().map(with).collect());
+        }
+    }
+    None
+}
+
+/// `{a,b}…` → the length of the expression and its alternatives; a sequence `{1..9}` counts as one unknown number.
+fn alternatives(text: &str) -> Option<(usize, Vec<String>)> {
+    let mut depth = 0usize;
+    let mut start = 1;
+    let mut parts = Vec::new();
+    for (at, byte) in text.bytes().enumerate() {
+        match byte {
+            b'{' => depth += 1,
+            b',' if depth == 1 => {
+                parts.push(text[start..at].to_owned());
+                start = at + 1;
+            }
+            b'}' if depth == 1 => {
+                let last = &text[start..at];
+                if parts.is_empty() {
+                    let sequence = last.contains("..") && last.bytes().all(|b| b.is_ascii_alphanumeric() || b".-".contains(&b));
+                    return sequence.then(|| (at + 1, vec![NUMBER.to_string()]));
+                }
+                parts.push(last.to_owned());
+                return Some((at + 1, parts));
+            }
+            b'}' => depth = depth.checked_sub(1)?,
+            _ => {}
+        }
+    }
+    None
+}

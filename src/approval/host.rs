@@ -1,0 +1,87 @@
+//! The real machine behind [`Surroundings`]: looks at files, changes nothing.
+
+use std::ffi::OsString;
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use super::languages::git::running_key;
+use super::request::Surroundings;
+
+/// The machine that askance runs on.
+#[derive(Debug, Clone)]
+pub struct Host {
+    /// The `PATH` that the command will have.
+    path: OsString,
+    cwd: PathBuf,
+    /// Directories that the sandbox may write without a question.
+    writable: Vec<PathBuf>,
+}
+
+impl Host {
+    /// `path` is the command's `PATH`; entries that are not absolute count from `cwd`.
+    pub fn new(path: OsString, cwd: PathBuf, writable: Vec<PathBuf>) -> Host {
+        Host { path, cwd, writable }
+    }
+}
+
+impl Surroundings for Host {
+    fn find_program(&self, name: &str) -> Option<PathBuf> {
+        std::env::split_paths(&self.path).find_map(|directory| {
+            // An empty entry is the current directory.
+            let candidate = self.cwd.join(directory).join(name);
+            let metadata = candidate.metadata().ok()?;
+            (metadata.is_file() && metadata.permissions().mode() & 0o111 != 0).then_some(candidate)
+        })
+    }
+
+    fn sandbox_may_write(&self, path: &Path) -> bool {
+        let below = |path: &Path| self.writable.iter().any(|root| path.starts_with(root));
+        below(path) || path.canonicalize().is_ok_and(|real| below(&real))
+    }
+
+    fn canonical(&self, path: &Path) -> Option<PathBuf> {
+        path.canonicalize().ok()
+    }
+
+    fn is_mount_point(&self, path: &Path) -> bool {
+        let Some(parent) = path.parent() else { return true };
+        match (path.symlink_metadata(), parent.metadata()) {
+            (Ok(own), Ok(above)) => own.is_dir() && own.dev() != above.dev(),
+            _ => false,
+        }
+    }
+
+    fn is_block_device(&self, path: &Path) -> bool {
+        path.metadata().is_ok_and(|metadata| metadata.file_type().is_block_device())
+    }
+
+    fn repository_runs(&self, dir: &Path) -> Option<String> {
+        let git_dir = dir.ancestors().find_map(git_dir)?;
+        // A worktree's or submodule's own directory names the common one.
+        let common = std::fs::read_to_string(git_dir.join("commondir")).ok().map(|text| git_dir.join(text.trim()));
+        let files = [common.unwrap_or_else(|| git_dir.clone()).join("config"), git_dir.join("config.worktree")];
+        files.iter().find_map(|file| {
+            match std::fs::read(file) {
+                Ok(bytes) => running_key(&String::from_utf8_lossy(&bytes)),
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
+                // What cannot be read may say anything.
+                Err(_) => Some("unreadable".into()),
+            }
+        })
+    }
+}
+
+/// The repository's directory for a work tree at `dir`, or `dir` itself where it is a bare one.
+fn git_dir(dir: &Path) -> Option<PathBuf> {
+    let dot_git = dir.join(".git");
+    match dot_git.metadata() {
+        Ok(metadata) if metadata.is_dir() => return Some(dot_git),
+        Ok(_) => {
+            let text = std::fs::read_to_string(&dot_git).ok()?;
+            return Some(dir.join(text.trim().strip_prefix("gitdir:")?.trim()));
+        }
+        Err(_) => {}
+    }
+    let bare = dir.join("HEAD").is_file() && dir.join("objects").is_dir() && dir.join("refs").is_dir();
+    bare.then(|| dir.to_owned())
+}

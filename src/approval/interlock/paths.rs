@@ -1,0 +1,167 @@
+//! Which paths must not be wiped or overwritten, in whatever spelling.
+
+use std::path::{Component, Path, PathBuf};
+
+use crate::approval::arg::{Arg, NUMBER, UNKNOWN};
+use crate::approval::request::Surroundings;
+
+/// Directories of the system whose loss is the loss of the machine.
+const SYSTEM: [&str; 42] = [
+    "/bin", "/boot", "/dev", "/etc", "/home", "/lib", "/lib32", "/lib64", "/libx32", "/media", "/mnt", "/opt", "/proc", "/root",
+    "/run", "/sbin", "/srv", "/sys", "/tmp", "/usr", "/var", "/usr/bin", "/usr/include", "/usr/lib", "/usr/lib32", "/usr/lib64",
+    "/usr/libexec", "/usr/local", "/usr/local/bin", "/usr/local/lib", "/usr/sbin", "/usr/share", "/usr/src", "/var/cache", "/var/lib",
+    "/var/log", "/var/mail", "/var/run", "/var/spool", "/var/tmp", "/var/www", "/nix",
+];
+
+/// Names of block devices below `/dev`.
+const DISKS: [&str; 14] =
+    ["sd", "hd", "vd", "xvd", "nvme", "mmcblk", "dm-", "md", "nbd", "loop", "sr", "mapper/", "disk/", "mtdblock"];
+
+/// Files and directories that decide who may do what, and what runs unattended.
+const GUARDED: [&str; 17] = [
+    "/boot", "/etc/passwd", "/etc/passwd-", "/etc/shadow", "/etc/shadow-", "/etc/group", "/etc/gshadow", "/etc/sudoers",
+    "/etc/sudoers.d", "/etc/crontab", "/etc/anacrontab", "/etc/cron.d", "/etc/cron.daily", "/etc/cron.hourly", "/etc/cron.weekly",
+    "/etc/cron.monthly", "/var/spool/cron",
+];
+
+/// Where a command stands.
+#[derive(Clone, Copy)]
+pub(crate) struct Place<'a> {
+    /// `None`: somewhere, after a `cd` whose target is not known.
+    pub(crate) cwd: Option<&'a Path>,
+    pub(crate) workspace: &'a Path,
+    pub(crate) home: Option<&'a Path>,
+    pub(crate) surroundings: &'a dyn Surroundings,
+}
+
+impl Place<'_> {
+    /// The absolute path without `.`, `..` and doubled slashes.
+    pub(crate) fn absolute(&self, text: &str) -> Option<PathBuf> {
+        if text.is_empty() || text.contains([UNKNOWN, NUMBER]) {
+            return None;
+        }
+        let path = Path::new(text);
+        if path.is_absolute() { Some(lexical(path)) } else { Some(lexical(&self.cwd?.join(path))) }
+    }
+
+    /// The path, and what it really is where symbolic links lead elsewhere: all of them if `through`, else all but the last.
+    fn readings(&self, text: &str, through: bool) -> Vec<PathBuf> {
+        let Some(path) = self.absolute(text) else { return Vec::new() };
+        let real = if through || text.ends_with('/') || text.ends_with("/.") || text.ends_with("..") {
+            self.surroundings.canonical(&path)
+        } else {
+            match (path.parent(), path.file_name()) {
+                (Some(parent), Some(name)) => self.surroundings.canonical(parent).map(|parent| parent.join(name)),
+                _ => None,
+            }
+        };
+        let mut readings = vec![path];
+        readings.extend(real.filter(|real| *real != readings[0]));
+        readings
+    }
+
+    /// Why losing everything below this argument is no clean-up.
+    pub(crate) fn root(&self, arg: &Arg) -> Option<String> {
+        if arg.glob {
+            return self.glob_root(&arg.text);
+        }
+        self.readings(&arg.text, false).iter().find_map(|path| {
+            if self.cwd.is_some_and(|cwd| cwd.starts_with(path)) {
+                return Some(self.named(path).unwrap_or_else(|| "the current directory or one above it".into()));
+            }
+            self.named(path)
+        })
+    }
+
+    /// `/*`, `~/.*`, `*` in the workspace's root: everything in such a directory.
+    fn glob_root(&self, text: &str) -> Option<String> {
+        let first_glob = text.find(['*', '?', '['])?;
+        let directory_end = text[..first_glob].rfind('/').map_or(0, |slash| slash + 1);
+        let (directory, pattern) = text.split_at(directory_end);
+        let directory = if directory.is_empty() { "." } else { directory };
+        let pattern = pattern.trim_end_matches('/');
+        if pattern.contains('/') {
+            // `/*/x` is below something; `*/..` is not.
+            return pattern.ends_with("/..").then(|| "a directory above".into());
+        }
+        if pattern == ".*" {
+            return Some("`..`, which `.*` matches".into());
+        }
+        self.readings(directory, true).iter().find_map(|path| {
+            if matches!(path.to_str(), Some("/tmp" | "/var/tmp")) {
+                return None;
+            }
+            let named = self.named(path)?;
+            (path == Path::new("/") || is_broad(pattern)).then(|| format!("everything in {named}"))
+        })
+    }
+
+    /// The name of a directory that must not be wiped.
+    fn named(&self, path: &Path) -> Option<String> {
+        if path == Path::new("/") {
+            return Some("the root of the file system".into());
+        }
+        if self.home.is_some_and(|home| home.starts_with(path)) {
+            return Some("the home directory".into());
+        }
+        if self.workspace.starts_with(path) {
+            return Some("the workspace".into());
+        }
+        if path.to_str().is_some_and(|text| SYSTEM.contains(&text)) || is_home_of_somebody(path) {
+            return Some(format!("{}", path.display()));
+        }
+        self.surroundings.is_mount_point(path).then(|| format!("the mount point {}", path.display()))
+    }
+
+    /// Why nothing may be written there without a question.
+    pub(crate) fn guarded(&self, arg: &Arg) -> Option<String> {
+        let text = match arg.glob {
+            true => &arg.text[..arg.text.find(['*', '?', '[']).unwrap_or(0)],
+            false => arg.text.as_str(),
+        };
+        self.readings(text, true).into_iter().chain(self.readings(text, false)).find_map(|path| {
+            if self.is_disk(&path) {
+                return Some(format!("the block device {}", path.display()));
+            }
+            GUARDED.iter().any(|guarded| path.starts_with(guarded)).then(|| format!("{}", path.display()))
+        })
+    }
+
+    pub(crate) fn is_disk(&self, path: &Path) -> bool {
+        let Some(name) = path.to_str().and_then(|text| text.strip_prefix("/dev/")) else { return false };
+        DISKS.iter().any(|disk| name.starts_with(disk) && name.len() > disk.len()) || self.surroundings.is_block_device(path)
+    }
+}
+
+/// `/home/somebody`, `/Users/somebody`.
+fn is_home_of_somebody(path: &Path) -> bool {
+    path.parent().is_some_and(|parent| parent == Path::new("/home") || parent == Path::new("/Users"))
+}
+
+/// No letter or digit outside of brackets: matches nearly every name.
+fn is_broad(pattern: &str) -> bool {
+    let mut in_brackets = false;
+    pattern.chars().all(|c| {
+        match c {
+            '[' => in_brackets = true,
+            ']' => in_brackets = false,
+            _ => {}
+        }
+        in_brackets || !c.is_alphanumeric()
+    })
+}
+
+/// Removes `.`, `..` and doubled slashes by the letter.
+pub(crate) fn lexical(path: &Path) -> PathBuf {
+    let mut clean = PathBuf::from("/");
+    for component in path.components() {
+        match component {
+            Component::Normal(name) => clean.push(name),
+            Component::ParentDir => {
+                clean.pop();
+            }
+            Component::RootDir | Component::CurDir | Component::Prefix(_) => {}
+        }
+    }
+    clean
+}

@@ -1,0 +1,6 @@
+//! Small languages inside arguments: what their programs could do.
+
+pub(super) mod awk;
+pub(super) mod find;
+pub mod git;
+pub(super) mod sed;

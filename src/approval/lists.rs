@@ -1,0 +1,172 @@
+//! The user's lists of commands: block, deny, allow.
+//!
+//! A pattern is shell words: `git status` matches a command that begins with them; a `*` word matches any
+//! one word, a trailing `*` any rest; `=` in front means exactly these words.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use super::arg::{Arg, base_name};
+use super::shell::Word;
+use crate::policy::Rule;
+use crate::settings::{Source, Sourced};
+
+/// The compiled lists.
+#[derive(Debug, Clone, Default)]
+pub struct Rules {
+    pub(super) block: Vec<Pattern>,
+    pub(super) deny: Vec<Pattern>,
+    pub(super) allow: Vec<Pattern>,
+}
+
+/// A pattern that is no sequence of plain shell words.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{list}: {text:?} at {origin}: a command pattern is plain words, with `*` for any word")]
+pub struct BadPattern {
+    list: &'static str,
+    text: String,
+    origin: String,
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct Pattern {
+    words: Vec<Part>,
+    reach: Reach,
+    rule: Rule,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Part {
+    Word(String),
+    Any,
+}
+
+/// Does the pattern say all of the command?
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Reach {
+    Beginning,
+    Exact,
+}
+
+impl Rules {
+    /// Compiles the three lists of the settings.
+    pub fn new(block: &[Sourced<String>], deny: &[Sourced<String>], allow: &[Sourced<String>]) -> Result<Rules, BadPattern> {
+        let compile = |list, entries: &[Sourced<String>]| -> Result<Vec<Pattern>, BadPattern> {
+            entries.iter().map(|entry| Pattern::new(list, &entry.value, &entry.source)).collect()
+        };
+        Ok(Rules {
+            block: compile("commandBlocklist", block)?,
+            deny: compile("commandDenylist", deny)?,
+            allow: compile("commandAllowlist", allow)?,
+        })
+    }
+}
+
+impl Pattern {
+    fn new(list: &'static str, text: &str, source: &Arc<Source>) -> Result<Pattern, BadPattern> {
+        let bad = || BadPattern { list, text: text.to_owned(), origin: source.to_string() };
+        let (body, exact) = match text.trim().strip_prefix('=') {
+            Some(body) => (body, true),
+            None => (text, false),
+        };
+        let mut words = split(body).ok_or_else(bad)?;
+        if words.is_empty() {
+            return Err(bad());
+        }
+        // A trailing `*` is any rest, also none: the same as a beginning.
+        let reach = if exact { Reach::Exact } else { Reach::Beginning };
+        if reach == Reach::Beginning && words.len() > 1 && words.last() == Some(&Part::Any) {
+            words.pop();
+        }
+        Ok(Pattern { words, reach, rule: Rule { text: format!("{list}: {text}"), source: source.clone() } })
+    }
+
+    pub(super) fn rule(&self) -> &Rule {
+        &self.rule
+    }
+
+    /// Could it match a program of this base name?
+    pub(super) fn concerns(&self, base: &str) -> bool {
+        match self.words.first() {
+            Some(Part::Word(word)) => base_name(word) == base,
+            _ => true,
+        }
+    }
+
+    /// Deny and block: the program's base name wherever it comes from. What is not known yet is judged when it runs.
+    pub(super) fn forbids(&self, argv: &[Arg]) -> bool {
+        let (Some(program), Some(first)) = (argv.first(), self.words.first()) else { return false };
+        let named = match (first, program.exact()) {
+            (Part::Any, _) => true,
+            (Part::Word(word), Some(text)) => text == word || base_name(text) == word,
+            (Part::Word(_), None) => return false,
+        };
+        named && self.lengths_fit(argv) && self.words.iter().zip(argv).skip(1).all(|(part, arg)| part.fits(arg))
+    }
+
+    /// Allow: the program as it resolves.
+    pub(super) fn permits(&self, argv: &[Arg], resolved: Option<&Path>) -> bool {
+        let (Some(program), Some(first)) = (argv.first(), self.words.first()) else { return false };
+        let Some(text) = program.exact() else { return false };
+        let named = match first {
+            Part::Any => true,
+            Part::Word(word) => text == word || resolved.is_some_and(|path| path == Path::new(word)),
+        };
+        named && self.lengths_fit(argv) && self.words.iter().zip(argv).skip(1).all(|(part, arg)| part.fits(arg))
+    }
+
+    fn lengths_fit(&self, argv: &[Arg]) -> bool {
+        match self.reach {
+            Reach::Exact => argv.len() == self.words.len(),
+            Reach::Beginning => argv.len() >= self.words.len(),
+        }
+    }
+}
+
+impl Part {
+    fn fits(&self, arg: &Arg) -> bool {
+        match self {
+            Part::Any => true,
+            Part::Word(word) => arg.is_exactly(word),
+        }
+    }
+}
+
+/// Splits plain words: quotes count, expansions are not allowed.
+fn split(text: &str) -> Option<Vec<Part>> {
+    let mut words = Vec::new();
+    let mut start = None;
+    let mut quote = None;
+    let mut escaped = false;
+    let mut raw = Vec::new();
+    for (at, c) in text.char_indices() {
+        match (c, quote) {
+            _ if escaped => escaped = false,
+            ('\\', _) if quote != Some('\'') => escaped = true,
+            (_, Some(open)) => {
+                if c == open {
+                    quote = None;
+                }
+            }
+            ('\'' | '"', None) => {
+                quote = Some(c);
+                start.get_or_insert(at);
+                continue;
+            }
+            (_, None) if c.is_whitespace() => {
+                raw.extend(start.take().map(|start: usize| &text[start..at]));
+                continue;
+            }
+            _ => {}
+        }
+        start.get_or_insert(at);
+    }
+    if quote.is_some() || escaped {
+        return None;
+    }
+    raw.extend(start.map(|start| &text[start..]));
+    for word in raw {
+        words.push(if word == "*" { Part::Any } else { Part::Word(Word::plain(word)?) });
+    }
+    Some(words)
+}
