@@ -17,12 +17,12 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-use crate::dns::{Dns, DnsConfig};
+use crate::dns::{Dns, DnsConfig, Nameserver, NameserverError};
 use crate::journal::{self, Journal};
 use crate::policy::{CompileError, Operation, Places, Policy};
 use crate::prompt::{Choice, Console, ConsoleError, PromptError, Situation};
 use crate::sandbox::{self, ChildPlan, Filter, FilterPlan, Floor, Launched, ProcessLimits, resolve_program};
-use crate::settings::{Limits, Locations, Settings, SettingsError};
+use crate::settings::{Limits, Locations, Settings, SettingsError, Sourced};
 use crate::supervisor::{self, Asker, LivePolicy, Parts, Setup, Supervisor};
 
 use environment::Environment;
@@ -52,6 +52,8 @@ pub enum RunError {
     Settings(#[from] SettingsError),
     #[error("understand a rule ({origin})")]
     Policy { origin: String, source: CompileError },
+    #[error("use a name server ({origin})")]
+    Nameserver { origin: String, source: NameserverError },
     #[error(transparent)]
     Place(#[from] PlaceError),
     #[error("pass {word:?} to a program")]
@@ -148,7 +150,7 @@ fn prepare(request: &RunRequest) -> Result<(Prepared, TempDir), RunError> {
     let floor = Floor::lay(&policy.silent(Operation::Read), &policy.silent(Operation::Write))?;
     let reads_everything = policy.reads_everything();
     let live = Arc::new(LivePolicy::new(policy));
-    let dns = dns(&settings, Arc::clone(&live));
+    let dns = dns(&settings, Arc::clone(&live))?;
     let filter = Filter::compile(FilterPlan {
         trap_reads: !reads_everything,
         trap_exec: false,
@@ -175,13 +177,17 @@ fn compile(settings: &Settings, places: &Places) -> Result<Policy, RunError> {
         .map_err(|source| RunError::Policy { origin: source.rule.source.to_string(), source })
 }
 
-/// Starts nothing: the first look-up does.
-fn dns(settings: &Settings, live: Arc<LivePolicy>) -> Dns {
-    let names = &settings.sandbox.network.nameservers;
-    Dns::new(DnsConfig {
-        nameservers: names.iter().map(|entry| entry.value.clone()).collect(),
+/// Starts nothing: the first look-up does. A bad entry is named with the file that it stands in.
+fn dns(settings: &Settings, live: Arc<LivePolicy>) -> Result<Dns, RunError> {
+    let entries = settings.sandbox.network.nameservers.iter();
+    let parse = |entry: &Sourced<String>| {
+        Nameserver::parse(&entry.value)
+            .map_err(|source| RunError::Nameserver { origin: entry.source.to_string(), source })
+    };
+    Ok(Dns::new(DnsConfig {
+        nameservers: entries.map(parse).collect::<Result<_, _>>()?,
         allowed: Box::new(move |name| live.now().name_is_allowed(name)),
-    })
+    }))
 }
 
 fn child_plan<'a>(

@@ -47,7 +47,7 @@ use upstream::Finder;
 /// What a look-up may do.
 pub struct DnsConfig {
     /// `sandbox.network.nameservers`; empty = the system's.
-    pub nameservers: Vec<String>,
+    pub nameservers: Vec<Nameserver>,
     /// Whether a normalised name is allowed on some port, so that name servers may hear of it.
     pub allowed: Box<dyn Fn(&str) -> bool + Send + Sync>,
 }

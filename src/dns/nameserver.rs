@@ -4,6 +4,7 @@
 //! Owns reading that and turning it into what the client library wants. A name after `#` is the one
 //! that the certificate has to hold; without it that is the host itself.
 
+use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 #[cfg(feature = "encrypted-dns")]
 use std::sync::Arc;
@@ -27,8 +28,6 @@ pub enum NameserverError {
     /// Built without the feature `encrypted-dns`.
     #[error("name server {0:?} needs a build with encrypted-dns")]
     Unencrypted(String),
-    #[error("the host name of name server {0:?} has no address")]
-    Unresolved(String),
 }
 
 /// How a name server is spoken to.
@@ -105,10 +104,6 @@ impl Nameserver {
         self.protocol != Protocol::Plain
     }
 
-    pub(super) fn unresolved(&self) -> NameserverError {
-        NameserverError::Unresolved(self.text.clone())
-    }
-
     /// The client library's view, with the server at `address`.
     pub(super) fn config(&self, address: IpAddr) -> NameServerConfig {
         let mut connections = match &self.protocol {
@@ -125,6 +120,13 @@ impl Nameserver {
             connection.port = self.port;
         }
         NameServerConfig::new(address, true, connections)
+    }
+}
+
+/// As it was written.
+impl fmt::Display for Nameserver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
     }
 }
 

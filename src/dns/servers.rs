@@ -19,7 +19,7 @@ use thiserror::Error;
 use tokio::time::{Instant, timeout_at};
 
 use super::answer::Family;
-use super::nameserver::{Endpoint, Nameserver, NameserverError};
+use super::nameserver::{Endpoint, Nameserver};
 use super::system::{Resolv, System};
 use super::transport::ConnectedUdp;
 
@@ -38,8 +38,9 @@ const SHORTEST_TRY: Duration = Duration::from_secs(1);
 /// Why the configured name servers cannot be asked at all.
 #[derive(Debug, Error)]
 pub enum ServersError {
-    #[error("read the name server's setting")]
-    Setting(#[from] NameserverError),
+    /// The host name of a name server has no address.
+    #[error("find name server {0}")]
+    Unresolved(String),
     #[error("read the certificate authorities")]
     Authorities(#[source] io::Error),
     #[error("set up the client")]
@@ -84,7 +85,7 @@ impl Servers {
 
     /// The name servers that the settings name, or else the system's.
     pub(super) async fn build(
-        configured: &[String],
+        configured: &[Nameserver],
         resolv: &Resolv,
         system: &System,
     ) -> Result<Self, ServersError> {
@@ -93,13 +94,12 @@ impl Servers {
         }
         let mut configs = Vec::new();
         let mut encrypted = false;
-        for text in configured {
-            let server = Nameserver::parse(text)?;
+        for server in configured {
             let address = match server.endpoint() {
                 Endpoint::Address(address) => *address,
-                Endpoint::Name(name) => {
-                    address_of(name, resolv, system).await.ok_or_else(|| server.unresolved())?
-                }
+                Endpoint::Name(name) => address_of(name, resolv, system)
+                    .await
+                    .ok_or_else(|| ServersError::Unresolved(server.to_string()))?,
             };
             encrypted |= server.is_encrypted();
             configs.push(server.config(address));

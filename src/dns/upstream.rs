@@ -13,6 +13,7 @@ use thiserror::Error;
 
 use super::answer::{Existence, Family};
 use super::names::NameError;
+use super::nameserver::Nameserver;
 use super::servers::{LookupError, Servers, ServersError};
 use super::system::{Resolv, System, candidates};
 
@@ -41,14 +42,14 @@ pub enum ResolveError {
 /// Finds the real addresses of names.
 #[derive(Debug)]
 pub(super) struct Finder {
-    configured: Vec<String>,
+    configured: Vec<Nameserver>,
     system: Arc<System>,
     /// Made on first use, anew when the system's configuration changes.
     servers: Mutex<Option<(Arc<Resolv>, Arc<Servers>)>>,
 }
 
 impl Finder {
-    pub(super) fn new(configured: Vec<String>, system: Arc<System>) -> Self {
+    pub(super) fn new(configured: Vec<Nameserver>, system: Arc<System>) -> Self {
         Self { configured, system, servers: Mutex::new(None) }
     }
 

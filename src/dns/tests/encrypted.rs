@@ -15,7 +15,7 @@ use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use super::fake::{Heard, Zone, reply, serve_stream, zone_of};
 use super::{at, ip};
 use crate::dns::system::System;
-use crate::dns::{Dns, DnsConfig, ResolveError, ServersError};
+use crate::dns::{Dns, DnsConfig, Nameserver, ResolveError, ServersError};
 
 /// A certificate for `dns.test` and 127.0.0.1 in `dir/cert.pem`, vouched for by itself.
 fn certify(dir: &Path) -> Arc<ServerConfig> {
@@ -128,7 +128,10 @@ fn dns(dir: &Path, nameserver: String) -> Dns {
     let mut system = System::at(dir.join("resolv.conf"), dir.join("hosts"), "vm".into());
     system.authorities = Some(dir.join("cert.pem"));
     let allowed = Box::new(|_: &str| false);
-    Dns::with_system(DnsConfig { nameservers: vec![nameserver], allowed }, system)
+    Dns::with_system(
+        DnsConfig { nameservers: vec![Nameserver::parse(&nameserver).unwrap()], allowed },
+        system,
+    )
 }
 
 fn zone() -> Zone {
@@ -199,5 +202,5 @@ fn a_name_server_whose_name_does_not_exist_is_an_error_that_says_so() {
     certify(dir.path());
     let dns = dns(dir.path(), "tls://nowhere.test".into());
     let error = dns.resolve("a.test").unwrap_err();
-    assert!(matches!(error, ResolveError::Servers(ServersError::Setting(_))), "{error:?}");
+    assert!(matches!(error, ResolveError::Servers(ServersError::Unresolved(_))), "{error:?}");
 }
