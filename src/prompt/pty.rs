@@ -29,7 +29,7 @@
 //! * [`Console::slave_path`] names the slave: the command may open its own terminal by that name.
 
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -71,7 +71,8 @@ pub struct Console {
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) tty: Tty,
-    pub(super) master: OwnedFd,
+    /// Until the real terminal hangs up.
+    master: Mutex<Option<Arc<OwnedFd>>>,
     /// What the real terminal does to output while raw.
     pub(super) output: Output,
     /// Wakes the relay.
@@ -102,6 +103,23 @@ impl Shared {
         self.changed.notify_all();
     }
 
+    pub(super) fn master(&self) -> Option<Arc<OwnedFd>> {
+        self.master.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The real terminal is gone: so is the command's, as soon as nobody holds the master.
+    pub(super) fn hang_up(&self) {
+        *self.master.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    /// Gives the command's terminal the size of the real one.
+    pub(super) fn copy_size(&self) -> io::Result<()> {
+        match self.master() {
+            Some(master) => copy_size(&self.tty, &master),
+            None => Ok(()),
+        }
+    }
+
     fn wake(&self) {
         // An eventfd refuses only when its counter is full, and then it is readable.
         let _ = rustix::io::write(&self.wake, &1u64.to_ne_bytes());
@@ -112,7 +130,7 @@ impl Shared {
         let foreground = self.tty.is_foreground()?;
         if foreground {
             self.tty.make_raw(self.output)?;
-            copy_size(&self.tty, &self.master)?;
+            self.copy_size()?;
         }
         Ok(foreground)
     }
@@ -150,6 +168,7 @@ impl Console {
         // With standard output elsewhere, other commands of the pipeline write to the terminal.
         let output = if streams[1] { Output::Raw } else { Output::Processed };
         let state = Mutex::new(State { still: true, ..State::default() });
+        let master = Mutex::new(Some(Arc::new(master)));
         let shared = Arc::new(Shared { tty, master, output, wake, state, changed: Condvar::new() });
         let resumed = Signals::catch(&[Signal::SIGCONT])?;
         Ok(Self { shared, slave: Some(slave), streams, relay: None, resumed })
@@ -169,7 +188,7 @@ impl Console {
 
     /// `/dev/pts/N`, where the command's terminal has a name in this mount namespace.
     pub fn slave_path(&self) -> Option<PathBuf> {
-        let name = rustix::pty::ptsname(&self.shared.master, Vec::new()).ok()?;
+        let name = rustix::pty::ptsname(self.shared.master()?, Vec::new()).ok()?;
         name.into_string().ok().map(PathBuf::from)
     }
 
@@ -273,9 +292,7 @@ impl Hold {
 
     /// Control sequences that undo [`Hold::plain`] after the last line of a question.
     pub(super) fn restored(&self) -> Vec<u8> {
-        let mut state = self.shared.lock();
-        state.screen.at_line_start();
-        state.screen.restored()
+        self.shared.lock().screen.restored()
     }
 
     /// Has a command that draws whole screens draw its screen again.
@@ -283,12 +300,13 @@ impl Hold {
         if !self.shared.lock().screen.is_alternate() {
             return Ok(());
         }
+        let Some(master) = self.shared.master() else { return Ok(()) };
         // The kernel reports a size only when it changes.
         let size = self.shared.tty.size()?;
         let mut other = size;
         other.ws_row = if size.ws_row > 1 { size.ws_row - 1 } else { size.ws_row + 1 };
-        rustix::termios::tcsetwinsize(&self.shared.master, other)?;
-        rustix::termios::tcsetwinsize(&self.shared.master, size)?;
+        rustix::termios::tcsetwinsize(&master, other)?;
+        rustix::termios::tcsetwinsize(&master, size)?;
         Ok(())
     }
 }
@@ -299,11 +317,5 @@ impl Drop for Hold {
         state.holds -= 1;
         drop(state);
         self.shared.wake();
-    }
-}
-
-impl AsFd for Shared {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.master.as_fd()
     }
 }

@@ -4,6 +4,8 @@
 //! [`Screen`](super::screen::Screen) follows it.
 
 use std::io;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
@@ -11,7 +13,6 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
 use super::pty::Shared;
-use crate::sys::pty::copy_size;
 use crate::sys::signals::{Signals, block_terminal_stops};
 
 /// Shown in one write at most; the kernel hands out a pseudo-terminal's output in pieces of 4 KiB.
@@ -72,8 +73,8 @@ struct Relay<'a> {
     output: Buffer,
     input: Buffer,
     foreground: bool,
-    /// The real terminal hung up: what the command still writes has nowhere to go.
-    gone: bool,
+    /// `None` when the real terminal hung up.
+    master: Option<Arc<OwnedFd>>,
 }
 
 /// Runs until the console finishes.
@@ -87,7 +88,7 @@ pub(super) fn run(shared: &Shared, signals: &Signals) {
         output: Buffer::new(OUTPUT),
         input: Buffer::new(INPUT),
         foreground: blocked.is_ok() && shared.tty.raw().is_some(),
-        gone: false,
+        master: shared.master(),
     };
     relay.carry();
 }
@@ -128,7 +129,7 @@ impl Relay<'_> {
     /// Waits for something to do, and does it.
     fn wait(&mut self, held: bool) -> io::Result<()> {
         let open = |wanted: bool, flags: PollFlags| if wanted { flags } else { PollFlags::empty() };
-        let reading = !held && !self.gone && self.foreground && self.input.is_empty();
+        let reading = !held && self.master.is_some() && self.foreground && self.input.is_empty();
         let tty = open(reading, PollFlags::IN) | open(!self.output.is_empty(), PollFlags::OUT);
         let master = open(!held && self.output.is_empty(), PollFlags::IN) | open(!self.input.is_empty(), PollFlags::OUT);
         let mut descriptors = vec![
@@ -140,11 +141,14 @@ impl Relay<'_> {
             descriptors.push(PollFd::new(&self.shared.tty, tty));
             descriptors.len() - 1
         });
-        let master_at = (!master.is_empty()).then(|| {
-            descriptors.push(PollFd::new(&self.shared.master, master));
-            descriptors.len() - 1
-        });
-        let patience = if self.foreground || self.gone { None } else { timespec(FOREGROUND_CHECK) };
+        let master_at = match &self.master {
+            Some(fd) if !master.is_empty() => {
+                descriptors.push(PollFd::new(fd, master));
+                Some(descriptors.len() - 1)
+            }
+            _ => None,
+        };
+        let patience = if self.foreground || self.master.is_none() { None } else { timespec(FOREGROUND_CHECK) };
         match poll(&mut descriptors, patience.as_ref()) {
             Err(Errno::INTR) => return Ok(()),
             result => result?,
@@ -159,7 +163,7 @@ impl Relay<'_> {
         if !signalled.is_empty() {
             self.handle_signals();
         }
-        if !self.foreground && !held && !self.gone {
+        if !self.foreground && !held {
             self.check_foreground();
         }
         self.carry_output(tty, master);
@@ -177,7 +181,7 @@ impl Relay<'_> {
         }
         if signals.contains(&Signal::SIGWINCH) {
             // A terminal without a size leaves the command's as it was.
-            let _ = copy_size(&self.shared.tty, &self.shared.master);
+            let _ = self.shared.copy_size();
         }
     }
 
@@ -185,8 +189,17 @@ impl Relay<'_> {
     fn check_foreground(&mut self) {
         match self.shared.take_terminal() {
             Ok(foreground) => self.foreground = foreground,
-            Err(_) => self.gone = true,
+            Err(_) => self.hang_up(),
         }
+    }
+
+    /// The real terminal is gone: what the command still writes has nowhere to go, and it is told
+    /// as it would be without us.
+    fn hang_up(&mut self) {
+        self.shared.hang_up();
+        self.master = None;
+        self.output.clear();
+        self.input.clear();
     }
 
     fn carry_output(&mut self, tty: PollFlags, master: PollFlags) {
@@ -201,11 +214,12 @@ impl Relay<'_> {
     /// Collects what the command wrote, up to a buffer's worth.
     fn fill(&mut self) -> Flow {
         self.output.clear();
+        let Some(master) = &self.master else { return Flow::Ended };
         let flow = loop {
             if self.output.filled == OUTPUT {
                 break Flow::Moved;
             }
-            match rustix::io::read(&self.shared.master, &mut self.output.bytes[self.output.filled..]) {
+            match rustix::io::read(master, &mut self.output.bytes[self.output.filled..]) {
                 Ok(0) => break Flow::Ended,
                 Ok(length) => self.output.filled += length,
                 Err(Errno::INTR) => {}
@@ -219,16 +233,16 @@ impl Relay<'_> {
     }
 
     fn show(&mut self) -> Flow {
-        while !self.output.is_empty() && !self.gone {
+        while !self.output.is_empty() {
             match rustix::io::write(&self.shared.tty, self.output.pending()) {
                 Ok(length) => self.output.sent += length,
                 Err(Errno::INTR) => {}
                 Err(Errno::AGAIN) => return Flow::Blocked,
-                Err(_) => self.gone = true,
+                Err(_) => self.hang_up(),
             }
         }
         self.output.clear();
-        if self.gone { Flow::Ended } else { Flow::Moved }
+        Flow::Moved
     }
 
     /// Shows what the command has written so far. `stragglers`: wait so long for what is on its way;
@@ -247,7 +261,8 @@ impl Relay<'_> {
                 (Flow::Ended, _) if self.output.is_empty() => return,
                 (Flow::Blocked, None) if self.output.is_empty() => return,
                 (Flow::Blocked, Some(patience)) if self.output.is_empty() => {
-                    let mut master = [PollFd::new(&self.shared.master, PollFlags::IN)];
+                    let Some(master) = &self.master else { return };
+                    let mut master = [PollFd::new(master, PollFlags::IN)];
                     if !matches!(poll(&mut master, timespec(patience).as_ref()), Ok(1..)) {
                         return;
                     }
@@ -260,20 +275,22 @@ impl Relay<'_> {
     fn read_keys(&mut self) {
         self.input.clear();
         match rustix::io::read(&self.shared.tty, &mut self.input.bytes) {
-            Ok(0) => self.gone = true,
+            Ok(0) => self.hang_up(),
             Ok(length) => self.input.filled = length,
             Err(Errno::INTR | Errno::AGAIN) => {}
             // EIO: in the background, or hung up.
             Err(_) => match self.shared.tty.is_foreground() {
                 Ok(false) => self.foreground = false,
-                _ => self.gone = true,
+                _ => self.hang_up(),
             },
         }
     }
 
     fn send_keys(&mut self) {
-        while !self.input.is_empty() {
-            match rustix::io::write(&self.shared.master, self.input.pending()) {
+        while let Some(master) = &self.master
+            && !self.input.is_empty()
+        {
+            match rustix::io::write(master, self.input.pending()) {
                 Ok(length) => self.input.sent += length,
                 Err(Errno::INTR) => {}
                 Err(Errno::AGAIN) => return,

@@ -29,6 +29,9 @@ pub(super) struct Screen {
     keyboard: Vec<u16>,
     /// The last character written was not a newline.
     mid_line: bool,
+    /// The terminal was made plain and the command has not got its modes back: it stays so where the
+    /// job was stopped at a question.
+    plain: bool,
 }
 
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -60,7 +63,7 @@ impl Screen {
                         0x1b => State::Escape,
                         b'c' => {
                             // A full reset: everything is as it is by default.
-                            *self = Self { mid_line: self.mid_line, ..Self::default() };
+                            *self = Self { mid_line: self.mid_line, plain: self.plain, ..Self::default() };
                             State::Text
                         }
                         _ => State::Text,
@@ -126,7 +129,10 @@ impl Screen {
     /// Makes the terminal show plain text at the start of a line, whatever the command left it in:
     /// an unfinished control string is cancelled, invisible or garbled text ended, the main screen
     /// shown, and keys sent as characters.
-    pub(super) fn plain(&self) -> Vec<u8> {
+    pub(super) fn plain(&mut self) -> Vec<u8> {
+        if std::mem::replace(&mut self.plain, true) {
+            return b"\x1b[0m\r".to_vec();
+        }
         // CAN and ST end what is unfinished; SGR 0, ASCII in G0, no insert mode, no hyperlink.
         let mut bytes = b"\x18\x1b\\\x1b[0m\x1b(B\x0f\x1b[4l\x1b]8;;\x1b\\".to_vec();
         if !self.keyboard.is_empty() {
@@ -147,9 +153,10 @@ impl Screen {
         bytes
     }
 
-    /// Gives the command the modes back that it had set. What was on its screen it draws again
+    /// Gives the command, below the last line of a question, the modes back that it had set. What was on its screen it draws again
     /// itself when the window changes.
-    pub(super) fn restored(&self) -> Vec<u8> {
+    pub(super) fn restored(&mut self) -> Vec<u8> {
+        (self.plain, self.mid_line, self.region) = (false, false, false);
         let mut bytes = Vec::new();
         for mode in &self.changed {
             bytes.extend_from_slice(&set(*mode, !ON_BY_DEFAULT.contains(mode)));
@@ -158,12 +165,6 @@ impl Screen {
             bytes.extend_from_slice(format!("\x1b[>{flags}u").as_bytes());
         }
         bytes
-    }
-
-    /// A question was shown and its last line ended.
-    pub(super) fn at_line_start(&mut self) {
-        self.mid_line = false;
-        self.region = false;
     }
 }
 
@@ -206,7 +207,7 @@ mod tests {
 
     #[test]
     fn changed_modes_are_undone_and_given_back() {
-        let screen = after(b"\x1b[?1049h\x1b[?25l\x1b[?1;1002;1006h\x1b[>5utext");
+        let mut screen = after(b"\x1b[?1049h\x1b[?25l\x1b[?1;1002;1006h\x1b[>5utext");
         assert!(screen.is_alternate());
         let plain = String::from_utf8(screen.plain()).unwrap();
         for undone in ["\x1b[<1u", "\x1b[?1049l", "\x1b[?25h", "\x1b[?1l", "\x1b[?1002l", "\x1b[?1006l"] {
@@ -216,6 +217,15 @@ mod tests {
         for given_back in ["\x1b[?1049h", "\x1b[?25l", "\x1b[?1h", "\x1b[?1002h", "\x1b[?1006h", "\x1b[>5u"] {
             assert!(restored.contains(given_back), "{given_back:?} in {restored:?}");
         }
+    }
+
+    #[test]
+    fn a_plain_terminal_is_not_made_plain_again() {
+        let mut screen = after(b"\x1b[?1049h");
+        assert!(String::from_utf8(screen.plain()).unwrap().contains("1049l"));
+        assert!(!String::from_utf8(screen.plain()).unwrap().contains("1049l"));
+        screen.restored();
+        assert!(String::from_utf8(screen.plain()).unwrap().contains("1049l"));
     }
 
     #[test]

@@ -12,6 +12,7 @@ use crate::journal::{Exit, Journal};
 use crate::prompt::Console;
 use crate::sandbox::{Event, Launched, limits};
 use crate::settings::Limits;
+use crate::sys::terminal::is_stopping_job;
 
 /// How often a tree without a control group of its own is measured.
 const SAMPLE_EVERY: Duration = Duration::from_millis(100);
@@ -143,6 +144,9 @@ fn serve(watched: &Watched<'_>) -> io::Result<Option<Ending>> {
 fn pass_on(watched: &Watched<'_>) -> io::Result<()> {
     while let Some(received) = watched.signals.read_signal()? {
         let Ok(signal) = i32::try_from(received.ssi_signo) else { continue };
+        if signal == libc::SIGTSTP && is_stopping_job() {
+            continue;
+        }
         watched.launched.signal(signal)?;
     }
     Ok(())

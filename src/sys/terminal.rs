@@ -5,7 +5,7 @@
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicPtr, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 use std::time::Duration;
 
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, SigmaskHow};
@@ -146,28 +146,51 @@ pub fn is_controlling(fd: BorrowedFd<'_>) -> bool {
     matches!((tcgetsid(fd), rustix::process::getsid(None)), (Ok(session), Ok(own)) if session == own)
 }
 
+/// Set while this process stops its own job.
+static STOPPING: AtomicBool = AtomicBool::new(false);
+
+/// Is a `SIGTSTP` that arrives now this process's own, of [`stop_job`]?
+pub fn is_stopping_job() -> bool {
+    STOPPING.load(Ordering::Acquire)
+}
+
 /// Stops this job as `Ctrl-Z` does, and returns once it is continued (or at once where nothing could
 /// continue it: the kernel does not stop an orphaned process group). `resumed` watches `SIGCONT`.
 pub fn stop_job(resumed: &Signals) -> io::Result<()> {
+    let default = SigAction::new(SigHandler::SigDfl, SaFlags::empty(), SigSet::empty());
     let previous = disposition(Signal::SIGTSTP)?;
-    let stop = SigAction::new(SigHandler::SigDfl, SaFlags::empty(), SigSet::empty());
     // SAFETY: the default action runs no code of ours.
-    let handler = unsafe { nix::sys::signal::sigaction(Signal::SIGTSTP, &stop) }?;
-    // A run keeps job-control signals blocked, to take them from a descriptor.
-    let mut only = SigSet::empty();
-    only.add(Signal::SIGTSTP);
-    let mask = only.thread_swap_mask(SigmaskHow::SIG_UNBLOCK)?;
+    let handler = unsafe { nix::sys::signal::sigaction(Signal::SIGTSTP, &default) }?;
+    STOPPING.store(true, Ordering::Release);
     resumed.drain();
-    let sent = nix::sys::signal::kill(nix::unistd::Pid::from_raw(0), Signal::SIGTSTP);
-    // The stop may reach this process through another thread, a little after `kill` returned.
-    let patience = rustix::time::Timespec::try_from(Duration::from_millis(200)).ok();
-    let _ = poll(&mut [PollFd::new(resumed, PollFlags::IN)], patience.as_ref());
-    mask.thread_set_mask()?;
+    let result = stop_group(resumed);
+    STOPPING.store(false, Ordering::Release);
     if previous != Disposition::Default {
         // SAFETY: puts back what was there.
         unsafe { nix::sys::signal::sigaction(Signal::SIGTSTP, &handler) }?;
     }
-    Ok(sent?)
+    result
+}
+
+fn stop_group(resumed: &Signals) -> io::Result<()> {
+    let came_back = |patience_ms: u64| {
+        let patience = rustix::time::Timespec::try_from(Duration::from_millis(patience_ms)).ok();
+        matches!(poll(&mut [PollFd::new(resumed, PollFlags::IN)], patience.as_ref()), Ok(1..))
+    };
+    // The whole pipeline.
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(0), Signal::SIGTSTP)?;
+    if came_back(20) {
+        return Ok(());
+    }
+    // A run keeps job-control signals blocked and takes them from a descriptor: then that was not
+    // for this process. What is sent to a thread is.
+    let mut only = SigSet::empty();
+    only.add(Signal::SIGTSTP);
+    let mask = only.thread_swap_mask(SigmaskHow::SIG_UNBLOCK)?;
+    nix::sys::signal::raise(Signal::SIGTSTP)?;
+    came_back(200);
+    mask.thread_set_mask()?;
+    Ok(())
 }
 
 /// What has to be put back if this process dies by a signal: kept where a signal handler finds it.

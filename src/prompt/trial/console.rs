@@ -143,3 +143,14 @@ fn a_stopped_command_stops_the_job_and_goes_on_with_it() {
     std::thread::sleep(Duration::from_millis(500));
     assert!(is_raw(&trial.modes()));
 }
+
+#[test]
+fn the_commands_terminal_hangs_up_with_the_real_one() {
+    let wrapper = "trap '' HUP; script -qfc \"$0 $*\" /dev/null < <(sleep 60) & read -r; kill -9 $!; sleep 60";
+    let mut trial = Trial::start_with(Some("trap '' HUP; echo ready; cat"), wrapper);
+    trial.see("ready");
+    trial.order("finish");
+    trial.press("\n");
+    // The command read the end of its input and exited.
+    trial.expect_report("finished");
+}
