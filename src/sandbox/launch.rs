@@ -11,7 +11,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use landlock::{CompatLevel, Compatible, Ruleset, RulesetAttr, Scope};
+use landlock::{AccessFs, CompatLevel, Compatible, PathBeneath, Ruleset, RulesetAttr, RulesetCreatedAttr, Scope};
 use rustix::fs::{CWD, Mode, OFlags};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendFlags, SocketFlags, SocketType};
@@ -358,9 +358,16 @@ fn above_standard(stdio: [OwnedFd; 3]) -> Result<[OwnedFd; 3], LaunchError> {
     Ok([move_up(stdin)?, move_up(stdout)?, move_up(stderr)?])
 }
 
-/// A ruleset that lets everything be but signals to the outside.
+/// A ruleset that lets everything be but signals to the outside. Every Landlock layer denies moving
+/// files between directories unless it handles and grants that, so this one grants it everywhere.
 fn signal_scope() -> Result<OwnedFd, LaunchError> {
-    let ruleset = Ruleset::default().set_compatibility(CompatLevel::HardRequirement).scope(Scope::Signal)?.create()?;
+    let root = open_directory(Path::new("/"))?;
+    let ruleset = Ruleset::default()
+        .set_compatibility(CompatLevel::HardRequirement)
+        .handle_access(AccessFs::Refer)?
+        .scope(Scope::Signal)?
+        .create()?
+        .add_rule(PathBeneath::new(root, AccessFs::Refer))?;
     Option::<OwnedFd>::from(ruleset).ok_or(LaunchError::Prepare(io::Error::from_raw_os_error(libc::EOPNOTSUPP)))
 }
 
