@@ -135,9 +135,8 @@ for_each_user! {
 for_each_user! {
     fn defaults_are_settings_and_the_schema_describes_them(scene) {
         let defaults = scene.cli(&["settings", "defaults"]).success();
-        let profile = scene.beside("defaults.jsonc");
-        scene.file(&profile, &defaults.stdout);
-        scene.askance().flags(&["--profile", profile.to_str().unwrap()]).shell("true").success();
+        scene.user_settings(&defaults.stdout);
+        scene.shell("true").success();
         let schema: serde_json::Value = serde_json::from_str(&scene.cli(&["settings", "schema"]).success().stdout).unwrap();
         assert!(schema["$schema"].is_string() && schema.to_string().contains("allowWrite"), "{schema:#}");
     }

@@ -98,7 +98,7 @@ for_each_user! {
         for (line, error) in [
             (format!("echo x > {out}/none/f"), "irectory"),
             (format!("mkdir {out}"), "File exists"),
-            (format!("echo x > {out}/file/below"), "Not a directory"),
+            (format!("mkdir {out}/file/below"), "Not a directory"),
             (format!("rmdir {out}/none"), "No such file"),
             (format!("rm {out}/none"), "No such file"),
             (format!("mv {out}/none {out}/other"), "No such file"),
