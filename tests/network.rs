@@ -59,7 +59,7 @@ for_each_user! {
         let script = format!("import socket; print(socket.create_connection(('inner.example.com', {port})).recv(9).decode())");
         let python = ["/usr/bin/python3", "-c", &script];
         let finished = scene.askance().answers(format!("connect inner.example.com:{port} once\nconnect * deny\n")).run(&python).fails();
-        assert!(finished.questions().len() == 2 && finished.questions()[1].contains("127.0.0.1"), "{finished}");
+        assert!(finished.questions().len() >= 2 && finished.questions()[1].contains("127.0.0.1"), "{finished}");
         assert_eq!(greeter.greeted(), 0);
         let finished = scene.askance().answers("connect * once\nconnect *=* once\n").run(&python).success().says("hello");
         assert_eq!(finished.questions().len(), 2, "{finished}");

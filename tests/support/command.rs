@@ -357,11 +357,12 @@ impl Finished {
             .collect()
     }
 
-    /// `operation target` of each denial.
+    /// `operation target` of each denial, but for what programs are known to cope without.
     pub fn denied(&self) -> Vec<String> {
         let text = |value: &Value| value.as_str().unwrap_or("?").to_owned();
         self.list("denied")
             .iter()
+            .filter(|denial| denial["quiet"] != true)
             .map(|denial| format!("{} {}", text(&denial["operation"]), text(&denial["target"])))
             .collect()
     }
