@@ -222,7 +222,7 @@ fn a_call_on_oneself_is_free_and_on_others_trapped() {
         assert_eq!(of(LEAST, libc::SYS_ioprio_set, args([which + 1, who, 19])), answer);
     }
     for (plan, answer) in [(LEAST, Allowed), (MOST, Trapped)] {
-        for nr in [libc::SYS_kill, libc::SYS_tgkill, libc::SYS_pidfd_send_signal] {
+        for nr in [libc::SYS_kill, libc::SYS_tgkill] {
             assert_eq!(of(plan, nr, args([7, 9])), answer);
         }
     }

@@ -4,6 +4,7 @@
 //! Numbers are registers, so what is judged may be carried out by the kernel.
 
 mod objects;
+mod signals;
 mod watch;
 
 pub use objects::Objects;
@@ -28,7 +29,7 @@ pub fn handler(nr: i64) -> Option<Handler> {
         libc::SYS_setpriority => set_priority,
         libc::SYS_ioprio_set => set_io_priority,
         libc::SYS_inotify_add_watch => watch::add,
-        _ => return objects::handler(nr),
+        _ => return signals::handler(nr).or_else(|| objects::handler(nr)),
     })
 }
 
