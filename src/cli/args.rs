@@ -90,6 +90,10 @@ Examples:
     Trust(TrustArgs),
     /// List the profiles, or explain one
     Profiles(ProfilesArgs),
+    /// Say what this kernel offers, and what the lack of the rest costs
+    ///
+    /// Exit status 125 if something is missing that askance cannot do without.
+    Doctor(DoctorArgs),
     /// Print completions for a shell
     Completions {
         shell: clap_complete::Shell,
@@ -196,6 +200,13 @@ pub enum Output {
 pub enum Format {
     Text,
     Json,
+}
+
+/// `askance doctor`.
+#[derive(Debug, Args)]
+pub struct DoctorArgs {
+    #[arg(short, long, value_enum, default_value_t = Format::Text)]
+    pub output: Format,
 }
 
 /// `askance why`.

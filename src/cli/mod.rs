@@ -4,6 +4,7 @@
 
 pub mod args;
 mod completions;
+mod doctor;
 mod grant;
 mod layers;
 mod profiles;
@@ -53,6 +54,7 @@ fn dispatch(command: Command) -> Outcome {
         Command::Settings(args) => settings::run(args.command),
         Command::Trust(args) => trust::run(&args),
         Command::Profiles(args) => profiles::run(&args),
+        Command::Doctor(args) => doctor::run(&args),
         Command::Completions { shell } => completions::print_for(shell),
         Command::Man => completions::manual(),
     }
