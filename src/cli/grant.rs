@@ -190,7 +190,7 @@ fn comparable(subject: Subject, text: &str, locations: &Locations) -> String {
 /// A path target: absolute and real, so that it means what it means now.
 pub(crate) fn path(target: &OsStr, locations: &Locations) -> Result<String, TargetError> {
     let text = utf8(target)?;
-    if text.starts_with("**/") {
+    if text.is_empty() || text.starts_with("**/") {
         return fit(EntryKind::Path, text.to_owned());
     }
     let text = if text == "/**" { "/" } else { text.strip_suffix("/**").unwrap_or(text) };
