@@ -4,6 +4,7 @@
 //! wrote it. Judges nothing: it hands over lists and levels with their sources. Starts no program
 //! but the package managers that are asked for their registries ([`registries`]).
 
+mod at;
 pub mod edit;
 pub mod entry;
 mod env;
@@ -12,6 +13,7 @@ pub mod load;
 pub mod locations;
 mod merge;
 mod nearest;
+mod node;
 pub mod profile;
 pub mod read;
 pub mod registries;

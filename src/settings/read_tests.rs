@@ -1,4 +1,5 @@
 use super::*;
+use crate::settings::list::List;
 use crate::settings::load::{SettingsError, understand};
 
 /// What the user reads: line, column, problem.
