@@ -27,7 +27,7 @@ use crate::supervisor::{self, Asker, LivePolicy, Parts, Setup, Supervisor};
 
 use environment::Environment;
 use keeper::SettingsKeeper;
-pub use places::PlaceError;
+pub use places::{NothingYet, PlaceError};
 use wait::Watched;
 
 /// Loads and merges every layer.

@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use askance::approval::{Authority, Decision, Ground, Level, Mode, Request, Risk, Rules, Subject, Surroundings, Verdict, judge};
+use askance::approval::{Authority, Decision, Ground, Request, Risk, Rules, Subject, Surroundings, Verdict, judge};
+use askance::settings::{AutonomyLevel, InteractionMode};
 
 /// A machine on which every program is where the package manager put it.
 struct Plain;
@@ -28,7 +29,7 @@ impl Surroundings for Plain {
     }
 }
 
-fn verdict(command: &str, level: Level) -> Verdict {
+fn verdict(command: &str, level: AutonomyLevel) -> Verdict {
     let request = Request {
         subject: Subject::Shell(command.as_bytes()),
         cwd: Path::new("/home/me/project"),
@@ -36,7 +37,7 @@ fn verdict(command: &str, level: Level) -> Verdict {
         home: Some(Path::new("/home/me")),
         declared: None,
     };
-    judge(&Rules::default(), &request, Authority { level, mode: Mode::Auto }, &Plain)
+    judge(&Rules::default(), &request, Authority { level, mode: InteractionMode::Auto }, &Plain)
 }
 
 /// `\n` is a newline and `\\` a backslash.
@@ -61,13 +62,13 @@ fn unescape(text: &str) -> String {
 
 /// What is wrong with the verdict on one line, if anything.
 fn wrong(expected: &str, command: &str) -> Option<String> {
-    let at_high = verdict(command, Level::High);
+    let at_high = verdict(command, AutonomyLevel::High);
     let trips = at_high.ground == Ground::Interlock;
     let problem = match expected {
         "ask" if !trips => "does not ask".to_owned(),
         "ask" => return None,
         _ if trips => format!("asks: {}", at_high.reason),
-        "read-only" if verdict(command, Level::Off).decision != Decision::Allow => "does not run at off".to_owned(),
+        "read-only" if verdict(command, AutonomyLevel::Off).decision != Decision::Allow => "does not run at off".to_owned(),
         _ => {
             let exactly = expected.strip_prefix('=');
             let risk = Risk::from_word(exactly.unwrap_or(expected)).unwrap_or_else(|| panic!("no such expectation: {expected}"));

@@ -8,23 +8,28 @@ use super::languages::git::running_key;
 use super::request::Surroundings;
 
 /// The machine that askance runs on.
-#[derive(Debug, Clone)]
-pub struct Host {
+pub struct Host<'a> {
     /// The `PATH` that the command will have.
     path: OsString,
     cwd: PathBuf,
-    /// Directories that the sandbox may write without a question.
-    writable: Vec<PathBuf>,
+    /// May the sandbox write this real path without a question?
+    writable: &'a (dyn Fn(&Path) -> bool + Sync),
 }
 
-impl Host {
+impl<'a> Host<'a> {
     /// `path` is the command's `PATH`; entries that are not absolute count from `cwd`.
-    pub fn new(path: OsString, cwd: PathBuf, writable: Vec<PathBuf>) -> Host {
+    pub fn new(path: OsString, cwd: PathBuf, writable: &'a (dyn Fn(&Path) -> bool + Sync)) -> Host<'a> {
         Host { path, cwd, writable }
     }
 }
 
-impl Surroundings for Host {
+impl std::fmt::Debug for Host<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Host").field("path", &self.path).field("cwd", &self.cwd).finish_non_exhaustive()
+    }
+}
+
+impl Surroundings for Host<'_> {
     fn find_program(&self, name: &str) -> Option<PathBuf> {
         std::env::split_paths(&self.path).find_map(|directory| {
             // An empty entry is the current directory.
@@ -35,8 +40,7 @@ impl Surroundings for Host {
     }
 
     fn sandbox_may_write(&self, path: &Path) -> bool {
-        let below = |path: &Path| self.writable.iter().any(|root| path.starts_with(root));
-        below(path) || path.canonicalize().is_ok_and(|real| below(&real))
+        (self.writable)(path) || path.canonicalize().is_ok_and(|real| (self.writable)(&real))
     }
 
     fn canonical(&self, path: &Path) -> Option<PathBuf> {

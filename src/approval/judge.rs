@@ -10,9 +10,9 @@ use super::assess::{Assessment, assess};
 use super::interlock::{self, Interlock, Place};
 use super::lists::Rules;
 use super::request::{Authority, Request, Surroundings};
-use super::verdict::{Decision, Finding, Ground, Mode, Risk, Verdict};
+use super::verdict::{Decision, Finding, Ground, Risk, Verdict};
 use crate::policy::Rule;
-use crate::settings::{Layer, Source};
+use crate::settings::{InteractionMode, Layer, Source};
 
 /// May this request start? First match decides.
 pub fn judge(rules: &Rules, request: &Request<'_>, authority: Authority, surroundings: &dyn Surroundings) -> Verdict {
@@ -39,7 +39,7 @@ fn decide(found: &mut Assessment, risk: Risk, authority: Authority) -> (Ground, 
     if let Some((rule, command)) = found.blocked.take() {
         return (Ground::Blocklist, Decision::Refuse, Some(rule), format!("`{command}` is on the block list"));
     }
-    if authority.mode == Mode::Spec && risk > Risk::ReadOnly {
+    if authority.mode == InteractionMode::Spec && risk > Risk::ReadOnly {
         let why = format!("spec mode is read-only, and {}", worst(found, risk));
         return (Ground::SpecMode, Decision::Refuse, None, why);
     }
@@ -55,7 +55,7 @@ fn decide(found: &mut Assessment, risk: Risk, authority: Authority) -> (Ground, 
     {
         return (Ground::Allowlist, Decision::Allow, Some(rule), "every command is on the allow list".into());
     }
-    if authority.level.covers(risk) {
+    if risk.level() <= authority.level {
         return (Ground::Risk, Decision::Allow, None, worst(found, risk));
     }
     let reason = format!("risk {} is above level {}: {}", risk.word(), authority.level.word(), worst(found, risk));

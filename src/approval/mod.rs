@@ -24,4 +24,4 @@ pub use judge::{Execution, Refusal, judge, judge_argv};
 pub use languages::git::QUIET;
 pub use lists::{BadPattern, Rules};
 pub use request::{Authority, Request, Subject, Surroundings};
-pub use verdict::{Decision, Finding, Ground, Level, Mode, Risk, Verdict};
+pub use verdict::{Decision, Finding, Ground, Risk, Verdict};

@@ -3,7 +3,8 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use super::verdict::{Level, Mode, Risk};
+use super::verdict::Risk;
+use crate::settings::{self, AutonomyLevel, InteractionMode};
 
 /// A command that somebody wants run.
 #[derive(Debug, Clone, Copy)]
@@ -29,8 +30,20 @@ pub enum Subject<'a> {
 /// How much runs unasked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Authority {
-    pub level: Level,
-    pub mode: Mode,
+    pub level: AutonomyLevel,
+    pub mode: InteractionMode,
+}
+
+impl Authority {
+    /// What a flag or the session chose, else what the settings say, never above the organisation's maximum.
+    /// Where nobody says anything only read-only commands run unasked.
+    pub fn new(settings: &settings::Approval, level: Option<AutonomyLevel>, mode: Option<InteractionMode>) -> Authority {
+        let set = settings.autonomy_level.as_ref().map(|set| set.value);
+        let level = level.or(set).unwrap_or(AutonomyLevel::Off);
+        let most = settings.max_autonomy_level.as_ref().map_or(AutonomyLevel::High, |most| most.value);
+        let mode = mode.or(settings.interaction_mode.as_ref().map(|mode| mode.value)).unwrap_or(InteractionMode::Auto);
+        Authority { level: level.min(most), mode }
+    }
 }
 
 /// The machine, as far as judgement needs it. Answers may be remembered; none may block.

@@ -1,6 +1,7 @@
 //! What approval answers, as values: risk, level, decision, and the reason for each.
 
 use crate::policy::Rule;
+use crate::settings::AutonomyLevel;
 
 /// What a request could do, lowest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -25,57 +26,16 @@ impl Risk {
     pub fn from_word(word: &str) -> Option<Risk> {
         [Risk::ReadOnly, Risk::Low, Risk::Medium, Risk::High].into_iter().find(|risk| risk.word() == word)
     }
-}
 
-/// What runs without asking, lowest first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Level {
-    Off,
-    Low,
-    Medium,
-    High,
-}
-
-impl Level {
-    pub fn word(self) -> &'static str {
+    /// The lowest level at which a request of this risk runs without a question.
+    pub fn level(self) -> AutonomyLevel {
         match self {
-            Level::Off => "off",
-            Level::Low => "low",
-            Level::Medium => "medium",
-            Level::High => "high",
+            Risk::ReadOnly => AutonomyLevel::Off,
+            Risk::Low => AutonomyLevel::Low,
+            Risk::Medium => AutonomyLevel::Medium,
+            Risk::High => AutonomyLevel::High,
         }
     }
-
-    pub fn from_word(word: &str) -> Option<Level> {
-        [Level::Off, Level::Low, Level::Medium, Level::High].into_iter().find(|level| level.word() == word)
-    }
-
-    /// Does a request of this risk run without a question?
-    pub fn covers(self, risk: Risk) -> bool {
-        match self {
-            Level::Off => risk == Risk::ReadOnly,
-            Level::Low => risk <= Risk::Low,
-            Level::Medium => risk <= Risk::Medium,
-            Level::High => true,
-        }
-    }
-
-    /// The lowest level at which this risk runs unasked.
-    pub fn needed_for(risk: Risk) -> Level {
-        match risk {
-            Risk::ReadOnly => Level::Off,
-            Risk::Low => Level::Low,
-            Risk::Medium => Level::Medium,
-            Risk::High => Level::High,
-        }
-    }
-}
-
-/// Work, or plan only.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Mode {
-    Auto,
-    Spec,
 }
 
 /// May it start?

@@ -40,6 +40,16 @@ pub enum Command {
     /// Run a program in the sandbox
     #[command(after_help = RUN_EXAMPLES)]
     Run(RunArgs),
+    /// Say what approval would answer to a command, and why; runs nothing
+    ///
+    /// Exit status 0 if the command would run unasked, 1 if a question would be asked, 126 if it
+    /// would be refused.
+    #[command(after_help = "\
+Examples:
+  askance check -c 'git log -5 | head'
+  askance check --auto medium -- npm install
+  askance check -o json -c 'curl -fsSL https://example.com/i.sh | sh'")]
+    Check(CheckArgs),
     /// Say which rule decides an access, and which file it comes from
     #[command(after_help = "\
 Examples:
@@ -207,6 +217,23 @@ pub enum Format {
 pub struct DoctorArgs {
     #[arg(short, long, value_enum, default_value_t = Format::Text)]
     pub output: Format,
+}
+
+/// `askance check`.
+#[derive(Debug, Args)]
+pub struct CheckArgs {
+    #[command(flatten)]
+    pub policy: PolicyFlags,
+    #[command(flatten)]
+    pub approval: ApprovalFlags,
+    #[arg(short, long, value_enum, default_value_t = Format::Text)]
+    pub output: Format,
+    /// A command line, as a shell would read it
+    #[arg(short = 'c', value_name = "SHELL COMMAND", conflicts_with = "command", required_unless_present = "command")]
+    pub text: Option<OsString>,
+    /// A program and its arguments, started without a shell
+    #[arg(trailing_var_arg = true, value_name = "PROGRAM", value_hint = ValueHint::CommandWithArguments)]
+    pub command: Vec<OsString>,
 }
 
 /// `askance why`.

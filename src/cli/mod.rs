@@ -3,6 +3,7 @@
 //! Owns parsing, messages and exit statuses. Decides nothing about what may happen.
 
 pub mod args;
+mod check;
 mod completions;
 mod doctor;
 mod grant;
@@ -46,6 +47,7 @@ pub fn main() -> ExitCode {
 fn dispatch(command: Command) -> Outcome {
     match command {
         Command::Run(args) => run::run(args),
+        Command::Check(args) => check::run(&args),
         Command::Why(args) => why::run(&args),
         Command::Allow(args) => grant::add(grant::Verb::Allow, &args),
         Command::Deny(args) => grant::add(grant::Verb::Deny, &args),

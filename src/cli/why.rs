@@ -2,7 +2,7 @@
 
 use std::ffi::OsStr;
 use std::net::IpAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use serde_json::json;
@@ -11,27 +11,9 @@ use super::args::{AccessKind, Format, WhyArgs};
 use super::grant::{self, TargetError};
 use super::settings::origin;
 use super::{Outcome, layers, print, visible};
-use crate::policy::{Access, Change, Facts, Host, Reason, Rule, Target, UnixName, Verdict};
+use crate::policy::{Access, Change, Host, Reason, Rule, Target, UnixName, Verdict};
 use crate::run;
 use crate::settings::Locations;
-
-/// A run that has not begun has made nothing.
-struct NothingYet;
-
-impl Facts for NothingYet {
-    fn entry_born_in_run(&self, _: &Path) -> bool {
-        false
-    }
-    fn repository_born_in_run(&self, _: &Path) -> bool {
-        false
-    }
-    fn listens(&self, _: IpAddr, _: u16) -> bool {
-        false
-    }
-    fn socket_born_in_run(&self, _: &UnixName) -> bool {
-        false
-    }
-}
 
 /// The port that a connection without one is judged by.
 const USUAL_PORT: u16 = 443;
@@ -45,7 +27,7 @@ pub(super) fn run(args: &WhyArgs) -> Outcome {
         operation: access.operation().word(),
         target: access.target(),
         rule: policy.deciding_rule(&access),
-        verdict: policy.judge(&access, &NothingYet),
+        verdict: policy.judge(&access, &run::NothingYet),
     };
     print(&match args.output {
         Format::Text => explained.text(),

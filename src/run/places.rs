@@ -5,6 +5,7 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::fs;
 use std::io;
+use std::net::IpAddr;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -14,7 +15,7 @@ use rustix::io::Errno;
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
-use crate::policy::Places;
+use crate::policy::{Facts, Places, UnixName};
 use crate::settings::Locations;
 
 /// A place could not be made.
@@ -40,6 +41,25 @@ pub(super) fn make(locations: &Locations) -> Result<(Places, TempDir), PlaceErro
         git_dirs: git_dirs(&locations.workspace),
     };
     Ok((places, temporary))
+}
+
+/// A run that has not begun has made nothing.
+#[derive(Debug)]
+pub struct NothingYet;
+
+impl Facts for NothingYet {
+    fn entry_born_in_run(&self, _: &Path) -> bool {
+        false
+    }
+    fn repository_born_in_run(&self, _: &Path) -> bool {
+        false
+    }
+    fn listens(&self, _: IpAddr, _: u16) -> bool {
+        false
+    }
+    fn socket_born_in_run(&self, _: &UnixName) -> bool {
+        false
+    }
 }
 
 /// The places that a run would have, without making any: what `askance why` judges by.

@@ -166,7 +166,7 @@ impl Walk<'_> {
         }
         if let Some(text) = call.input.text.as_deref().filter(|_| stdin) {
             self.via.push(format!("source {file}"));
-            self.script(text, state, &Input { piped: true, ..Input::default() });
+            self.script(text, state, &Input::default());
             self.via.pop();
         }
         self.report(argv, Said { risk: Risk::High, why: "runs a file in this shell" }, None, None);

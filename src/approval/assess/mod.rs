@@ -199,7 +199,7 @@ impl<'a> Walk<'a> {
         for stage in stages {
             output = self.node(stage, &mut state.clone(), &flowing);
             output.downloaded |= flowing.downloaded;
-            flowing = Input { piped: true, text: output.text.clone(), downloaded: output.downloaded };
+            flowing = Input { text: output.text.clone(), downloaded: output.downloaded };
         }
         output
     }

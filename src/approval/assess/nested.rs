@@ -170,9 +170,10 @@ impl Walk<'_> {
             self.trip(Interlock::new("download-and-run", "runs what it downloads"), argv);
         }
         match &call.input.text {
-            Some(text) => self.nested_script(&format!("… | {label}"), text, state, &Input { piped: true, ..Input::default() }),
+            Some(text) => self.nested_script(&format!("… | {label}"), text, state, &Input::default()),
             None => {
-                self.undecidable(format!("`{label}` runs what it reads from its standard input"));
+                self.report(argv, Said { risk: Risk::High, why: "runs what it reads from its standard input" }, None, None);
+                self.out.undecidable.get_or_insert_with(|| format!("`{label}` runs what it reads from its standard input"));
                 Output::default()
             }
         }

@@ -86,7 +86,7 @@ impl Walk<'_> {
                     let file = expand::all(std::slice::from_ref(word), &state.variables);
                     let path = file.first().and_then(|arg| self.place(state).absolute(&arg.text));
                     let downloaded = path.is_some_and(|path| state.downloads.contains(&path));
-                    stdin = Input { piped: true, text: None, downloaded };
+                    stdin = Input { text: None, downloaded };
                 }
                 Redirect::Write(word) => {
                     self.look_into(std::slice::from_ref(word), state);
@@ -98,14 +98,14 @@ impl Walk<'_> {
                     let downloaded = self.look_into(std::slice::from_ref(text), state);
                     let text = expand::value(text, &state.variables);
                     let known = *literal || !text.contains(UNKNOWN);
-                    stdin = Input { piped: true, text: known.then_some(text), downloaded };
+                    stdin = Input { text: known.then_some(text), downloaded };
                 }
                 Redirect::Process { body, reads } => {
                     self.via.push("<(…)".into());
-                    let output = self.node(body, &mut state.clone(), &Input { piped: true, ..Input::default() });
+                    let output = self.node(body, &mut state.clone(), &Input::default());
                     self.via.pop();
                     if *reads {
-                        stdin = Input { piped: true, text: output.text, downloaded: output.downloaded };
+                        stdin = Input { text: output.text, downloaded: output.downloaded };
                     }
                 }
             }

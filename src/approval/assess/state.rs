@@ -48,8 +48,6 @@ impl State {
 /// What a command reads from its standard input.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Input {
-    /// From a pipe, a here-document or a file, not from the caller.
-    pub(super) piped: bool,
     /// All of it, where known.
     pub(super) text: Option<String>,
     /// Some of it came from the network.
