@@ -27,6 +27,8 @@ use super::transport::ConnectedUdp;
 const LONGEST_TTL: Duration = Duration::from_secs(30);
 /// And this long where there is nothing: what was just set up is to be found.
 const LONGEST_NEGATIVE_TTL: Duration = Duration::from_secs(5);
+/// A no without a TTL of its own: the look-up of a connection follows that of its address.
+const SHORTEST_NEGATIVE_TTL: Duration = Duration::from_secs(1);
 const CACHE_ENTRIES: u64 = 1024;
 /// Questions that one connection carries at a time: those of the stub, those of `resolve`, twice.
 const ACTIVE: usize = 2048;
@@ -221,6 +223,7 @@ fn options(resolv: &Resolv, servers: usize) -> ResolverOpts {
     options.cache_size = CACHE_ENTRIES;
     options.use_hosts_file = ResolveHosts::Never;
     options.positive_max_ttl = Some(LONGEST_TTL);
+    options.negative_min_ttl = Some(SHORTEST_NEGATIVE_TTL);
     options.negative_max_ttl = Some(LONGEST_NEGATIVE_TTL);
     options.num_concurrent_reqs = 1;
     options.max_active_requests = ACTIVE;

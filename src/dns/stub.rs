@@ -2,6 +2,7 @@
 //!
 //! Owns framing, limits and timeouts; what a query is answered with is decided in `answer`.
 
+use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::net::{
     IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6, TcpListener, UdpSocket,
@@ -10,14 +11,12 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
-use std::hash::{BuildHasher, RandomState};
-
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
-use super::answer::{Answerer, Step, Transport};
+use super::answer::{Answerer, Pending, Step, Transport};
 use super::upstream::Finder;
 
 const DNS_PORT: u16 = 53;
@@ -207,7 +206,7 @@ impl Server {
         }
     }
 
-    async fn ask_upstream(&self, pending: super::answer::Pending) -> Vec<u8> {
+    async fn ask_upstream(&self, pending: Pending) -> Vec<u8> {
         let Ok(_permit) = self.waiting.try_acquire() else {
             return self.answerer.give_up(pending);
         };
