@@ -210,8 +210,8 @@ impl Supervisor {
     fn on_worker(self: &Arc<Self>, call: Call, act: call::Act) {
         let supervisor = Arc::clone(self);
         let job = Box::new(move || {
-            let outcome = catch_unwind(AssertUnwindSafe(|| act(&supervisor.context, &call)))
-                .unwrap_or(Outcome::Reply(Reply::Errno(libc::EACCES)));
+            let acted = || catch_unwind(AssertUnwindSafe(|| act(&supervisor.context, &call)));
+            let outcome = sys_thread::interruptible(acted).unwrap_or(Outcome::Reply(Reply::Errno(libc::EACCES)));
             let outcome = match outcome {
                 Outcome::Reply(Reply::Errno(libc::EINTR)) => {
                     Outcome::errno(supervisor.workers.interrupted_errno(&call))

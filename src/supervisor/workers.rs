@@ -76,6 +76,7 @@ impl Workers {
     fn start(&self, supervisor: &Arc<Supervisor>) {
         let own = Arc::clone(supervisor);
         let started = thread::Builder::new().name("askance-act".to_owned()).stack_size(256 << 10).spawn(move || {
+            sys_thread::block_interrupts();
             if own.become_broker() {
                 own.workers.serve();
             } else {

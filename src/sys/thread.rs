@@ -37,6 +37,33 @@ pub fn prepare_interrupts() -> io::Result<()> {
     if done < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
+/// Runs `act` so that [`interrupt`] reaches it, and nothing of the calling thread before or after:
+/// an `SECCOMP_IOCTL_NOTIF_ADDFD` that both installs and replies, interrupted, would make the caller's
+/// `open` return 0 with nothing installed. See `man 3 pthread_sigmask`.
+pub fn interruptible<T>(act: impl FnOnce() -> T) -> T {
+    // What was sent too late for the act before this one is taken here.
+    change_interrupts(libc::SIG_UNBLOCK);
+    let result = act();
+    change_interrupts(libc::SIG_BLOCK);
+    result
+}
+
+/// Keeps [`interrupt`] from the calling thread until it runs something [`interruptible`].
+pub fn block_interrupts() {
+    change_interrupts(libc::SIG_BLOCK);
+}
+
+fn change_interrupts(how: i32) {
+    // SAFETY: an all-zero sigset_t is valid storage, and sigemptyset initialises it.
+    let mut set: libc::sigset_t = unsafe { std::mem::zeroed() };
+    // SAFETY: set is ours and lives through the calls; the old mask is not asked for.
+    unsafe {
+        libc::sigemptyset(&raw mut set);
+        libc::sigaddset(&raw mut set, interrupt_signal());
+        libc::pthread_sigmask(how, &raw const set, std::ptr::null_mut());
+    }
+}
+
 /// `tgkill(getpid(), tid, …)`: makes a blocking call of our thread `tid` return `EINTR`.
 pub fn interrupt(tid: i32) {
     // SAFETY: tgkill touches no memory; a thread that is gone is an error we do not need.
