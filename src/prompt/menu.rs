@@ -21,7 +21,11 @@ pub(super) struct Menu {
 
 impl Menu {
     pub(super) fn new(question: &Question) -> Self {
-        let offers = if question.organisation { vec![Answer::Deny] } else { question.offers.clone() };
+        let mut offers = if question.organisation { Vec::new() } else { question.offers.clone() };
+        // Denying is always possible.
+        if !offers.contains(&Answer::Deny) {
+            offers.push(Answer::Deny);
+        }
         let offered = |wanted: Place| offers.iter().any(|offer| place_of(offer) == Some(wanted));
         let (project, user) = (offered(Place::Project), offered(Place::User));
         let place = match (project, user) {
@@ -59,10 +63,6 @@ impl Menu {
         {
             self.place = Some(place);
             return Press::Place;
-        }
-        // Denying is always possible.
-        if pressed == 'n' {
-            return Press::Answer(Answer::Deny);
         }
         match self.options().find(|(key, _)| *key == pressed) {
             Some((_, answer)) => Press::Answer(answer.clone()),

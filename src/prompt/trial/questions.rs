@@ -103,7 +103,7 @@ fn always_offers_scope_and_place() {
     trial.see(ANSWER);
     trial.press("d");
     trial.expect_report("answer 1 Always { scope: Directory, place: User, root: None }");
-    trial.see("✓ write /srv/out/f — always all of /srv/out (user)");
+    trial.see("✓ write /srv/out/f — always all of /srv/out, for all your projects");
 }
 
 #[test]
