@@ -12,12 +12,14 @@ mod connect;
 mod control;
 mod destination;
 mod diag;
+mod letter;
 mod listen;
 mod message;
 mod name;
 mod own;
 mod receive;
 mod receiver;
+mod route;
 mod send;
 mod socket;
 mod stream;
@@ -53,7 +55,11 @@ fn judged(
 ) -> Outcome {
     match context.judge(access, call) {
         Verdict::Allow(permit) => act(permit, context, call),
-        Verdict::Ask(question) => Outcome::Ask { question, refusal: libc::EACCES, act: Box::new(act) },
+        Verdict::Ask(question) => Outcome::Ask {
+            question,
+            refusal: libc::EACCES,
+            act: Box::new(act),
+        },
         Verdict::Deny(denial) => context.refuse(call, &denial),
     }
 }

@@ -77,7 +77,10 @@ impl OwnSockets {
         if aliases.len() >= ALIASES {
             aliases.remove(0);
         }
-        aliases.push(Alias { actual: canonical(actual), presented });
+        aliases.push(Alias {
+            actual: canonical(actual),
+            presented,
+        });
     }
 
     /// Is there any socket whose peers have two addresses?
@@ -92,7 +95,11 @@ impl OwnSockets {
     /// Where what this socket sends to `presented` went before.
     pub(super) fn actual(&self, cookie: u64, presented: SocketAddr) -> Option<SocketAddr> {
         let known = self.known();
-        let found = known.aliases.get(&cookie)?.iter().find(|alias| alias.presented == presented)?;
+        let found = known
+            .aliases
+            .get(&cookie)?
+            .iter()
+            .find(|alias| alias.presented == presented)?;
         Some(found.actual)
     }
 
@@ -100,7 +107,12 @@ impl OwnSockets {
     pub(super) fn presented(&self, cookie: u64, actual: SocketAddr) -> Option<SocketAddr> {
         let actual = canonical(actual);
         let known = self.known();
-        let found = known.aliases.get(&cookie)?.iter().rev().find(|alias| alias.actual == actual)?;
+        let found = known
+            .aliases
+            .get(&cookie)?
+            .iter()
+            .rev()
+            .find(|alias| alias.actual == actual)?;
         Some(found.presented)
     }
 
@@ -124,15 +136,24 @@ impl OwnSockets {
     pub(in crate::supervisor) fn hold_port(&self, address: IpAddr, port: u16) -> bool {
         let own: Vec<u64> = {
             let known = self.known();
-            known.ports.iter().filter(|(_, own)| **own == port).map(|(cookie, _)| *cookie).collect()
+            known
+                .ports
+                .iter()
+                .filter(|(_, own)| **own == port)
+                .map(|(cookie, _)| *cookie)
+                .collect()
         };
         if own.is_empty() {
             return false;
         }
-        let Ok(receivers) = diag::receivers_at(port) else { return false };
+        let Ok(receivers) = diag::receivers_at(port) else {
+            return false;
+        };
         let ours = |receiver: &diag::InetSocket| own.contains(&receiver.cookie);
         let strangers = receivers.iter().filter(|receiver| !ours(receiver));
-        let reached = |stranger: &diag::InetSocket| !stranger.connected && could_receive(stranger.local, address);
+        let reached = |stranger: &diag::InetSocket| {
+            !stranger.connected && could_receive(stranger.local, address)
+        };
         receivers.iter().any(ours) && !strangers.into_iter().any(reached)
     }
 
@@ -141,10 +162,16 @@ impl OwnSockets {
         if self.known().abstract_holders.is_empty() {
             return false;
         }
-        let Ok(sockets) = diag::unix_sockets() else { return false };
+        let Ok(sockets) = diag::unix_sockets() else {
+            return false;
+        };
         let known = self.known();
-        let mut holders = sockets.iter().filter(|socket| is_abstract(&socket.name, name)).peekable();
-        holders.peek().is_some() && holders.all(|socket| known.abstract_holders.contains(&socket.cookie))
+        let mut holders = sockets
+            .iter()
+            .filter(|socket| is_abstract(&socket.name, name))
+            .peekable();
+        holders.peek().is_some()
+            && holders.all(|socket| known.abstract_holders.contains(&socket.cookie))
     }
 
     /// Does a socket that the run bound answer at `path` now?
@@ -153,7 +180,10 @@ impl OwnSockets {
             return false;
         }
         let found = statx(CWD, path, AtFlags::SYMLINK_NOFOLLOW, wanted());
-        found.ok().and_then(|found| birth(&found)).is_some_and(|birth| self.holder_of(&birth) == Holder::Own)
+        found
+            .ok()
+            .and_then(|found| birth(&found))
+            .is_some_and(|birth| self.holder_of(&birth) == Holder::Own)
     }
 
     /// Who answers at this inode?
@@ -162,7 +192,9 @@ impl OwnSockets {
     }
 
     fn holder_of(&self, birth: &Birth) -> Holder {
-        let Some(cookie) = self.known().inodes.get(birth).copied() else { return Holder::Stranger };
+        let Some(cookie) = self.known().inodes.get(birth).copied() else {
+            return Holder::Stranger;
+        };
         match diag::unix_sockets() {
             Ok(sockets) if sockets.iter().any(|socket| socket.cookie == cookie) => Holder::Own,
             Ok(_) => Holder::Nobody,
@@ -172,13 +204,17 @@ impl OwnSockets {
 
     /// Forgets sockets that are closed.
     fn sweep(&self) {
-        let (Ok(mut living), Ok(unix)) = (diag::living(), diag::unix_sockets()) else { return };
+        let (Ok(mut living), Ok(unix)) = (diag::living(), diag::unix_sockets()) else {
+            return;
+        };
         living.extend(unix.iter().map(|socket| socket.cookie));
         let living: HashSet<u64> = living.into_iter().collect();
         let mut known = self.known();
         known.ports.retain(|cookie, _| living.contains(cookie));
         known.aliases.retain(|cookie, _| living.contains(cookie));
-        known.abstract_holders.retain(|cookie| living.contains(cookie));
+        known
+            .abstract_holders
+            .retain(|cookie| living.contains(cookie));
         known.inodes.retain(|_, cookie| living.contains(cookie));
     }
 }
@@ -194,7 +230,9 @@ pub(super) enum Holder {
 
 /// Does anybody hold the abstract name? Where that cannot be learnt, somebody may.
 pub(super) fn abstract_name_is_held(name: &[u8]) -> bool {
-    diag::unix_sockets().map_or(true, |all| all.iter().any(|socket| is_abstract(&socket.name, name)))
+    diag::unix_sockets().map_or(true, |all| {
+        all.iter().any(|socket| is_abstract(&socket.name, name))
+    })
 }
 
 /// Without mapping, scope and flow, in which the kernel's answer may differ from what it was given.
@@ -203,7 +241,9 @@ fn canonical(address: SocketAddr) -> SocketAddr {
 }
 
 fn is_abstract(bound: &[u8], name: &[u8]) -> bool {
-    bound.split_first().is_some_and(|(&first, rest)| first == 0 && rest == name)
+    bound
+        .split_first()
+        .is_some_and(|(&first, rest)| first == 0 && rest == name)
 }
 
 fn could_receive(local: IpAddr, destination: IpAddr) -> bool {
@@ -221,6 +261,14 @@ fn birth_of(inode: BorrowedFd<'_>) -> Option<Birth> {
 /// Without a time of birth the number has to do.
 fn birth(found: &Statx) -> Option<Birth> {
     let has_birth = StatxFlags::from_bits_retain(found.stx_mask).contains(StatxFlags::BTIME);
-    let born = if has_birth { (found.stx_btime.tv_sec, found.stx_btime.tv_nsec) } else { (0, 0) };
-    Some(Birth { device: (found.stx_dev_major, found.stx_dev_minor), inode: found.stx_ino, born })
+    let born = if has_birth {
+        (found.stx_btime.tv_sec, found.stx_btime.tv_nsec)
+    } else {
+        (0, 0)
+    };
+    Some(Birth {
+        device: (found.stx_dev_major, found.stx_dev_minor),
+        inode: found.stx_ino,
+        born,
+    })
 }

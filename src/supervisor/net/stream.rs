@@ -6,8 +6,8 @@
 use std::os::unix::fs::MetadataExt;
 
 use super::address::Kind;
+use super::letter::{Finish, Letter};
 use super::message::Remote;
-use super::send::{Finish, Letter};
 use super::socket::{Socket, errno};
 use crate::supervisor::{Call, Context, Outcome};
 use crate::sys::socket::{self, Outgoing};
@@ -20,8 +20,14 @@ const PIECE: usize = 256 << 10;
 /// its process's only thread: nobody else can change a descriptor table that the filter lets
 /// nobody but threads share, and a thread that waits here starts no other.
 pub(super) fn may_continue(context: &Context, call: &Call, socket: &Socket) -> Result<bool, i32> {
-    let harmless = matches!(socket.kind()?, Kind::Tcp(_) | Kind::UnixStream | Kind::UnixSequenced | Kind::Route);
-    Ok(harmless && context.caller(call)?.tgid == call.tid && is_alone(call.tid) && context.still_waiting(call))
+    let harmless = matches!(
+        socket.kind()?,
+        Kind::Tcp(_) | Kind::UnixStream | Kind::UnixSequenced | Kind::Route
+    );
+    Ok(harmless
+        && context.caller(call)?.tgid == call.tid
+        && is_alone(call.tid)
+        && context.still_waiting(call))
 }
 
 /// Has the process one thread? Its task directory has a link for each, and two of its own.
@@ -40,7 +46,12 @@ pub(super) struct Rest {
 
 impl Rest {
     pub(super) fn new(data: Remote, address: Vec<u8>) -> Self {
-        Self { data, address, piece: Vec::new(), sent: 0 }
+        Self {
+            data,
+            address,
+            piece: Vec::new(),
+            sent: 0,
+        }
     }
 }
 
@@ -54,7 +65,13 @@ enum Pace {
 }
 
 /// Sends a message on a stream: the first piece at once, the rest apart.
-pub(super) fn send(context: &Context, call: &Call, letter: Letter, mut rest: Rest, finish: Finish) -> Outcome {
+pub(super) fn send(
+    context: &Context,
+    call: &Call,
+    letter: Letter,
+    mut rest: Rest,
+    finish: Finish,
+) -> Outcome {
     match go_on(context, call, &letter, &mut rest, Pace::AtOnce) {
         Progress::Done => finish.reply(call, rest.sent),
         Progress::Failed(errno) => letter.failed(context, call, errno),
@@ -86,17 +103,29 @@ fn go_on(context: &Context, call: &Call, letter: &Letter, rest: &mut Rest, pace:
             }
         }
         let last = rest.data.length() == 0;
-        let dont_wait = if pace == Pace::Blocking && waits { 0 } else { libc::MSG_DONTWAIT };
+        let dont_wait = if pace == Pace::Blocking && waits {
+            0
+        } else {
+            libc::MSG_DONTWAIT
+        };
         // What speaks of the message's end waits for its last piece.
-        let flags = if last { letter.flags } else { letter.flags & !(libc::MSG_OOB | libc::MSG_EOR) | libc::MSG_MORE };
+        let flags = if last {
+            letter.to.flags
+        } else {
+            letter.to.flags & !(libc::MSG_OOB | libc::MSG_EOR) | libc::MSG_MORE
+        };
         let message = Outgoing {
             address: &rest.address,
             data: &rest.piece,
             // Descriptors go with the first byte.
-            control: if rest.sent == 0 { &letter.control.bytes } else { &[] },
+            control: if rest.sent == 0 {
+                &letter.control.bytes
+            } else {
+                &[]
+            },
             flags: flags | dont_wait | libc::MSG_NOSIGNAL,
         };
-        match socket::send(letter.socket.fd(), &message).map_err(errno) {
+        match socket::send(letter.to.socket.fd(), &message).map_err(errno) {
             Ok(length) => {
                 rest.sent += length;
                 rest.piece.drain(..length.min(rest.piece.len()));

@@ -37,19 +37,25 @@ impl Found {
     pub(super) fn new(context: &Context, call: &Call, address: &UnixAddress) -> Result<Self, i32> {
         match address {
             UnixAddress::Unnamed => Err(libc::EINVAL),
-            UnixAddress::Abstract(name) if own::abstract_name_is_held(name) => {
-                Ok(Self { name: UnixName::Abstract(name.clone()), inode: None })
-            }
+            UnixAddress::Abstract(name) if own::abstract_name_is_held(name) => Ok(Self {
+                name: UnixName::Abstract(name.clone()),
+                inode: None,
+            }),
             UnixAddress::Abstract(_) => Err(libc::ECONNREFUSED),
             UnixAddress::Path(path) => {
                 let reached = names::reach(context, call, path, AtEnd::Follow)?;
                 files::access(reached.fd.as_fd(), libc::W_OK).map_err(errno)?;
                 let is_socket = FileType::from_raw_mode(reached.stat.st_mode) == FileType::Socket;
-                if !is_socket || context.facts().sockets().holder(reached.fd.as_fd()) == Holder::Nobody {
+                if !is_socket
+                    || context.facts().sockets().holder(reached.fd.as_fd()) == Holder::Nobody
+                {
                     return Err(libc::ECONNREFUSED);
                 }
                 let path = reached.path.ok_or(libc::ECONNREFUSED)?;
-                Ok(Self { name: UnixName::Path(path), inode: Some(reached.fd) })
+                Ok(Self {
+                    name: UnixName::Path(path),
+                    inode: Some(reached.fd),
+                })
             }
         }
     }
@@ -58,7 +64,8 @@ impl Found {
     pub(super) fn was_mistaken(&self, context: &Context) -> bool {
         let sockets = context.facts().sockets();
         self.inode.as_ref().is_some_and(|inode| {
-            context.facts().socket_born_in_run(&self.name) && sockets.holder(inode.as_fd()) != Holder::Own
+            context.facts().socket_born_in_run(&self.name)
+                && sockets.holder(inode.as_fd()) != Holder::Own
         })
     }
 
@@ -69,27 +76,44 @@ impl Found {
                 let path = format!("/proc/self/fd/{}", inode.as_raw_fd());
                 address::encode_unix(&UnixAddress::Path(path.into_bytes()))
             }
-            (UnixName::Abstract(name), None) => address::encode_unix(&UnixAddress::Abstract(name.clone())),
+            (UnixName::Abstract(name), None) => {
+                address::encode_unix(&UnixAddress::Abstract(name.clone()))
+            }
             (UnixName::Path(_), None) => Err(libc::EACCES),
         }
     }
 }
 
 /// Connects the child's socket to a Unix name.
-pub(super) fn connect(context: &Context, call: &Call, socket: Socket, name: &UnixAddress) -> Result<Outcome, i32> {
+pub(super) fn connect(
+    context: &Context,
+    call: &Call,
+    socket: Socket,
+    name: &UnixAddress,
+) -> Result<Outcome, i32> {
     let found = Found::new(context, call, name)?;
     let wanted = found.name.clone();
-    Ok(judged(context, call, &Access::Unix(&wanted), move |_permit, context, _| {
-        if found.was_mistaken(context) {
-            return Outcome::errno(libc::EACCES);
-        }
-        reach_unix(socket, found)
-    }))
+    Ok(judged(
+        context,
+        call,
+        &Access::Unix(&wanted),
+        move |_permit, context, _| {
+            if found.was_mistaken(context) {
+                return Outcome::errno(libc::EACCES);
+            }
+            reach_unix(socket, found)
+        },
+    ))
 }
 
 /// Binds a Unix socket: a name of the kernel's choice, an abstract name, or one in the file system,
 /// which is a file that is made.
-pub(super) fn bind(context: &Context, call: &Call, socket: Socket, name: UnixAddress) -> Result<Outcome, i32> {
+pub(super) fn bind(
+    context: &Context,
+    call: &Call,
+    socket: Socket,
+    name: UnixAddress,
+) -> Result<Outcome, i32> {
     match name {
         UnixAddress::Unnamed | UnixAddress::Abstract(_) => {
             socket::bind(socket.fd(), &address::encode_unix(&name)?).map_err(errno)?;
@@ -102,7 +126,13 @@ pub(super) fn bind(context: &Context, call: &Call, socket: Socket, name: UnixAdd
     }
 }
 
-fn bind_path(context: &Context, call: &Call, socket: Socket, path: Vec<u8>, tries: u32) -> Result<Outcome, i32> {
+fn bind_path(
+    context: &Context,
+    call: &Call,
+    socket: Socket,
+    path: Vec<u8>,
+    tries: u32,
+) -> Result<Outcome, i32> {
     if socket::local_address(socket.fd()).map_err(errno)?.len() > UNNAMED {
         return Err(libc::EINVAL);
     }
@@ -117,7 +147,9 @@ fn bind_path(context: &Context, call: &Call, socket: Socket, path: Vec<u8>, trie
             match make(context, call, &socket, &path, &new) {
                 Ok(true) => Outcome::Reply(Reply::Value(0)),
                 Ok(false) if tries == 0 => Outcome::errno(libc::EAGAIN),
-                Ok(false) => bind_path(context, call, socket, path, tries - 1).unwrap_or_else(Outcome::errno),
+                Ok(false) => {
+                    bind_path(context, call, socket, path, tries - 1).unwrap_or_else(Outcome::errno)
+                }
                 Err(errno) => Outcome::errno(errno),
             }
         }))
@@ -125,7 +157,13 @@ fn bind_path(context: &Context, call: &Call, socket: Socket, path: Vec<u8>, trie
 }
 
 /// `false`: what was judged is not where the name would be made now.
-fn make(context: &Context, call: &Call, socket: &Socket, path: &[u8], new: &NewName) -> Result<bool, i32> {
+fn make(
+    context: &Context,
+    call: &Call,
+    socket: &Socket,
+    path: &[u8],
+    new: &NewName,
+) -> Result<bool, i32> {
     let caller = context.caller(call)?;
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let start = rustix::fs::open(format!("/proc/{}/cwd", call.tid), flags, Mode::empty());
@@ -140,10 +178,15 @@ fn make(context: &Context, call: &Call, socket: &Socket, path: &[u8], new: &NewN
     if !context.still_waiting(call) {
         return Err(libc::EINTR);
     }
-    let Some(made) = new.make(context, || naming.bind()) else { return Ok(false) };
+    let Some(made) = new.make(context, || naming.bind()) else {
+        return Ok(false);
+    };
     let inode = made?;
     if let Some(cookie) = socket.cookie() {
-        context.facts().sockets().record_inode(cookie, inode.as_fd());
+        context
+            .facts()
+            .sockets()
+            .record_inode(cookie, inode.as_fd());
     }
     Ok(true)
 }
