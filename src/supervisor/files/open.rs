@@ -8,10 +8,10 @@ use super::devices::{self, Device};
 use super::errno::Errno;
 use super::held::{Held, Named};
 use super::quick::{self, Wanted};
-use super::resolve::{Landing, Last, flag_bits};
+use super::resolve::{Landing, Last, Viewer, flag_bits};
 use super::view::{Spelled, View, low};
 use super::{proc, reopen, synthetic};
-use crate::policy::Change;
+use crate::policy::{Access, Change, Denial, Permit, Verdict};
 use crate::sandbox::Rights;
 use crate::supervisor::{Call, Context, Outcome, PathBuffer, Reply};
 use crate::sys::files::{self, OPEN_HOW_SIZE, OpenHow};
@@ -246,20 +246,43 @@ impl Open {
             Device::ForeignTerminal(denial) => return context.refuse(call, &denial),
             Device::Other => {}
         }
+        match proc::process_of(&held, &path) {
+            Ok(Some(pid)) => return of_process(context, (call, view), (held, path, pid), how),
+            Ok(None) => {}
+            Err(Errno(errno)) => return Outcome::errno(errno),
+        }
         let granted = match judge(context, call, &needs(&path, how), granted) {
             Ok(granted) => granted,
             Err(stop) => return stop.outcome(context, call, self),
         };
-        match proc::process_of(&held, &path) {
-            // Who may read what of a process is the kernel's to say, and it must say it of the caller.
-            Ok(Some(_)) => return Outcome::Reply(Reply::ContinueUnderFloor),
-            Ok(None) => {}
-            Err(Errno(errno)) => return Outcome::errno(errno),
-        }
         if let Some(reply) = synthetic::file(context, &held, how) {
             return reply;
         }
         reopen::act(context, call, (held, path), (how, granted))
+    }
+}
+
+/// A file of `/proc/PID`. Who may read what of a process is the kernel's to say, and it must say it
+/// of the caller: all that is opened here are the few settings of the run's own processes that the
+/// kernel checks again at each write.
+fn of_process(
+    context: &Context,
+    (call, view): (&Call, &View<'_>),
+    (held, path, pid): (Held, std::path::PathBuf, i32),
+    how: How,
+) -> Outcome {
+    if how.writes() && proc::is_setting(&path) && view.in_run(pid) {
+        return reopen::act(context, call, (held, path), (how, Granted::held(Permit::held_already())));
+    }
+    let access = if how.writes() { Access::Write(&path, Change::Existing) } else { Access::Read(&path) };
+    match context.judge(&access, call) {
+        Verdict::Allow(_) => Outcome::Reply(Reply::ContinueUnderFloor),
+        Verdict::Deny(denial) => context.refuse(call, &denial),
+        // A yes could not take effect, so nothing is asked.
+        Verdict::Ask(question) => context.refuse(
+            call,
+            &Denial { operation: question.operation, target: question.target, rule: None, errno: libc::EACCES, quiet: false },
+        ),
     }
 }
 

@@ -61,6 +61,14 @@ pub(super) fn process_of(held: &Held, path: &Path) -> Result<Option<i32>, Errno>
     Ok(path.components().filter_map(normal).find_map(number))
 }
 
+/// Is this a file of `/proc/PID` by which a process sets something of its own: its name, how soon
+/// it is killed for memory, what it dumps?
+pub(super) fn is_setting(path: &Path) -> bool {
+    const SETTINGS: [&str; 7] =
+        ["comm", "oom_score_adj", "oom_adj", "coredump_filter", "timerslack_ns", "clear_refs", "autogroup"];
+    path.file_name().is_some_and(|name| SETTINGS.iter().any(|setting| name == *setting))
+}
+
 /// Is `fs.protected_symlinks` on?
 pub(super) fn symlinks_are_protected() -> bool {
     static PROTECTED: OnceLock<bool> = OnceLock::new();
