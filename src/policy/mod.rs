@@ -4,6 +4,7 @@
 //! asked of [`Facts`].
 
 pub mod access;
+mod glob;
 pub mod addresses;
 mod grants;
 mod hosts;

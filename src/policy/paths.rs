@@ -5,8 +5,7 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Component, Path, PathBuf};
 
-use globset::{GlobBuilder, GlobMatcher};
-
+use super::glob::LazyGlob;
 use super::lists::{CompileError, Effect, Entry, Lists, Match, Problem, Ruling, deciding, runtime_source, weigh};
 use super::verdict::Rule;
 use super::{Grant, Inspect, Places, Real, SilentYes};
@@ -20,7 +19,7 @@ pub(super) enum Pattern {
     /// Consecutive components, wherever they stand; each may be a glob.
     AnyDepth(Vec<Name>),
     /// A glob over whole paths; what is beneath a match is covered too.
-    Glob { matcher: GlobMatcher, literal_prefix: PathBuf },
+    Glob { matcher: LazyGlob, literal_prefix: PathBuf },
 }
 
 /// One component of an any-depth pattern.
@@ -29,7 +28,7 @@ pub(super) enum Name {
     Exact(Vec<u8>),
     /// `*`, without a matcher: building one costs more than judging a whole run's start.
     Any,
-    Glob(GlobMatcher),
+    Glob(LazyGlob),
 }
 
 impl Name {
@@ -37,7 +36,7 @@ impl Name {
         match self {
             Self::Exact(name) => name == component,
             Self::Any => true,
-            Self::Glob(glob) => glob.is_match(OsStr::from_bytes(component)),
+            Self::Glob(glob) => glob.matches_name(component),
         }
     }
 
@@ -46,7 +45,7 @@ impl Name {
         match self {
             Self::Exact(name) => OsStr::from_bytes(name),
             Self::Any => OsStr::new("*"),
-            Self::Glob(glob) => OsStr::new(glob.glob().glob()),
+            Self::Glob(glob) => OsStr::new(glob.text()),
         }
     }
 }
@@ -56,7 +55,7 @@ impl Name {
 pub(super) struct PathLists {
     literal: HashMap<PathBuf, Vec<Entry>>,
     any_depth: Vec<(Vec<Name>, Entry)>,
-    globs: Vec<(GlobMatcher, PathBuf, Entry)>,
+    globs: Vec<(LazyGlob, PathBuf, Entry)>,
     /// Places private to the run: patterns that could stand at any depth do not apply there.
     private: [PathBuf; 2],
     /// Where patterns for any depth apply: everywhere for writing, in the workspace for reading.
@@ -148,7 +147,7 @@ impl PathLists {
                 found.push(Match { entry, specificity: specificity(matched_depth), matched_depth });
             }
             for (matcher, _, entry) in &self.globs {
-                if matcher.is_match(ancestor) {
+                if matcher.matches(ancestor) {
                     found.push(Match { entry, specificity: specificity(matched_depth), matched_depth });
                 }
             }
@@ -320,7 +319,7 @@ pub(super) fn parse(text: &str, places: &Places) -> Result<Pattern, Problem> {
         Some(at) => {
             let prefix = &absolute[..absolute[..at].rfind('/').unwrap_or(0)];
             Ok(Pattern::Glob {
-                matcher: glob(&absolute)?,
+                matcher: LazyGlob::parse(&absolute)?,
                 literal_prefix: normalise(&unescape(prefix)),
             })
         }
@@ -333,18 +332,13 @@ fn any_depth(names: &str) -> Result<Pattern, Problem> {
         .map(|part| match first_meta(part) {
             _ if part == "*" => Ok(Name::Any),
             None => Ok(Name::Exact(unescape(part))),
-            Some(_) => glob(part).map(Name::Glob),
+            Some(_) => LazyGlob::parse(part).map(Name::Glob),
         })
         .collect::<Result<_, _>>()?;
     if names.is_empty() {
         return Err(Problem::Path);
     }
     Ok(Pattern::AnyDepth(names))
-}
-
-fn glob(text: &str) -> Result<GlobMatcher, Problem> {
-    let glob = GlobBuilder::new(text).literal_separator(true).backslash_escape(true).build();
-    glob.map(|glob| glob.compile_matcher()).map_err(|_| Problem::Path)
 }
 
 fn first_meta(text: &str) -> Option<usize> {

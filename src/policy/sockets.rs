@@ -76,7 +76,7 @@ impl SocketPattern {
         let depth = |path: &std::path::Path| u32::try_from(path.components().count()).ok();
         match (self, name) {
             (Self::Path(Pattern::Literal(rule)), UnixName::Path(path)) if path.starts_with(rule) => depth(rule),
-            (Self::Path(Pattern::Glob { matcher, .. }), UnixName::Path(path)) if matcher.is_match(path) => depth(path),
+            (Self::Path(Pattern::Glob { matcher, .. }), UnixName::Path(path)) if matcher.matches(path) => depth(path),
             (Self::Abstract(rule), UnixName::Abstract(name)) if rule == name => Some(1),
             _ => None,
         }
