@@ -2,6 +2,7 @@
 //!
 //! Settings → policy → floor and filter → launch → supervise → report → exit status.
 
+mod commands;
 mod environment;
 mod keeper;
 mod places;
@@ -12,19 +13,21 @@ use std::ffi::{CString, NulError, OsString};
 use std::io;
 use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
+use crate::approval::{self, Authority, BadPattern, Risk};
 use crate::dns::{Dns, DnsConfig, Nameserver, NameserverError};
-use crate::journal::{self, Journal};
+use crate::journal::{self, Decision, Journal};
 use crate::policy::{CompileError, Operation, Places, Policy};
 use crate::prompt::{Choice, Console, ConsoleError, PromptError, Situation};
 use crate::sandbox::{self, ChildPlan, Filter, FilterPlan, Floor, Launched, ProcessLimits, resolve_program};
 use crate::settings::{Limits, Locations, Settings, SettingsError, Sourced};
-use crate::supervisor::{self, Asker, LivePolicy, Parts, Setup, Supervisor};
+use crate::supervisor::{self, Asker, Keeper, LivePolicy, Parts, Setup, Supervisor};
 
+use commands::Commands;
 use environment::Environment;
 use keeper::SettingsKeeper;
 pub use places::{NothingYet, PlaceError};
@@ -35,14 +38,49 @@ pub type Load = dyn Fn() -> Result<Settings, SettingsError> + Send + Sync;
 
 /// What somebody wants run, and how.
 pub struct RunRequest {
-    /// At least the program.
-    pub argv: Vec<OsString>,
+    pub subject: Subject,
+    /// How much starts unasked.
+    pub authority: Authority,
+    /// What the caller says of the risk, and why.
+    pub declared: Option<(Risk, String)>,
     pub locations: Locations,
     /// Loads the settings of all layers: at the start, and again when a file has changed.
     pub load: Arc<Load>,
     pub prompt: Choice,
     pub report: Option<PathBuf>,
     pub timeout: Option<Duration>,
+}
+
+/// What is to be run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Subject {
+    /// A program and its arguments; at least the program.
+    Argv(Vec<OsString>),
+    /// Text for a shell.
+    Shell(OsString),
+}
+
+impl Subject {
+    /// The argument vector that is executed.
+    fn argv(&self) -> Vec<OsString> {
+        match self {
+            Self::Argv(argv) => argv.clone(),
+            Self::Shell(text) => vec!["bash".into(), "-c".into(), text.clone()],
+        }
+    }
+
+    /// In one line, for questions.
+    fn line(&self) -> String {
+        self.words().join(" ")
+    }
+
+    /// As questions and reports show it.
+    fn words(&self) -> Vec<String> {
+        match self {
+            Self::Argv(argv) => argv.iter().map(|word| word.to_string_lossy().into_owned()).collect(),
+            Self::Shell(text) => vec![text.to_string_lossy().into_owned()],
+        }
+    }
 }
 
 /// Why a run did not come about, or could not be brought to its end.
@@ -76,6 +114,10 @@ pub enum RunError {
     Wait(#[source] io::Error),
     #[error(transparent)]
     Report(#[from] journal::ReportError),
+    #[error(transparent)]
+    Pattern(#[from] BadPattern),
+    #[error("refused: {reason}; to allow it: {hint}")]
+    Refused { reason: String, hint: String },
 }
 
 impl RunError {
@@ -83,6 +125,7 @@ impl RunError {
     pub fn exit_status(&self) -> u8 {
         match self {
             Self::Launch(error) => error.exit_status(),
+            Self::Refused { .. } => 126,
             _ => 125,
         }
     }
@@ -90,13 +133,14 @@ impl RunError {
 
 /// Everything that is decided before the first fork.
 struct Prepared {
-    places: Places,
     live: Arc<LivePolicy>,
     environment: Environment,
     floor: Floor,
     filter: Filter,
     dns: Dns,
     limits: Limits,
+    commands: Arc<Commands>,
+    keeper: Arc<SettingsKeeper>,
     keep_root_capabilities: bool,
 }
 
@@ -104,18 +148,21 @@ struct Prepared {
 pub fn run(request: RunRequest) -> Result<u8, RunError> {
     let started = Instant::now();
     let path = std::env::var_os("PATH");
-    let program = resolve_program(&request.argv[0], path.as_deref(), &request.locations.cwd)?;
+    let program = resolve_program(&request.subject.argv()[0], path.as_deref(), &request.locations.cwd)?;
+    let journal = Arc::new(Journal::default());
     // Removed with all that is in it when the run is over.
-    let (prepared, temporary) = prepare(&request)?;
-    let signals = wait::take_signals().map_err(RunError::Wait)?;
+    let (prepared, temporary) = prepare(&request, &journal)?;
     let mut console = Console::attach()?;
+    let command: Arc<OnceLock<Weak<Launched>>> = Arc::default();
+    let asker = asker(&request, console.as_ref(), Arc::clone(&command))?;
+    let decision = approve(&request, &prepared, &asker, &journal)?;
+    let signals = wait::take_signals().map_err(RunError::Wait)?;
     let launched = Arc::new(sandbox::launch(child_plan(&request, program, &prepared, console.as_ref())?)?);
+    // Set once: there is one command.
+    let _ = command.set(Arc::downgrade(&launched));
     if let Some(console) = &mut console {
         console.spawn_relay()?;
     }
-
-    let journal = Arc::new(Journal::default());
-    let asker = asker(&request, console.as_ref(), &launched)?;
     let floor = telling::floor(&prepared.floor);
     let (removed, limits) = (prepared.environment.removed.clone(), prepared.limits);
     let served = Served { launched: &launched, journal: &journal, asker };
@@ -136,13 +183,37 @@ pub fn run(request: RunRequest) -> Result<u8, RunError> {
 
     telling::tell_denials(&journal);
     if let Some(path) = &request.report {
-        let facts = telling::Facts { ending, duration: started.elapsed(), floor, removed };
+        let facts = telling::Facts { decision, ending, duration: started.elapsed(), floor, removed };
         telling::report(&request, &journal, facts).write(path)?;
     }
     Ok(ending.exit_status())
 }
 
-fn prepare(request: &RunRequest) -> Result<(Prepared, TempDir), RunError> {
+/// Lets the request start, or says why not.
+fn approve(
+    request: &RunRequest,
+    prepared: &Prepared,
+    asker: &Arc<dyn Asker>,
+    journal: &Journal,
+) -> Result<Decision, RunError> {
+    let verdict = prepared.commands.judge(request, request.authority);
+    let allowed = match verdict.decision {
+        approval::Decision::Allow => true,
+        approval::Decision::Refuse => false,
+        approval::Decision::Ask => {
+            let (question, answer) = commands::ask(request, &verdict, asker);
+            journal.question(commands::record(&question, &answer));
+            let allowed = question.permit(&answer).is_some();
+            if allowed {
+                prepared.keeper.keep(&question, &answer);
+            }
+            allowed
+        }
+    };
+    if allowed { Ok(commands::decision(&verdict)) } else { Err(commands::refusal(request, &verdict)) }
+}
+
+fn prepare(request: &RunRequest, journal: &Arc<Journal>) -> Result<(Prepared, TempDir), RunError> {
     let settings = (request.load)()?;
     let (places, temporary) = places::make(&request.locations)?;
     let policy = compile(&settings, &places)?;
@@ -153,7 +224,7 @@ fn prepare(request: &RunRequest) -> Result<(Prepared, TempDir), RunError> {
     let dns = dns(&settings, Arc::clone(&live))?;
     let filter = Filter::compile(FilterPlan {
         trap_reads: !reads_everything,
-        trap_exec: false,
+        trap_exec: true,
         trap_receives: !dns.bind().is_ok_and(|stub| stub.on_port_53),
         trap_signals: !floor.scopes_signals(),
     })?;
@@ -161,8 +232,11 @@ fn prepare(request: &RunRequest) -> Result<(Prepared, TempDir), RunError> {
     if let Some(timeout) = request.timeout {
         limits.wall_time_ms = Some(u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX));
     }
+    let commands = Arc::new(Commands::new(&settings, &places, &request.locations.cwd)?);
+    let keeper = Arc::new(SettingsKeeper::new(&request.locations, Arc::clone(&request.load), places, Arc::clone(journal)));
     let keep_root_capabilities = settings.sandbox.keep_root_capabilities;
-    Ok((Prepared { places, live, environment, floor, filter, dns, limits, keep_root_capabilities }, temporary))
+    let prepared = Prepared { live, environment, floor, filter, dns, limits, commands, keeper, keep_root_capabilities };
+    Ok((prepared, temporary))
 }
 
 /// The policy of a run that would start now; makes nothing and starts nothing.
@@ -202,7 +276,7 @@ fn child_plan<'a>(
     let mut stdio = slaves.into_iter().zip(streams).map(|(slave, stream)| slave.unwrap_or(stream));
     let mut next = || stdio.next().ok_or_else(|| RunError::Streams(io::ErrorKind::NotFound.into()));
     Ok(ChildPlan {
-        argv: request.argv.iter().map(word).collect::<Result<_, _>>()?,
+        argv: request.subject.argv().iter().map(word).collect::<Result<_, _>>()?,
         program,
         env: prepared.environment.variables.clone(),
         cwd: request.locations.cwd.clone(),
@@ -219,11 +293,14 @@ fn word(word: &OsString) -> Result<CString, RunError> {
     CString::new(word.clone().into_vec()).map_err(|source| RunError::Word { word: word.clone(), source })
 }
 
-/// Who answers. Ctrl-C at a question denies it and interrupts the command.
-fn asker(request: &RunRequest, console: Option<&Console>, launched: &Arc<Launched>) -> Result<Arc<dyn Asker>, RunError> {
-    let launched = Arc::downgrade(launched);
+/// Who answers. Ctrl-C at a question denies it and interrupts the command, once there is one.
+fn asker(
+    request: &RunRequest,
+    console: Option<&Console>,
+    command: Arc<OnceLock<Weak<Launched>>>,
+) -> Result<Arc<dyn Asker>, RunError> {
     let interrupt = Arc::new(move || {
-        if let Some(launched) = launched.upgrade() {
+        if let Some(launched) = command.get().and_then(Weak::upgrade) {
             // A command that is over needs no signal.
             let _ = launched.signal(libc::SIGINT);
         }
@@ -240,8 +317,7 @@ struct Served<'a> {
 }
 
 fn supervise(request: &RunRequest, prepared: Prepared, served: Served<'_>) -> Result<Arc<Supervisor>, RunError> {
-    let Prepared { places, live, floor, dns, keep_root_capabilities, .. } = prepared;
-    let keeper = SettingsKeeper::new(request.locations.clone(), Arc::clone(&request.load), places, Arc::clone(served.journal));
+    let Prepared { live, floor, dns, commands, keeper, keep_root_capabilities, .. } = prepared;
     Ok(Supervisor::start(Setup {
         parts: Parts {
             listener: served.launched.listener.try_clone().map_err(RunError::Wait)?,
@@ -250,10 +326,11 @@ fn supervise(request: &RunRequest, prepared: Prepared, served: Served<'_>) -> Re
             monitor: served.launched.monitor_pid,
             dns,
             journal: Arc::clone(served.journal),
-            keeper: Arc::new(keeper),
+            keeper,
+            executions: commands,
         },
         asker: served.asker,
-        request: telling::one_line(&request.argv),
+        request: request.subject.line(),
         keep_root_capabilities,
     })?)
 }

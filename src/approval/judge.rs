@@ -108,6 +108,20 @@ pub struct Execution<'a> {
     pub home: Option<&'a Path>,
 }
 
+/// Could any argument vector of `program` be refused or asked about at its start?
+pub fn concerns_program(rules: &Rules, program: &Path) -> bool {
+    let name = program.as_os_str().to_string_lossy();
+    let name = base_name(&name);
+    has_many_names(name)
+        || rules.block.iter().chain(&rules.deny).any(|pattern| pattern.concerns(name))
+        || interlock::concerns(name)
+}
+
+/// A program that does what the first word of its arguments says.
+fn has_many_names(base_name: &str) -> bool {
+    matches!(base_name, "busybox" | "toybox" | "coreutils")
+}
+
 /// Holds a real argument vector against the block list, the deny list and the interlocks.
 /// `None`: nothing stands against it.
 pub fn judge_argv(rules: &Rules, execution: &Execution<'_>, surroundings: &dyn Surroundings) -> Option<Refusal> {
@@ -115,7 +129,7 @@ pub fn judge_argv(rules: &Rules, execution: &Execution<'_>, surroundings: &dyn S
     let name = program.as_os_str().to_string_lossy();
     // A program of many names does what its first argument says.
     let applet = argv.first().map(|first| first.to_string_lossy());
-    let many_names = matches!(base_name(&name), "busybox" | "toybox" | "coreutils");
+    let many_names = has_many_names(base_name(&name));
     let first = match &applet {
         Some(applet) if many_names && base_name(applet) != base_name(&name) => applet,
         _ => &name,

@@ -20,7 +20,7 @@ mod verdict;
 
 pub use host::Host;
 pub use interlock::Interlock;
-pub use judge::{Execution, Refusal, judge, judge_argv};
+pub use judge::{Execution, Refusal, concerns_program, judge, judge_argv};
 pub use languages::git::QUIET;
 pub use lists::{BadPattern, Rules};
 pub use request::{Authority, Request, Subject, Surroundings};

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use super::args::RunArgs;
 use super::{Outcome, layers, report};
-use crate::run::{self, RunRequest};
+use crate::approval::{Authority, Level, Mode};
+use crate::run::{self, RunRequest, Subject};
 use crate::settings::Document;
 
 /// Runs the program; the exit status is its own, or says why it did not run.
@@ -15,7 +16,9 @@ pub(crate) fn run(args: RunArgs) -> Outcome {
     let (locations, runtime) = layers::runtime(&flags.policy, Document::default())?;
     let at = locations.clone();
     let request = RunRequest {
-        argv: args.command,
+        subject: Subject::Argv(args.command),
+        authority: Authority { level: Level::High, mode: Mode::Auto },
+        declared: None,
         locations,
         load: Arc::new(move || layers::settings(&at, &runtime)),
         prompt: flags.prompt,

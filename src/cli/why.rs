@@ -129,6 +129,7 @@ impl Explained {
                 Reason::NotListed => "no list covers it",
                 Reason::Denied(_) => "a deny rule covers it",
                 Reason::PrivateAddress => "a public name leads to an address that is not public",
+                Reason::Command { .. } => "a command rule speaks of it",
                 Reason::NotOurs => "it lies in a shared temporary directory and is older than the run",
             },
         }

@@ -6,7 +6,7 @@ use std::path::Path;
 use super::access::{Access, Host, Operation, Target, UnixName};
 use super::lists::Effect;
 use super::paths::escape;
-use super::verdict::{Answer, Place, Question, Reason, Scope};
+use super::verdict::{Answer, Place, Question, Reason, Rule, Scope};
 use crate::settings::Layer;
 
 /// One entry that an answer adds to a list: for this run, this session, or a settings file.
@@ -28,7 +28,14 @@ impl Grant {
     }
 
     /// The list of settings files that the entry belongs to, from the root object.
-    pub fn list(&self) -> [&'static str; 3] {
+    pub fn list(&self) -> Vec<&'static str> {
+        if self.operation == Operation::Command {
+            return vec![match self.effect {
+                Effect::Allow => "commandAllowlist",
+                Effect::Deny => "commandDenylist",
+                _ => "commandBlocklist",
+            }];
+        }
         let (group, key) = match (self.operation, self.effect) {
             (Operation::Read, Effect::Allow) => ("filesystem", "allowRead"),
             (Operation::Read, Effect::Deny) => ("filesystem", "denyRead"),
@@ -43,7 +50,7 @@ impl Grant {
             (_, Effect::Deny) => ("network", "deniedDomains"),
             (_, _) => ("network", "blockedDomains"),
         };
-        ["sandbox", group, key]
+        vec!["sandbox", group, key]
     }
 }
 
@@ -61,6 +68,25 @@ impl Question {
             (Target::Unix(name), _) => Access::Unix(name),
             (Target::Command(argv), _) => Access::Command(argv),
         }
+    }
+
+    /// May this argument vector start, although `rule` speaks of it? Only for now: a rule that
+    /// always asks cannot be answered away.
+    pub fn command(argv: Vec<String>, rule: Rule, reason: String) -> Self {
+        Self {
+            operation: Operation::Command,
+            target: Target::Command(argv),
+            organisation: false,
+            offers: vec![Answer::Once, Answer::Run, Answer::Deny],
+            reason: Reason::Command { rule, why: reason },
+        }
+    }
+
+    /// The command may be allowed for good, because only its risk asks.
+    pub fn offer_always_command(&mut self) {
+        let always = |place| Answer::Always { scope: Scope::Command, place, root: None };
+        let before_deny = self.offers.len().saturating_sub(1);
+        self.offers.splice(before_deny..before_deny, [Answer::Session, always(Place::Project), always(Place::User)]);
     }
 
     /// What an answer adds, or `None` where it lasts no longer than the access (or cannot be

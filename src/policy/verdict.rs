@@ -46,6 +46,8 @@ pub enum Reason {
     Denied(Rule),
     /// A public name resolved to an address that is not public.
     PrivateAddress,
+    /// A command list or an interlock speaks of it.
+    Command { rule: Rule, why: String },
     /// The entry in a shared temporary directory is older than the run.
     NotOurs,
 }
@@ -138,6 +140,7 @@ impl std::fmt::Display for Reason {
             Self::NotListed => f.write_str("not listed"),
             Self::Denied(rule) => write!(f, "denied by {}", rule.text),
             Self::PrivateAddress => f.write_str("the name resolves to an address that is not public"),
+            Self::Command { why, .. } => f.write_str(why),
             Self::NotOurs => f.write_str("the entry is older than this run"),
         }
     }

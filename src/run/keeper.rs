@@ -26,9 +26,9 @@ pub(super) struct SettingsKeeper {
 }
 
 impl SettingsKeeper {
-    pub(super) fn new(locations: Locations, load: Arc<Load>, places: Places, journal: Arc<Journal>) -> Self {
-        let seen = Mutex::new(stamps(&locations));
-        Self { locations, load, places, journal, seen }
+    pub(super) fn new(locations: &Locations, load: Arc<Load>, places: Places, journal: Arc<Journal>) -> Self {
+        let seen = Mutex::new(stamps(locations));
+        Self { locations: locations.clone(), load, places, journal, seen }
     }
 
     fn file(&self, place: Place) -> PathBuf {

@@ -1,10 +1,9 @@
 //! What a run tells when it is over: denials on standard error, the report in its file.
 
-use std::ffi::OsString;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::wait::Ending;
-use super::RunRequest;
+use super::{RunRequest, Subject};
 use crate::journal::{Decision, FloorReport, Journal, Report, Request, visible};
 use crate::sandbox::Floor;
 
@@ -13,14 +12,11 @@ const TOLD_MAX: usize = 10;
 
 /// What only the end of the run knows.
 pub(super) struct Facts {
+    pub(super) decision: Decision,
     pub(super) ending: Ending,
     pub(super) duration: Duration,
     pub(super) floor: FloorReport,
     pub(super) removed: Vec<String>,
-}
-
-pub(super) fn one_line(argv: &[OsString]) -> String {
-    argv.iter().map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ")
 }
 
 /// What the kernel's floor was made of, and what this kernel could not give.
@@ -48,20 +44,19 @@ pub(super) fn tell_denials(journal: &Journal) {
 
 /// The report of the run.
 pub(super) fn report(request: &RunRequest, journal: &Journal, facts: Facts) -> Report {
-    let argv = request.argv.iter().map(|word| word.to_string_lossy().into_owned()).collect();
+    let (argv, command) = match &request.subject {
+        Subject::Argv(_) => (Some(request.subject.words()), None),
+        Subject::Shell(_) => (None, Some(request.subject.line())),
+    };
     Report {
         run: run_id(),
         request: Request {
-            argv: Some(argv),
-            command: None,
+            argv,
+            command,
             cwd: request.locations.cwd.clone(),
             workspace: request.locations.workspace.clone(),
         },
-        decision: Decision {
-            verdict: "allow".to_owned(),
-            reason: "started by its caller".to_owned(),
-            ..Decision::default()
-        },
+        decision: facts.decision,
         exit: facts.ending.report(),
         duration_ms: u64::try_from(facts.duration.as_millis()).unwrap_or(u64::MAX),
         questions: journal.questions(),

@@ -72,6 +72,12 @@ impl Caller {
         (self.tgid, self.process.started)
     }
 
+    /// Ends the process at once.
+    pub(super) fn kill(&self) {
+        // One that is gone already needs no killing.
+        let _ = pidfd::send_signal(self.process.pidfd.as_fd(), libc::SIGKILL);
+    }
+
     pub fn process_is_alive(&self) -> bool {
         pidfd::is_alive(self.process.pidfd.as_fd())
     }

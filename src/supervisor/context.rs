@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::call::{AnswerTo, Call, Outcome};
 use super::caller::{Caller, Callers};
+use super::exec::{Executions, Started};
 use super::facts::RunFacts;
 use super::files;
 use super::live::LivePolicy;
@@ -76,6 +77,8 @@ pub struct Context {
     /// When settings files were last looked at, in milliseconds after `born`.
     looked_ms: AtomicU64,
     pub(super) keeper: Arc<dyn Keeper>,
+    executions: Arc<dyn Executions>,
+    started: Started,
 }
 
 /// A process, and what it was answered for this once.
@@ -90,6 +93,7 @@ pub struct Parts {
     pub dns: Dns,
     pub journal: Arc<Journal>,
     pub keeper: Arc<dyn Keeper>,
+    pub executions: Arc<dyn Executions>,
 }
 
 impl Context {
@@ -108,6 +112,8 @@ impl Context {
             born: Instant::now(),
             looked_ms: AtomicU64::new(0),
             keeper: parts.keeper,
+            executions: parts.executions,
+            started: Started::default(),
         }
     }
 
@@ -134,6 +140,14 @@ impl Context {
 
     pub fn dns(&self) -> &Dns {
         &self.dns
+    }
+
+    pub(super) fn executions(&self) -> &dyn Executions {
+        &*self.executions
+    }
+
+    pub(super) fn started(&self) -> &Started {
+        &self.started
     }
 
     pub fn journal(&self) -> &Journal {

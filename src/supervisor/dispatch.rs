@@ -2,14 +2,17 @@
 
 use super::call::{Call, Outcome, Reply};
 use super::context::Context;
-use super::{Handler, files, net, processes};
+use super::{Handler, exec, files, net, processes};
 
 /// The handler of a trapped call; `None` refuses what the filter should not have trapped.
 pub(super) fn handler(nr: i64) -> Option<Handler> {
     if nr == libc::SYS_umask {
         return Some(umask);
     }
-    files::handler(nr).or_else(|| net::handler(nr)).or_else(|| processes::handler(nr))
+    files::handler(nr)
+        .or_else(|| net::handler(nr))
+        .or_else(|| processes::handler(nr))
+        .or_else(|| exec::handler(nr))
 }
 
 /// The umask is a register, so the kernel may carry it out; the broker creates files under it.

@@ -7,6 +7,7 @@ pub mod call;
 pub mod caller;
 pub mod context;
 mod dispatch;
+pub mod exec;
 pub mod facts;
 mod live;
 pub(crate) mod files;
@@ -29,6 +30,7 @@ use std::time::Duration;
 pub use call::{Call, Outcome, Reply};
 pub use caller::Caller;
 pub use context::{Asked, Asker, Context, Keeper, Parts, Process};
+pub use exec::{Execution, Executions, Standing};
 pub use facts::RunFacts;
 pub use live::LivePolicy;
 pub use memory::PathBuffer;
@@ -179,6 +181,7 @@ impl Supervisor {
     /// One call, from registers to reply. A panic refuses this call and nothing else.
     fn serve(self: &Arc<Self>, call: Call) {
         let outcome = match dispatch::handler(call.nr) {
+            Some(_) if !exec::prove(&self.context, &call) => Outcome::errno(libc::EACCES),
             Some(handler) => catch_unwind(AssertUnwindSafe(|| handler(&self.context, &call)))
                 .unwrap_or(Outcome::Reply(Reply::Errno(libc::EACCES))),
             None => Outcome::Reply(Reply::Errno(libc::ENOSYS)),

@@ -1,0 +1,154 @@
+//! May the command start, and what it starts in turn: approval, wired to the settings and to the
+//! supervisor.
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, mpsc};
+use std::time::Duration;
+
+use super::{RunError, RunRequest, Subject};
+use crate::approval::{self, Authority, BadPattern, Decision, Ground, Host, Request, Rules, Verdict};
+use crate::journal::{self, ProcessReport, QuestionRecord, RuleReport};
+use crate::policy::{Answer, Places, Question, Reason, Rule};
+use crate::settings::{Layer, Settings, Source};
+use crate::supervisor::{Asked, Asker, Execution, Executions, Process, Standing};
+
+/// The command lists of one run, for its whole tree.
+pub(super) struct Commands {
+    rules: Rules,
+    host: Host,
+    workspace: PathBuf,
+    home: PathBuf,
+}
+
+impl Commands {
+    pub(super) fn new(settings: &Settings, places: &Places, cwd: &Path) -> Result<Self, BadPattern> {
+        let lists = &settings.approval;
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let writable = vec![places.workspace.clone(), places.temporary.clone(), places.cache.clone()];
+        Ok(Self {
+            rules: Rules::new(&lists.command_blocklist, &lists.command_denylist, &lists.command_allowlist)?,
+            host: Host::new(path, cwd.to_owned(), writable),
+            workspace: places.workspace.clone(),
+            home: places.home.clone(),
+        })
+    }
+
+    /// What approval says of the request.
+    pub(super) fn judge(&self, request: &RunRequest, authority: Authority) -> Verdict {
+        let subject = match &request.subject {
+            Subject::Argv(argv) => approval::Subject::Argv(argv),
+            Subject::Shell(text) => approval::Subject::Shell(text.as_encoded_bytes()),
+        };
+        let request = Request {
+            subject,
+            cwd: &request.locations.cwd,
+            workspace: &self.workspace,
+            home: Some(&self.home),
+            declared: request.declared.as_ref().map(|(risk, _)| *risk),
+        };
+        approval::judge(&self.rules, &request, authority, &self.host)
+    }
+}
+
+impl Executions for Commands {
+    fn concerns(&self, program: &Path) -> bool {
+        approval::concerns_program(&self.rules, program)
+    }
+
+    fn judge(&self, execution: &Execution) -> Standing {
+        let argv: Vec<&OsStr> = execution.argv.iter().map(|word| word.as_os_str()).collect();
+        let execution = approval::Execution {
+            program: &execution.program,
+            argv: &argv,
+            cwd: &execution.cwd,
+            workspace: &self.workspace,
+            home: Some(&self.home),
+        };
+        match approval::judge_argv(&self.rules, &execution, &self.host) {
+            None => Standing::Free,
+            Some(found) if found.decision == Decision::Refuse => Standing::Refuse { rule: found.rule },
+            Some(found) => Standing::Ask { rule: found.rule, reason: found.reason },
+        }
+    }
+}
+
+/// Asks whether a request may start, and waits: nothing runs meanwhile.
+pub(super) fn ask(request: &RunRequest, verdict: &Verdict, asker: &Arc<dyn Asker>) -> (Question, Answer) {
+    let question = question(request, verdict);
+    let asked = Asked {
+        id: 0,
+        question: Arc::new(question.clone()),
+        process: Process { pid: 0, program: String::new(), argv: request.subject.words() },
+        request: request.subject.line(),
+    };
+    let (give, answer) = mpsc::channel();
+    asker.ask(
+        Arc::new(asked),
+        Box::new(move |answer| {
+            // A run that was given up waits no more.
+            let _ = give.send(answer);
+        }),
+    );
+    // An asker that goes away without a word denies.
+    (question, answer.recv().unwrap_or(Answer::Deny))
+}
+
+fn question(request: &RunRequest, verdict: &Verdict) -> Question {
+    let rule = verdict.rule.clone().unwrap_or_else(|| Rule {
+        text: "the autonomy level".to_owned(),
+        source: Arc::new(Source { layer: Layer::Default, file: None, line: None }),
+    });
+    let mut question = Question::command(request.subject.words(), rule, verdict.reason.clone());
+    if verdict.ground == Ground::Risk {
+        question.offer_always_command();
+    }
+    question
+}
+
+/// Why a refused request was refused, and what would allow it: one line.
+pub(super) fn refusal(request: &RunRequest, verdict: &Verdict) -> RunError {
+    let hint = match verdict.ground {
+        Ground::Blocklist => "take the entry out of commandBlocklist".to_owned(),
+        Ground::SpecMode => "leave spec mode".to_owned(),
+        Ground::Denylist | Ground::Interlock => "run it where somebody can answer".to_owned(),
+        Ground::Allowlist | Ground::Risk => {
+            let level = approval::Level::needed_for(verdict.risk).word();
+            format!("--auto {level}, or: askance allow command '{}'", request.subject.line())
+        }
+    };
+    RunError::Refused { reason: verdict.reason.clone(), hint }
+}
+
+/// The decision in the report's words.
+pub(super) fn decision(verdict: &Verdict) -> journal::Decision {
+    journal::Decision {
+        verdict: verdict.decision.word().to_owned(),
+        risk: Some(verdict.risk.word().to_owned()),
+        declared_risk: verdict.declared_risk.map(|risk| risk.word().to_owned()),
+        assessed_risk: Some(verdict.assessed_risk.word().to_owned()),
+        reason: verdict.reason.clone(),
+        rule: verdict.rule.as_ref().map(rule),
+    }
+}
+
+fn rule(rule: &Rule) -> RuleReport {
+    RuleReport { text: rule.text.clone(), source: rule.source.to_string() }
+}
+
+/// The question about the start itself, in the report's words.
+pub(super) fn record(question: &Question, answer: &Answer) -> QuestionRecord {
+    QuestionRecord {
+        operation: question.operation.word(),
+        target: question.target.to_string(),
+        reason: question.reason.to_string(),
+        rule: match &question.reason {
+            Reason::Denied(found) | Reason::Command { rule: found, .. } => Some(rule(found)),
+            _ => None,
+        },
+        process: ProcessReport::default(),
+        answer: answer.word(),
+        scope: None,
+        waited: Duration::ZERO,
+    }
+}
