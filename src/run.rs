@@ -6,6 +6,7 @@ mod commands;
 mod environment;
 mod keeper;
 mod places;
+mod spec;
 mod telling;
 mod wait;
 
@@ -18,13 +19,13 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-use crate::approval::{self, Authority, BadPattern, Risk};
+use crate::approval::{self, Authority, BadPattern, Chosen, Risk};
 use crate::dns::{Dns, DnsConfig, Nameserver, NameserverError};
 use crate::journal::{self, Decision, Journal};
 use crate::policy::{CompileError, Operation, Places, Policy};
 use crate::prompt::{Choice, Console, ConsoleError, PromptError, Situation};
 use crate::sandbox::{self, ChildPlan, Filter, FilterPlan, Floor, Launched, ProcessLimits, resolve_program};
-use crate::settings::{Limits, Locations, Settings, SettingsError, Sourced};
+use crate::settings::{AutonomyLevel, InteractionMode, Limits, Locations, Settings, SettingsError, Sourced};
 use crate::supervisor::{self, Asker, Keeper, LivePolicy, Parts, Setup, Supervisor};
 
 use commands::Commands;
@@ -39,8 +40,10 @@ pub type Load = dyn Fn() -> Result<Settings, SettingsError> + Send + Sync;
 /// What somebody wants run, and how.
 pub struct RunRequest {
     pub subject: Subject,
-    /// How much starts unasked.
-    pub authority: Authority,
+    /// How much starts unasked, as far as flags say.
+    pub chosen: Chosen,
+    /// The level where nobody says one.
+    pub unsaid: AutonomyLevel,
     /// What the caller says of the risk, and why.
     pub declared: Option<(Risk, String)>,
     pub locations: Locations,
@@ -140,6 +143,7 @@ struct Prepared {
     dns: Dns,
     limits: Limits,
     commands: Arc<Commands>,
+    authority: Authority,
     keeper: Arc<SettingsKeeper>,
     keep_root_capabilities: bool,
 }
@@ -154,7 +158,7 @@ pub fn run(request: RunRequest) -> Result<u8, RunError> {
     let (prepared, temporary) = prepare(&request, &journal)?;
     let mut console = Console::attach()?;
     let command: Arc<OnceLock<Weak<Launched>>> = Arc::default();
-    let asker = asker(&request, console.as_ref(), Arc::clone(&command))?;
+    let asker = asker(&request, &prepared, console.as_ref(), Arc::clone(&command))?;
     let decision = approve(&request, &prepared, &asker, &journal)?;
     let signals = wait::take_signals().map_err(RunError::Wait)?;
     let launched = Arc::new(sandbox::launch(child_plan(&request, program, &prepared, console.as_ref())?)?);
@@ -196,7 +200,7 @@ fn approve(
     asker: &Arc<dyn Asker>,
     journal: &Journal,
 ) -> Result<Decision, RunError> {
-    let verdict = prepared.commands.judge(request, request.authority);
+    let verdict = prepared.commands.judge(request, prepared.authority);
     let allowed = match verdict.decision {
         approval::Decision::Allow => true,
         approval::Decision::Refuse => false,
@@ -214,8 +218,13 @@ fn approve(
 }
 
 fn prepare(request: &RunRequest, journal: &Arc<Journal>) -> Result<(Prepared, TempDir), RunError> {
-    let settings = (request.load)()?;
-    let (places, temporary) = places::make(&request.locations)?;
+    let mut settings = (request.load)()?;
+    let authority = Authority::new(&settings.approval, request.chosen, request.unsaid);
+    let (mut places, temporary) = places::make(&request.locations)?;
+    if authority.mode == InteractionMode::Spec {
+        places.read_only = true;
+        spec::restrict(&mut settings.sandbox);
+    }
     let policy = compile(&settings, &places)?;
     let environment = environment::build(std::env::vars_os(), &settings.sandbox.env, &places);
     let floor = Floor::lay(&policy.silent(Operation::Read), &policy.silent(Operation::Write))?;
@@ -232,10 +241,21 @@ fn prepare(request: &RunRequest, journal: &Arc<Journal>) -> Result<(Prepared, Te
     if let Some(timeout) = request.timeout {
         limits.wall_time_ms = Some(u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX));
     }
-    let commands = Arc::new(Commands::new(&settings, &places, &request.locations.cwd)?);
+    let commands = Arc::new(Commands::new(&settings, &places, Arc::clone(&live), &request.locations.cwd)?);
     let keeper = Arc::new(SettingsKeeper::new(&request.locations, Arc::clone(&request.load), places, Arc::clone(journal)));
     let keep_root_capabilities = settings.sandbox.keep_root_capabilities;
-    let prepared = Prepared { live, environment, floor, filter, dns, limits, commands, keeper, keep_root_capabilities };
+    let prepared = Prepared {
+        live,
+        environment,
+        floor,
+        filter,
+        dns,
+        limits,
+        commands,
+        authority,
+        keeper,
+        keep_root_capabilities,
+    };
     Ok((prepared, temporary))
 }
 
@@ -296,6 +316,7 @@ fn word(word: &OsString) -> Result<CString, RunError> {
 /// Who answers. Ctrl-C at a question denies it and interrupts the command, once there is one.
 fn asker(
     request: &RunRequest,
+    prepared: &Prepared,
     console: Option<&Console>,
     command: Arc<OnceLock<Weak<Launched>>>,
 ) -> Result<Arc<dyn Asker>, RunError> {
@@ -305,8 +326,10 @@ fn asker(
             let _ = launched.signal(libc::SIGINT);
         }
     });
+    // Spec mode asks nothing: what it does not allow it refuses.
+    let prompt = if prepared.authority.mode == InteractionMode::Spec { &Choice::Deny } else { &request.prompt };
     let situation = Situation { home: request.locations.home.clone(), gate: console.map(Console::gate), interrupt };
-    Ok(request.prompt.asker(situation)?)
+    Ok(prompt.asker(situation)?)
 }
 
 /// What supervision serves and reports to.

@@ -13,13 +13,13 @@ pub struct Host<'a> {
     path: OsString,
     cwd: PathBuf,
     /// May the sandbox write this real path without a question?
-    writable: &'a (dyn Fn(&Path) -> bool + Sync),
+    writable: Box<dyn Fn(&Path) -> bool + Send + Sync + 'a>,
 }
 
 impl<'a> Host<'a> {
     /// `path` is the command's `PATH`; entries that are not absolute count from `cwd`.
-    pub fn new(path: OsString, cwd: PathBuf, writable: &'a (dyn Fn(&Path) -> bool + Sync)) -> Host<'a> {
-        Host { path, cwd, writable }
+    pub fn new(path: OsString, cwd: PathBuf, writable: impl Fn(&Path) -> bool + Send + Sync + 'a) -> Host<'a> {
+        Host { path, cwd, writable: Box::new(writable) }
     }
 }
 

@@ -23,5 +23,5 @@ pub use interlock::Interlock;
 pub use judge::{Execution, Refusal, concerns_program, judge, judge_argv};
 pub use languages::git::QUIET;
 pub use lists::{BadPattern, Rules};
-pub use request::{Authority, Request, Subject, Surroundings};
+pub use request::{Authority, Chosen, Request, Subject, Surroundings};
 pub use verdict::{Decision, Finding, Ground, Risk, Verdict};

@@ -34,12 +34,20 @@ pub struct Authority {
     pub mode: InteractionMode,
 }
 
+/// What a flag or the session chose.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Chosen {
+    pub level: Option<AutonomyLevel>,
+    pub mode: Option<InteractionMode>,
+}
+
 impl Authority {
     /// What a flag or the session chose, else what the settings say, never above the organisation's maximum.
-    /// Where nobody says anything only read-only commands run unasked.
-    pub fn new(settings: &settings::Approval, level: Option<AutonomyLevel>, mode: Option<InteractionMode>) -> Authority {
+    /// Where nobody says anything the level is `unsaid`.
+    pub fn new(settings: &settings::Approval, chosen: Chosen, unsaid: AutonomyLevel) -> Authority {
+        let Chosen { level, mode } = chosen;
         let set = settings.autonomy_level.as_ref().map(|set| set.value);
-        let level = level.or(set).unwrap_or(AutonomyLevel::Off);
+        let level = level.or(set).unwrap_or(unsaid);
         let most = settings.max_autonomy_level.as_ref().map_or(AutonomyLevel::High, |most| most.value);
         let mode = mode.or(settings.interaction_mode.as_ref().map(|mode| mode.value)).unwrap_or(InteractionMode::Auto);
         Authority { level: level.min(most), mode }

@@ -170,12 +170,6 @@ pub struct ApprovalFlags {
     /// Why the caller thinks so, in one line
     #[arg(long, value_name = "TEXT", requires = "risk")]
     pub reason: Option<String>,
-    /// Share session grants and the level with other runs of the same session
-    #[arg(long, value_name = "NAME")]
-    pub session: Option<String>,
-    /// Start without approval what nothing blocks. Headless only; the organisation may forbid it
-    #[arg(long)]
-    pub skip_permissions_unsafe: bool,
 }
 
 /// `askance run`.
@@ -183,6 +177,8 @@ pub struct ApprovalFlags {
 pub struct RunArgs {
     #[command(flatten)]
     pub flags: RunFlags,
+    #[command(flatten)]
+    pub approval: ApprovalFlags,
     /// The program and its arguments
     #[arg(required = true, trailing_var_arg = true)]
     #[arg(value_name = "PROGRAM", value_hint = ValueHint::CommandWithArguments)]

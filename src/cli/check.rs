@@ -6,21 +6,16 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use super::args::{CheckArgs, Format};
-use super::{Outcome, layers, print, visible};
-use crate::approval::{Authority, Decision, Host, Request, Risk, Rules, Subject, Verdict, judge};
+use super::{Outcome, approval, layers, print, visible};
+use crate::approval::{Authority, Decision, Host, Request, Rules, Subject, Verdict, judge};
 use crate::policy::{self, Access, Change};
 use crate::run;
-use crate::settings::InteractionMode;
+use crate::settings::AutonomyLevel;
 
 /// Exit statuses: a script can tell the verdicts apart without reading them.
 const ALLOWED: u8 = 0;
 const ASKS: u8 = 1;
 const REFUSED: u8 = 126;
-
-/// A flag that names no risk.
-#[derive(Debug, thiserror::Error)]
-#[error("--risk {0:?}: expected read-only, low, medium or high")]
-struct BadRisk(String);
 
 pub(super) fn run(args: &CheckArgs) -> Outcome {
     let (locations, settings) = layers::load(&args.policy)?;
@@ -28,20 +23,16 @@ pub(super) fn run(args: &CheckArgs) -> Outcome {
     let rules = Rules::new(&lists.command_blocklist, &lists.command_denylist, &lists.command_allowlist)?;
     let policy = run::foresee(&locations, &settings)?;
     let writable = |path: &Path| matches!(policy.judge(&Access::Write(path, Change::Existing), &run::NothingYet), policy::Verdict::Allow(_));
-    let host = Host::new(std::env::var_os("PATH").unwrap_or_default(), locations.cwd.clone(), &writable);
-    let declared = match &args.approval.risk {
-        Some(word) => Some(Risk::from_word(word).ok_or_else(|| BadRisk(word.clone()))?),
-        None => None,
-    };
+    let host = Host::new(std::env::var_os("PATH").unwrap_or_default(), locations.cwd.clone(), writable);
     let request = Request {
         subject: subject(args.text.as_ref(), &args.command),
         cwd: &locations.cwd,
         workspace: &locations.workspace,
         home: Some(&locations.home),
-        declared,
+        declared: approval::declared(&args.approval)?.map(|(risk, _)| risk),
     };
-    let mode = args.approval.spec.then_some(InteractionMode::Spec);
-    let authority = Authority::new(lists, args.approval.auto, mode);
+    // As `exec` would have it: where nobody says anything only read-only commands run unasked.
+    let authority = Authority::new(lists, approval::chosen(&args.approval), AutonomyLevel::Off);
     let verdict = judge(&rules, &request, authority, &host);
     print(&match args.output {
         Format::Text => text(&verdict, authority),

@@ -2,6 +2,7 @@
 //!
 //! Owns parsing, messages and exit statuses. Decides nothing about what may happen.
 
+mod approval;
 pub mod args;
 mod check;
 mod completions;

@@ -5,10 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::args::RunArgs;
-use super::{Outcome, layers, report};
-use crate::approval::{Authority, Level, Mode};
+use super::{Outcome, approval, layers, report};
 use crate::run::{self, RunRequest, Subject};
-use crate::settings::Document;
+use crate::settings::{AutonomyLevel, Document};
 
 /// Runs the program; the exit status is its own, or says why it did not run.
 pub(crate) fn run(args: RunArgs) -> Outcome {
@@ -17,8 +16,10 @@ pub(crate) fn run(args: RunArgs) -> Outcome {
     let at = locations.clone();
     let request = RunRequest {
         subject: Subject::Argv(args.command),
-        authority: Authority { level: Level::High, mode: Mode::Auto },
-        declared: None,
+        chosen: approval::chosen(&args.approval),
+        // Who types a command has decided that it starts; what it then does is asked about.
+        unsaid: AutonomyLevel::High,
+        declared: approval::declared(&args.approval)?,
         locations,
         load: Arc::new(move || layers::settings(&at, &runtime)),
         prompt: flags.prompt,

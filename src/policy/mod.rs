@@ -57,6 +57,8 @@ pub struct Places {
     /// Git directories outside the workspace that a `.git` file of it names, with proof that they
     /// point back: their objects, refs, logs and index are writable.
     pub git_dirs: Vec<PathBuf>,
+    /// Spec mode: nothing is written but the temporary directory.
+    pub read_only: bool,
 }
 
 /// Directories shared by everybody, where a run may write what it created itself.

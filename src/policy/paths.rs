@@ -78,11 +78,14 @@ impl PathLists {
             (&places.temporary, "the run's temporary directory"),
             (&places.cache, "the workspace's cache"),
         ] {
+            if places.read_only && lists.suffix == "Write" && place != &places.temporary {
+                continue;
+            }
             let rule = Rule { text: text.to_owned(), source: runtime_source(Layer::Default) };
             compiled.insert(Pattern::Literal(place.clone()), Entry { effect: Effect::Allow, rule });
         }
         for git_dir in &places.git_dirs {
-            compiled.allow_git_dir(git_dir);
+            compiled.allow_git_dir(git_dir, places);
         }
         for (effect, entry) in lists.entries() {
             let rule = lists.rule(effect, entry);
@@ -100,7 +103,7 @@ impl PathLists {
     }
 
     /// A worktree's or submodule's real repository: what Git writes in daily work, not what it executes.
-    fn allow_git_dir(&mut self, git_dir: &Path) {
+    fn allow_git_dir(&mut self, git_dir: &Path, places: &Places) {
         let rule = |effect| Entry {
             effect,
             rule: Rule {
@@ -108,7 +111,9 @@ impl PathLists {
                 source: runtime_source(Layer::Default),
             },
         };
-        self.insert(Pattern::Literal(git_dir.to_owned()), rule(Effect::Allow));
+        if !(places.read_only && self.names.1 == "Write") {
+            self.insert(Pattern::Literal(git_dir.to_owned()), rule(Effect::Allow));
+        }
         if self.names.1 == "Write" {
             for part in ["config", "config.worktree", "hooks"] {
                 self.insert(Pattern::Literal(git_dir.join(part)), rule(Effect::Deny));

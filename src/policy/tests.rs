@@ -30,6 +30,7 @@ fn places() -> Places {
         temporary: "/tmp/ask.1".into(),
         cache: "/home/u/.cache/askance/w".into(),
         git_dirs: vec!["/main/.git".into()],
+        read_only: false,
     }
 }
 
@@ -305,4 +306,14 @@ fn a_rule_that_names_a_link_speaks_of_what_it_leads_to() {
     assert_eq!(word(&policy.judge(&Access::Read(Path::new("/data/keys")), &Nothing)), "ask");
     let planted = Access::Write(Path::new("/home/u/.gnupg"), Change::Existing);
     assert_eq!(word(&policy.judge(&planted, &Nothing)), "ask", "a link in the workspace widens nothing");
+}
+
+#[test]
+fn spec_mode_writes_nothing_but_its_temporary_directory() {
+    let places = Places { read_only: true, ..places() };
+    let policy = Policy::compile(&defaults(), places, &as_written).unwrap();
+    for (path, expected) in [("/w/f", "ask"), ("/main/.git/refs/x", "ask"), ("/tmp/ask.1/f", "allow")] {
+        assert_eq!(word(&policy.judge(&Access::Write(Path::new(path), Change::Create), &Nothing)), expected, "{path}");
+    }
+    assert_eq!(policy.silent(Operation::Write).roots, [PathBuf::from("/tmp/ask.1")]);
 }

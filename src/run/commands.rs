@@ -6,26 +6,29 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
-use super::{RunError, RunRequest, Subject};
+use super::{NothingYet, RunError, RunRequest, Subject};
 use crate::approval::{self, Authority, BadPattern, Decision, Ground, Host, Request, Rules, Verdict};
 use crate::journal::{self, ProcessReport, QuestionRecord, RuleReport};
-use crate::policy::{Answer, Places, Question, Reason, Rule};
+use crate::policy::{self, Access, Answer, Change, Places, Question, Reason, Rule};
 use crate::settings::{Layer, Settings, Source};
-use crate::supervisor::{Asked, Asker, Execution, Executions, Process, Standing};
+use crate::supervisor::{Asked, Asker, Execution, Executions, LivePolicy, Process, Standing};
 
 /// The command lists of one run, for its whole tree.
 pub(super) struct Commands {
     rules: Rules,
-    host: Host,
+    host: Host<'static>,
     workspace: PathBuf,
     home: PathBuf,
 }
 
 impl Commands {
-    pub(super) fn new(settings: &Settings, places: &Places, cwd: &Path) -> Result<Self, BadPattern> {
+    pub(super) fn new(settings: &Settings, places: &Places, live: Arc<LivePolicy>, cwd: &Path) -> Result<Self, BadPattern> {
         let lists = &settings.approval;
         let path = std::env::var_os("PATH").unwrap_or_default();
-        let writable = vec![places.workspace.clone(), places.temporary.clone(), places.cache.clone()];
+        let writable = move |path: &Path| {
+            let verdict = live.now().judge(&Access::Write(path, Change::Existing), &NothingYet);
+            matches!(verdict, policy::Verdict::Allow(_))
+        };
         Ok(Self {
             rules: Rules::new(&lists.command_blocklist, &lists.command_denylist, &lists.command_allowlist)?,
             host: Host::new(path, cwd.to_owned(), writable),
@@ -113,7 +116,7 @@ pub(super) fn refusal(request: &RunRequest, verdict: &Verdict) -> RunError {
         Ground::SpecMode => "leave spec mode".to_owned(),
         Ground::Denylist | Ground::Interlock => "run it where somebody can answer".to_owned(),
         Ground::Allowlist | Ground::Risk => {
-            let level = approval::Level::needed_for(verdict.risk).word();
+            let level = verdict.risk.level().word();
             format!("--auto {level}, or: askance allow command '{}'", request.subject.line())
         }
     };

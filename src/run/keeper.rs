@@ -10,7 +10,7 @@ use crate::policy::{Answer, Place, Places, Policy, Question, Reason};
 use crate::settings::{Locations, edit};
 use crate::supervisor::Keeper;
 
-use super::Load;
+use super::{Load, spec};
 use super::places::RealPaths;
 
 /// What tells that a file is another than before.
@@ -77,7 +77,10 @@ impl Keeper for SettingsKeeper {
             *seen = now;
         }
         // A file that is broken right now changes nothing: the run goes on by what it knew.
-        let settings = (self.load)().ok()?;
+        let mut settings = (self.load)().ok()?;
+        if self.places.read_only {
+            spec::restrict(&mut settings.sandbox);
+        }
         let real = RealPaths::default();
         Policy::compile(&settings.sandbox, self.places.clone(), &|path| real.of(path)).ok()
     }

@@ -39,6 +39,7 @@ pub(super) fn make(locations: &Locations) -> Result<(Places, TempDir), PlaceErro
         temporary: temporary.path().to_owned(),
         cache,
         git_dirs: git_dirs(&locations.workspace),
+        read_only: false,
     };
     Ok((places, temporary))
 }
@@ -71,6 +72,7 @@ pub(super) fn foreseen(locations: &Locations) -> Places {
         temporary: PathBuf::from("/tmp/ask.of-the-run"),
         cache: cache.canonicalize().unwrap_or(cache),
         git_dirs: git_dirs(&locations.workspace),
+        read_only: false,
     }
 }
 
