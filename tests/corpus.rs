@@ -103,3 +103,8 @@ fn check(corpus: &str) {
 fn every_line_of_the_shared_corpus_gets_its_verdict() {
     check(include_str!("corpus/commands.tsv"));
 }
+
+#[test]
+fn every_line_of_our_own_corpus_gets_its_verdict() {
+    check(include_str!("corpus/more.tsv"));
+}

@@ -81,7 +81,7 @@ fn fields(word: &Word, variables: &Variables, args: &mut Vec<Arg>) {
             Piece::Quoted(text) => current.get_or_insert_default().text.push_str(text),
             Piece::Bare(text) => {
                 let arg = current.get_or_insert_default();
-                arg.glob |= text.contains(['*', '?', '[']);
+                arg.glob |= is_glob(text);
                 arg.text.push_str(text);
             }
             Piece::Tilde(user) => {
@@ -90,7 +90,10 @@ fn fields(word: &Word, variables: &Variables, args: &mut Vec<Arg>) {
             }
             Piece::Parameter(parameter) => {
                 let value = parameter_value(parameter, variables);
-                if parameter.quoted {
+                if parameter.quoted && parameter.name == "@" && !value.contains(UNKNOWN) {
+                    // Each of them a word of its own.
+                    unquoted(&value, &mut current, args);
+                } else if parameter.quoted {
                     let arg = current.get_or_insert_default();
                     arg.expanded = true;
                     arg.many |= parameter.name == "@" || parameter.name.ends_with("[@]");
@@ -125,10 +128,15 @@ fn unquoted(value: &str, current: &mut Option<Arg>, args: &mut Vec<Arg>) {
             let arg = current.get_or_insert_default();
             arg.expanded = true;
             arg.many |= part.contains(UNKNOWN);
-            arg.glob |= part.contains(['*', '?', '[']);
+            arg.glob |= is_glob(part);
             arg.text.push_str(part);
         }
     }
+}
+
+/// `[` alone is a command, and no pattern.
+fn is_glob(text: &str) -> bool {
+    text.contains(['*', '?']) || text.find('[').is_some_and(|at| text[at..].contains(']'))
 }
 
 fn tilde(user: &str, variables: &Variables) -> String {
@@ -152,7 +160,7 @@ fn parameter_value(parameter: &Parameter, variables: &Variables) -> String {
             Some(_) => value(word, variables),
             None => UNKNOWN.to_string(),
         },
-        Operator::Alternate(_) | Operator::Other(_) | Operator::Evaluates(_) => UNKNOWN.to_string(),
+        Operator::Alternate(_) | Operator::Other(_) | Operator::Computes(_) | Operator::Evaluates(_) => UNKNOWN.to_string(),
     }
 }
 

@@ -321,7 +321,7 @@ impl<'p, 'a> Reader<'p, 'a> {
                 }
                 exact = exact.or(Some(known));
             } else if abbreviates && spelled.starts_with(name) {
-                begun = begun.or(Some(known));
+                begun = worse(begun, known);
             }
         }
         exact.or(begun)
@@ -352,6 +352,19 @@ impl<'p, 'a> Reader<'p, 'a> {
             Some(raised) if raised.risk > said.risk => raised,
             _ => said,
         }
+    }
+}
+
+/// Of two readings of an abbreviation the more dangerous.
+fn worse(before: Option<Known>, known: Known) -> Option<Known> {
+    let danger = |known: &Known| match known.meaning {
+        Meaning::Runs(_) => 5,
+        Meaning::Raises(said) => 1 + u8::from(said.risk > Risk::ReadOnly) * 3,
+        Meaning::Lowers(_) | Meaning::Harmless => 0,
+    };
+    match before {
+        Some(before) if danger(&before) >= danger(&known) => Some(before),
+        _ => Some(known),
     }
 }
 

@@ -1,6 +1,7 @@
 //! Shell builtins that change what is known, or evaluate what they are given. Plain ones are data.
 
 use super::command::Call;
+use super::simple::is_armed;
 use super::state::{Input, State};
 use super::{Said, Walk};
 use crate::approval::arg::{Arg, UNKNOWN};
@@ -64,6 +65,21 @@ impl Walk<'_> {
                 }
                 return false;
             }
+            "set" => {
+                if let Some(at) = args.iter().position(|arg| arg.is_exactly("--") || !arg.text.starts_with(['-', '+'])) {
+                    let from = at + usize::from(args[at].is_exactly("--"));
+                    state.set_positional(&args[from..]);
+                }
+                return false;
+            }
+            "wait" => {
+                if let Some(at) = args.iter().position(|arg| arg.is_exactly("-p"))
+                    && let Some(target) = args.get(at + 1)
+                {
+                    self.evaluated_name(target, state);
+                }
+                return false;
+            }
             "let" => {
                 args.iter().for_each(|arg| self.evaluated_text(&arg.text, state));
                 return false;
@@ -123,6 +139,9 @@ impl Walk<'_> {
                 worst = Some((risk, format!("`{variable}` {effect}")));
             }
             if let Some(value) = value {
+                if is_armed(value) {
+                    self.undecidable(NAMES_EVALUATED.into());
+                }
                 state.variables.set(variable, value.to_owned());
             }
         }
@@ -160,7 +179,7 @@ impl Walk<'_> {
         let file = argv.get(1).map(|arg| arg.text.clone()).unwrap_or_default();
         let path = self.place(state).absolute(&file);
         let stdin = matches!(file.as_str(), "/dev/stdin" | "/dev/fd/0" | "/proc/self/fd/0");
-        let fetched = call.fetched_argument || (stdin && call.input.downloaded) || path.is_some_and(|path| state.downloads.contains(&path));
+        let fetched = call.fetched_argument || (stdin && call.input.downloaded) || path.is_some_and(|path| self.downloads.contains(&path));
         if fetched {
             self.trip(Interlock::new("download-and-run", "runs what it downloads"), argv);
         }

@@ -145,7 +145,7 @@ impl Walk<'_> {
     /// A file named by its path is whatever it holds.
     pub(super) fn run_file(&mut self, name: &str, argv: &[Arg], state: &State) {
         let path = self.place(state).absolute(name);
-        if path.is_some_and(|path| state.downloads.contains(&path)) {
+        if path.is_some_and(|path| self.downloads.contains(&path)) {
             self.trip(Interlock::new("download-and-run", "runs a file that the same request downloads"), argv);
         }
         self.report(argv, Said { risk: Risk::High, why: "a program that is only known by its path" }, None, None);
@@ -182,8 +182,12 @@ impl Walk<'_> {
         if reads_program {
             return self.nested_by_reader(program.reader, argv, &weighed, state, &call);
         }
-        let inner = self.nested_by_data(base, &weighed, state, &call);
-        self.output_of(base, argv, &weighed, inner, state, &call)
+        let run = Run { base, argv, weighed: &weighed };
+        self.note_downloads(&run, state, &call);
+        match self.nested_by_data(base, &weighed, state, &call) {
+            Some(inner) => Output { downloaded: inner.downloaded || run.fetches(), ..inner },
+            None => self.output_of(&run, state, &call),
+        }
     }
 
     fn git(&mut self, weighed: &Weighed<'_>, risk: Risk, state: &State) -> Option<(Said, Option<String>)> {
@@ -207,34 +211,57 @@ impl Walk<'_> {
         None
     }
 
-    /// What a command writes to its output, as far as the next in a pipe cares.
-    fn output_of(&self, base: &str, argv: &[Arg], weighed: &Weighed<'_>, inner: Option<Output>, state: &mut State, call: &Call) -> Output {
-        let fetches = FETCHERS.contains(&base);
-        if fetches {
-            for (name, value) in &weighed.options {
+    /// Files that a command fetches, by name.
+    fn note_downloads(&mut self, run: &Run<'_>, state: &State, call: &Call) {
+        let place = self.place(state);
+        let mut saved: Vec<Option<PathBuf>> = Vec::new();
+        if run.fetches() {
+            for (name, value) in &run.weighed.options {
                 let saves = matches!(name.as_str(), "-o" | "--output" | "-O" | "--output-document" | "--out");
-                if let Some(value) = value.as_ref().filter(|_| saves) {
-                    state.downloads.extend(self.place(state).absolute(&value.text));
-                }
+                saved.extend(value.as_ref().filter(|_| saves).map(|value| place.absolute(&value.text)));
             }
-            for operand in argv[1..].iter().filter(|arg| arg.text.contains("://")) {
+            let directory = run.weighed.options.iter().find(|(name, _)| matches!(name.as_str(), "-P" | "--directory-prefix" | "--output-dir"));
+            let directory = directory.and_then(|(_, value)| value.as_ref()).map_or(".", |value| value.text.as_str());
+            for operand in run.argv[1..].iter().filter(|arg| arg.text.contains("://")) {
                 let file = operand.text.rsplit('/').next().unwrap_or_default();
-                state.downloads.extend(self.place(state).absolute(file));
+                saved.push(place.absolute(&format!("{directory}/{file}")));
             }
         }
-        if let Some(mut inner) = inner {
-            inner.downloaded |= fetches;
-            return inner;
+        if call.input.downloaded && matches!(run.base, "tee" | "sponge") {
+            saved.extend(run.argv[1..].iter().map(|arg| place.absolute(&arg.text)));
         }
-        let words = || argv[1..].iter().map(Arg::exact).collect::<Option<Vec<_>>>();
-        let text = match base {
-            "echo" => words().map(|words| format!("{}\n", words.iter().skip_while(|word| matches!(**word, "-n" | "-e" | "-ne" | "-en")).copied().collect::<Vec<_>>().join(" "))),
+        self.downloads.extend(saved.into_iter().flatten());
+    }
+
+    /// What a command writes to its output, as far as the next in a pipe cares.
+    fn output_of(&self, run: &Run<'_>, state: &State, call: &Call) -> Output {
+        let args = &run.argv[1..];
+        let words = || args.iter().map(Arg::exact).collect::<Option<Vec<_>>>();
+        let text = match run.base {
+            "echo" => words().map(|words| {
+                let said = words.iter().skip_while(|word| matches!(**word, "-n" | "-e" | "-ne" | "-en"));
+                format!("{}\n", said.copied().collect::<Vec<_>>().join(" "))
+            }),
             "printf" => words().map(|words| words.join(" ").replace("\\n", "\n").replace("%s", "")),
-            "cat" | "tee" if weighed.operands.is_empty() || base == "tee" => call.input.text.clone(),
+            "tee" => call.input.text.clone(),
+            "cat" if run.weighed.operands.is_empty() => call.input.text.clone(),
             _ => None,
         };
-        let reads_download = base == "cat"
-            && argv[1..].iter().filter_map(|arg| self.place(state).absolute(&arg.text)).any(|path| state.downloads.contains(&path));
-        Output { text, downloaded: fetches || reads_download || call.input.downloaded || call.fetched_argument }
+        let place = self.place(state);
+        let reads_download = run.base == "cat" && args.iter().filter_map(|arg| place.absolute(&arg.text)).any(|path| self.downloads.contains(&path));
+        Output { text, downloaded: run.fetches() || reads_download || call.input.downloaded || call.fetched_argument }
+    }
+}
+
+/// A known program with its weighed arguments.
+struct Run<'a> {
+    base: &'a str,
+    argv: &'a [Arg],
+    weighed: &'a Weighed<'a>,
+}
+
+impl Run<'_> {
+    fn fetches(&self) -> bool {
+        FETCHERS.contains(&self.base)
     }
 }

@@ -9,6 +9,9 @@ mod nested;
 mod simple;
 mod state;
 
+use std::collections::HashMap;
+use std::path::PathBuf;
+
 use super::interlock::{Interlock, Place};
 use super::lists::Rules;
 use super::programs::Said;
@@ -21,7 +24,11 @@ use crate::policy::Rule;
 use state::{Input, Output, State};
 
 /// More simple commands than this in one request are not followed.
-const MAX_COMMANDS: usize = 4_000;
+const MAX_COMMANDS: usize = 1_000;
+/// More nodes of the tree, repeated rounds and calls included, are not either.
+const MAX_STEPS: usize = 10_000;
+/// Nodes in nodes, through nested texts and functions: bounds the stack.
+const MAX_DEPTH: usize = 200;
 /// Shell texts in shell texts.
 const MAX_LEVELS: usize = 12;
 /// A `for` over at most this many known words is followed word by word.
@@ -52,7 +59,7 @@ impl Assessment {
 
 /// Assesses a whole request.
 pub(super) fn assess(rules: &Rules, request: &Request<'_>, surroundings: &dyn Surroundings) -> Assessment {
-    let mut walk = Walk { rules, request, surroundings, out: Assessment::default(), via: Vec::new(), commands: 0 };
+    let mut walk = Walk { rules, request, surroundings, out: Assessment::default(), via: Vec::new(), commands: 0, steps: 0, depth: 0, downloads: Vec::new(), found: HashMap::new() };
     let mut state = State::new(request);
     match request.subject {
         Subject::Shell(bytes) => match std::str::from_utf8(bytes) {
@@ -81,6 +88,12 @@ struct Walk<'a> {
     /// How the place that is walked is reached.
     via: Vec<String>,
     commands: usize,
+    steps: usize,
+    depth: usize,
+    /// Files that the request itself fetches from the network.
+    downloads: Vec<PathBuf>,
+    /// Where a command stands among the findings, by its words and how it is reached.
+    found: HashMap<(Vec<String>, Vec<String>), usize>,
 }
 
 impl<'a> Walk<'a> {
@@ -95,7 +108,7 @@ impl<'a> Walk<'a> {
 
     /// Walks a text as a shell would run it.
     fn script(&mut self, text: &str, state: &mut State, input: &Input) -> Output {
-        if self.via.len() >= MAX_LEVELS {
+        if self.via.len() >= MAX_LEVELS || self.steps > MAX_STEPS {
             self.unreadable(shell::Unreadable::Nesting);
             return Output::default();
         }
@@ -130,8 +143,8 @@ impl<'a> Walk<'a> {
     fn find(&mut self, argv: Vec<String>, said: Said, why: Option<String>) {
         let finding = Finding { argv, risk: said.risk, why: why.unwrap_or_else(|| said.why.to_owned()), via: self.via.clone() };
         // A function's body is walked where it is defined and where it is called; a closer look may raise what was said.
-        let same = |before: &&mut Finding| !finding.argv.is_empty() && before.argv == finding.argv && before.via == finding.via;
-        match self.out.findings.iter_mut().find(same) {
+        let at = *self.found.entry((finding.argv.clone(), finding.via.clone())).or_insert(self.out.findings.len());
+        match self.out.findings.get_mut(at) {
             Some(before) if before.risk < finding.risk => *before = finding,
             Some(_) => {}
             None => self.out.findings.push(finding),
@@ -144,6 +157,20 @@ impl<'a> Walk<'a> {
     }
 
     fn node(&mut self, node: &Node, state: &mut State, input: &Input) -> Output {
+        self.steps += 1;
+        if self.steps > MAX_STEPS || self.depth >= MAX_DEPTH {
+            if self.out.undecidable.is_none() {
+                self.undecidable("too much to follow".into());
+            }
+            return Output::default();
+        }
+        self.depth += 1;
+        let output = self.kind_of_node(node, state, input);
+        self.depth -= 1;
+        output
+    }
+
+    fn kind_of_node(&mut self, node: &Node, state: &mut State, input: &Input) -> Output {
         match node {
             Node::Simple(simple) => self.simple(simple, state, input),
             Node::Pipeline(stages) => self.pipeline(stages, state, input),
@@ -163,18 +190,18 @@ impl<'a> Walk<'a> {
                 output
             }
             Node::Words(words) => {
-                self.look_into(words, state);
+                self.look_into(words, state, input);
                 Output::default()
             }
             Node::Test { words, evaluates } => {
-                self.look_into(words, state);
+                self.look_into(words, state, input);
                 if *evaluates {
                     words.iter().for_each(|word| self.evaluated(word, state));
                 }
                 Output::default()
             }
             Node::Arithmetic(word) => {
-                self.look_into(std::slice::from_ref(word), state);
+                self.look_into(std::slice::from_ref(word), state, input);
                 self.evaluated(word, state);
                 Output::default()
             }
@@ -219,7 +246,7 @@ impl<'a> Walk<'a> {
 
     fn for_loop(&mut self, name: &str, values: Option<&[Word]>, body: &Node, state: &mut State, input: &Input) -> Output {
         let words = values.unwrap_or_default();
-        self.look_into(words, state);
+        self.look_into(words, state, input);
         let args = expand::all(words, &state.variables);
         let known = values.is_some() && args.iter().all(|arg| arg.exact().is_some());
         let mut output = Output::default();
@@ -236,15 +263,16 @@ impl<'a> Walk<'a> {
     }
 
     /// Substitutions in words run; some expansions evaluate what they expand. True if something was downloaded.
-    fn look_into(&mut self, words: &[Word], state: &State) -> bool {
+    fn look_into(&mut self, words: &[Word], state: &State, input: &Input) -> bool {
         let mut texts = Vec::new();
+        let mut downloaded = false;
         for word in words {
             word.substitutions(&mut |text| texts.push(text));
             self.expansions(word, state);
+            downloaded |= state.holds_download(word);
         }
-        let mut downloaded = false;
         for text in texts {
-            downloaded |= self.nested_script("$(…)", text, state, &Input::default()).downloaded;
+            downloaded |= self.nested_script("$(…)", text, state, input).downloaded;
         }
         downloaded
     }

@@ -34,17 +34,7 @@ impl Walk<'_> {
         self.report(argv, Said { risk: said.risk, why: "a function of this request" }, call.raised.why.clone(), None);
         let Some(body) = body else { return Output::default() };
         state.functions.insert(name.to_owned(), None);
-        for (at, arg) in argv.iter().enumerate().skip(1) {
-            let value = arg.exact().map_or_else(|| UNKNOWN.to_string(), str::to_owned);
-            state.variables.set(&at.to_string(), value);
-        }
-        let all: Option<Vec<&str>> = argv[1..].iter().map(Arg::exact).collect();
-        for list in ["@", "*"] {
-            match &all {
-                Some(words) => state.variables.set(list, words.join(" ")),
-                None => state.variables.forget(list),
-            }
-        }
+        state.set_positional(&argv[1..]);
         self.via.push(format!("{name}()"));
         let output = self.node(&body, state, &call.input);
         self.via.pop();
@@ -88,10 +78,13 @@ impl Walk<'_> {
             return Some(Output::default());
         }
         let argv = if how.appends { appended(argv, weighed, call) } else { argv.clone() };
+        // What is appended, or replaced, comes from the input.
+        let fetched = call.fetched_argument || (how.appends && call.input.downloaded);
+        let with = |in_shell| Call { fetched_argument: fetched, ..call.for_inner(in_shell) };
         let builtins = matches!(base, "command" | "builtin" | "time");
         let replaces = matches!(base, "command" | "builtin" | "exec" | "time");
         if replaces {
-            return Some(self.inner(base, &argv, state, call.for_inner(builtins && call.in_shell)));
+            return Some(self.inner(base, &argv, state, with(builtins && call.in_shell)));
         }
         let mut inside = state.clone();
         let elsewhere = weighed.options.iter().find(|(name, _)| matches!((base, name.as_str()), ("env", "-C" | "--chdir") | ("sudo", "-D" | "--chdir")));
@@ -99,7 +92,7 @@ impl Walk<'_> {
             let target = directory.as_ref().and_then(|arg| arg.exact()).and_then(|text| self.place(state).absolute(text));
             inside.change_directory(target, self.request);
         }
-        Some(self.inner(base, &argv, &mut inside, call.for_inner(false)))
+        Some(self.inner(base, &argv, &mut inside, with(false)))
     }
 
     fn shell_text(&mut self, label: &str, text: &Arg, state: &State, call: &Call) {
@@ -154,7 +147,7 @@ impl Walk<'_> {
                     return self.shell_input(&label, argv, state, call);
                 }
                 let fetched = call.fetched_argument && file.exact().is_none();
-                if fetched || path.is_some_and(|path| state.downloads.contains(&path)) {
+                if fetched || path.is_some_and(|path| self.downloads.contains(&path)) {
                     self.trip(Interlock::new("download-and-run", "runs what it downloads"), argv);
                 }
                 let why = if file.exact().is_some() { "runs a script" } else { "runs a script that is not known before it runs" };
@@ -185,7 +178,7 @@ impl Walk<'_> {
         });
         let file = weighed.operands.first().map(|&at| &argv[at + 1]);
         let reads_stdin = !given && file.is_none_or(|file| matches!(file.text.as_str(), "-" | "/dev/stdin"));
-        let saved = file.filter(|_| !given).and_then(|file| self.place(state).absolute(&file.text)).is_some_and(|path| state.downloads.contains(&path));
+        let saved = file.filter(|_| !given).and_then(|file| self.place(state).absolute(&file.text)).is_some_and(|path| self.downloads.contains(&path));
         let fetched_text = call.fetched_argument && (given || file.is_some_and(|file| file.exact().is_none()));
         if weighed.said.risk > Risk::ReadOnly && (saved || fetched_text || (reads_stdin && call.input.downloaded)) {
             self.trip(Interlock::new("download-and-run", "runs what it downloads"), argv);

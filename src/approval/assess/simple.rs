@@ -24,12 +24,14 @@ impl Walk<'_> {
             fetched |= self.node(process, &mut state.clone(), &Input::default()).downloaded;
             self.via.pop();
         }
-        fetched |= self.look_into(&simple.words, state);
+        fetched |= self.look_into(&simple.words, state, input);
         let mut raised = Raised::default();
         for assignment in &simple.assignments {
-            self.look_into(&assignment.values, state);
+            if self.look_into(&assignment.values, state, input) {
+                state.fetched.insert(assignment.name.clone());
+            }
             if let Some(subscript) = &assignment.subscript {
-                self.look_into(std::slice::from_ref(subscript), state);
+                self.look_into(std::slice::from_ref(subscript), state, input);
                 self.evaluated(subscript, state);
             }
         }
@@ -49,7 +51,7 @@ impl Walk<'_> {
         let output = self.command(&args, state, Call { input: stdin, raised, in_shell: true, fetched_argument: fetched });
         if let Some(path) = to_file {
             if output.downloaded || input.downloaded {
-                state.downloads.push(path);
+                self.downloads.push(path);
             }
             return Output { text: None, downloaded: output.downloaded };
         }
@@ -68,6 +70,9 @@ impl Walk<'_> {
             match assignment.values.as_slice() {
                 [value] if !assignment.compound && assignment.subscript.is_none() => {
                     let value = expand::value(value, &state.variables);
+                    if is_armed(&value) {
+                        self.undecidable(ARMED.into());
+                    }
                     state.variables.set(&assignment.name, value);
                 }
                 _ => state.variables.forget(&assignment.name),
@@ -82,20 +87,20 @@ impl Walk<'_> {
             match redirect {
                 Redirect::Descriptor => {}
                 Redirect::Read(word) => {
-                    self.look_into(std::slice::from_ref(word), state);
+                    self.look_into(std::slice::from_ref(word), state, input);
                     let file = expand::all(std::slice::from_ref(word), &state.variables);
                     let path = file.first().and_then(|arg| self.place(state).absolute(&arg.text));
-                    let downloaded = path.is_some_and(|path| state.downloads.contains(&path));
+                    let downloaded = path.is_some_and(|path| self.downloads.contains(&path));
                     stdin = Input { text: None, downloaded };
                 }
                 Redirect::Write(word) => {
-                    self.look_into(std::slice::from_ref(word), state);
+                    self.look_into(std::slice::from_ref(word), state, input);
                     for target in expand::all(std::slice::from_ref(word), &state.variables) {
                         self.write_target(&target, state, raised);
                     }
                 }
                 Redirect::Text { text, literal } => {
-                    let downloaded = self.look_into(std::slice::from_ref(text), state);
+                    let downloaded = self.look_into(std::slice::from_ref(text), state, input);
                     let text = expand::value(text, &state.variables);
                     let known = *literal || !text.contains(UNKNOWN);
                     stdin = Input { text: known.then_some(text), downloaded };
@@ -140,7 +145,7 @@ impl Walk<'_> {
         match raised.target {
             Some(path) => {
                 if output.downloaded {
-                    state.downloads.push(path);
+                    self.downloads.push(path);
                 }
                 Output { text: None, downloaded: output.downloaded }
             }
@@ -157,6 +162,9 @@ impl Walk<'_> {
                         && !lists_names(&parameter.name)
                     {
                         self.undecidable(format!("`${{{}…}}` evaluates the value of a variable", parameter.name));
+                    }
+                    if let Operator::Computes(inner) = &parameter.operator {
+                        self.evaluated(inner, state);
                     }
                     if let Some(inner) = parameter.operator.operand() {
                         self.expansions(inner, state);
@@ -196,7 +204,7 @@ impl Walk<'_> {
             armed |= is_armed(value);
         }
         if armed {
-            self.undecidable("a subscript that the shell evaluates holds a substitution".into());
+            self.undecidable(ARMED.into());
         } else if unknown {
             let said = Said { risk: Risk::Medium, why: "the shell evaluates a value that is not known before it runs" };
             self.find(Vec::new(), said, None);
@@ -204,8 +212,10 @@ impl Walk<'_> {
     }
 }
 
+const ARMED: &str = "a subscript that the shell may evaluate holds a substitution";
+
 /// A subscript with a substitution in it.
-fn is_armed(text: &str) -> bool {
+pub(super) fn is_armed(text: &str) -> bool {
     text.find('[').is_some_and(|at| text[at..].contains("$(") || text[at..].contains('`') || text[at..].contains("${"))
 }
 

@@ -1,13 +1,13 @@
 //! What is known while a request is walked: directory, variables, functions, and what flows through pipes.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::rc::Rc;
 
 use crate::approval::arg::{Arg, UNKNOWN};
 use crate::approval::expand::Variables;
 use crate::approval::request::Request;
-use crate::approval::shell::{Joint, Node, Piece};
+use crate::approval::shell::{Joint, Node, Piece, Word};
 
 #[derive(Debug, Clone)]
 pub(super) struct State {
@@ -18,8 +18,8 @@ pub(super) struct State {
     pub(super) variables: Variables,
     /// Bodies of functions; `None` while a body is walked, so that recursion ends.
     pub(super) functions: HashMap<String, Option<Rc<Node>>>,
-    /// Files that the request itself fetched from the network.
-    pub(super) downloads: Vec<PathBuf>,
+    /// Variables that hold what was fetched from the network.
+    pub(super) fetched: HashSet<String>,
 }
 
 impl State {
@@ -31,7 +31,28 @@ impl State {
         if let Some(cwd) = request.cwd.to_str() {
             variables.set("PWD", cwd.to_owned());
         }
-        State { cwd: Some(request.cwd.to_owned()), moved: false, variables, functions: HashMap::new(), downloads: Vec::new() }
+        State { cwd: Some(request.cwd.to_owned()), moved: false, variables, functions: HashMap::new(), fetched: HashSet::new() }
+    }
+
+    /// Sets `$1`, `$2`, … and `$@`.
+    pub(super) fn set_positional(&mut self, args: &[Arg]) {
+        for (at, arg) in args.iter().enumerate() {
+            let value = arg.exact().map_or_else(|| UNKNOWN.to_string(), str::to_owned);
+            self.variables.set(&(at + 1).to_string(), value);
+        }
+        let all: Option<Vec<&str>> = args.iter().map(Arg::exact).collect();
+        for list in ["@", "*"] {
+            match &all {
+                Some(words) => self.variables.set(list, words.join(" ")),
+                None => self.variables.forget(list),
+            }
+        }
+    }
+
+    /// Is a variable expanded in it that holds what was fetched?
+    pub(super) fn holds_download(&self, word: &Word) -> bool {
+        !self.fetched.is_empty()
+            && word.pieces.iter().any(|piece| matches!(piece, Piece::Parameter(parameter) if self.fetched.contains(&parameter.name)))
     }
 
     /// Goes to a directory; `None` where it is not known.

@@ -18,7 +18,8 @@ const DISKS: [&str; 14] =
     ["sd", "hd", "vd", "xvd", "nvme", "mmcblk", "dm-", "md", "nbd", "loop", "sr", "mapper/", "disk/", "mtdblock"];
 
 /// Files and directories that decide who may do what, and what runs unattended.
-const GUARDED: [&str; 17] = [
+const GUARDED: [&str; 18] = [
+    "/proc/sysrq-trigger",
     "/boot", "/etc/passwd", "/etc/passwd-", "/etc/shadow", "/etc/shadow-", "/etc/group", "/etc/gshadow", "/etc/sudoers",
     "/etc/sudoers.d", "/etc/crontab", "/etc/anacrontab", "/etc/cron.d", "/etc/cron.daily", "/etc/cron.hourly", "/etc/cron.weekly",
     "/etc/cron.monthly", "/var/spool/cron",

@@ -8,10 +8,10 @@ use crate::approval::verdict::Risk;
 /// What the program text in the arguments could do beyond printing.
 pub(in crate::approval) fn risk(args: &[Arg], weighed: &Weighed<'_>) -> Option<(Said, Option<String>)> {
     let medium = |why| Some((Said { risk: Risk::Medium, why }, None));
-    if weighed.options.iter().any(|(name, _)| matches!(name.as_str(), "-f" | "--file")) {
+    if weighed.options.iter().any(|(name, _)| name == "-f" || (name.len() > 2 && "--file".starts_with(name.as_str()))) {
         return medium("its program is in a file");
     }
-    let given = weighed.options.iter().filter(|(name, _)| matches!(name.as_str(), "-e" | "--source"));
+    let given = weighed.options.iter().filter(|(name, _)| name == "-e" || (name.len() > 2 && "--source".starts_with(name.as_str())));
     let mut sources: Vec<&Arg> = given.filter_map(|(_, value)| value.as_ref()).collect();
     if sources.is_empty() {
         sources.extend(weighed.operands.first().map(|&at| &args[at]));

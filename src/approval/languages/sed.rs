@@ -10,9 +10,9 @@ type Judged = Option<(Said, Option<String>)>;
 /// What the scripts in the arguments could do beyond printing.
 pub(in crate::approval) fn risk(args: &[Arg], weighed: &Weighed<'_>) -> Judged {
     let medium = |why| Some((Said { risk: Risk::Medium, why }, None));
-    let is_script = |name: &str| name == "-e" || (name.len() > 3 && "--expression".starts_with(name));
+    let is_script = |name: &str| name == "-e" || (name.len() > 2 && "--expression".starts_with(name));
     let mut scripts: Vec<&Arg> = weighed.options.iter().filter(|(name, _)| is_script(name)).filter_map(|(_, value)| value.as_ref()).collect();
-    let from_file = weighed.options.iter().any(|(name, _)| name == "-f" || (name.len() > 3 && "--file".starts_with(name.as_str())));
+    let from_file = weighed.options.iter().any(|(name, _)| name == "-f" || (name.len() > 2 && "--file".starts_with(name.as_str())));
     if from_file {
         return medium("its script is in a file");
     }

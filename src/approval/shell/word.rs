@@ -44,6 +44,8 @@ pub(crate) enum Operator {
     Length,
     /// Cutting, replacing, changing case: another value. Expansions in its operand.
     Other(Word),
+    /// `:OFFSET` and `[SUBSCRIPT]`: another value, found by arithmetic.
+    Computes(Word),
     /// `@P`, `!NAME`, and subscripts that are not plain: evaluates a value as shell text.
     Evaluates(Word),
 }
@@ -101,7 +103,9 @@ impl Word {
 impl Operator {
     pub(crate) fn operand(&self) -> Option<&Word> {
         match self {
-            Operator::Default(word) | Operator::Alternate(word) | Operator::Other(word) | Operator::Evaluates(word) => Some(word),
+            Operator::Default(word) | Operator::Alternate(word) | Operator::Other(word) | Operator::Computes(word) | Operator::Evaluates(word) => {
+                Some(word)
+            }
             Operator::Plain | Operator::Length => None,
         }
     }
@@ -332,7 +336,7 @@ fn braced(inner: &str, quoted: bool) -> Result<Parameter, Unreadable> {
         let plain = subscript[..end].chars().all(|c| c.is_ascii_alphanumeric() || "@*_-".contains(c));
         let word = Word::read_expansions(inner)?;
         let evaluates = !plain || subscript[end + 1..].contains("@P");
-        return Ok(parameter(name, if evaluates { Operator::Evaluates(word) } else { Operator::Other(word) }));
+        return Ok(parameter(name, if evaluates { Operator::Evaluates(word) } else { Operator::Computes(Word::read_expansions(&subscript[..end])?) }));
     }
     if rest.is_empty() {
         return Ok(parameter(name, Operator::Plain));
@@ -352,7 +356,8 @@ fn braced(inner: &str, quoted: bool) -> Result<Parameter, Unreadable> {
             _ => Operator::Other(word),
         }));
     }
-    Ok(parameter(name, Operator::Other(operand(rest)?)))
+    let operand = operand(rest)?;
+    Ok(parameter(name, if rest.starts_with(':') { Operator::Computes(operand) } else { Operator::Other(operand) }))
 }
 
 /// The operand of cutting and replacing: quotes are live in it, expansions too.
