@@ -191,6 +191,7 @@ impl Policy {
             return Verdict::Allow(permit());
         }
         if matches!(ruling, Ruling::Unlisted | Ruling::Quiet(_))
+            && !self.places.read_only
             && let Some((top, direct)) = shared_temporary_entry(path)
         {
             let ours = (direct && change == Change::Create) || facts.entry_born_in_run(&top);

@@ -312,7 +312,7 @@ fn a_rule_that_names_a_link_speaks_of_what_it_leads_to() {
 fn spec_mode_writes_nothing_but_its_temporary_directory() {
     let places = Places { read_only: true, ..places() };
     let policy = Policy::compile(&defaults(), places, &as_written).unwrap();
-    for (path, expected) in [("/w/f", "ask"), ("/main/.git/refs/x", "ask"), ("/tmp/ask.1/f", "allow")] {
+    for (path, expected) in [("/w/f", "ask"), ("/main/.git/refs/x", "ask"), ("/tmp/ask.1/f", "allow"), ("/tmp/new", "ask")] {
         assert_eq!(word(&policy.judge(&Access::Write(Path::new(path), Change::Create), &Nothing)), expected, "{path}");
     }
     assert_eq!(policy.silent(Operation::Write).roots, [PathBuf::from("/tmp/ask.1")]);
