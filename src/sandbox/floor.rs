@@ -4,7 +4,7 @@
 //! nobody's help; everything above it is brokered. It never grants a path that a carve covers, and
 //! it refuses to exist on a kernel that cannot hold it.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
@@ -16,7 +16,7 @@ use landlock::{
 use rustix::fs::{FileType, Mode, OFlags, ResolveFlags};
 
 use super::rights::Rights;
-use super::split;
+use super::split::{self, Marks};
 use super::table::Table;
 use crate::policy::SilentYes;
 use crate::sys;
@@ -92,23 +92,25 @@ impl Floor {
         let abi = ABI::from(i32::try_from(abi_number).unwrap_or(0));
         let mut left_out = Vec::new();
         let mut planned = BTreeMap::new();
-        for (silent, rights) in [(read, Rights::READ), (write, Rights::WRITE | Rights::CHANGE)] {
-            for path in plan(silent, &mut left_out) {
-                *planned.entry(path).or_insert(Rights::NONE) |= rights;
+        let marks = [(Marks::new(read), Rights::READ), (Marks::new(write), Rights::WRITE | Rights::CHANGE)];
+        for (marks, rights) in &marks {
+            for path in plan(marks, &mut left_out) {
+                *planned.entry(path).or_insert(Rights::NONE) |= *rights;
             }
         }
         inherit(&mut planned);
-        let carved = [(read, Rights::READ), (write, Rights::WRITE)].map(|(silent, rights)| (inodes(silent), rights));
         let mut created = handled(abi)?;
         let mut rules = Vec::with_capacity(planned.len());
         for (path, rights) in planned {
             match open_rule(&path, rights) {
-                Ok((_, ruled)) if denied_elsewhere(&ruled, &carved) => left_out.push(LeftOut::Alias { path }),
+                Ok((_, ruled)) if denied_elsewhere(&ruled, &marks) => left_out.push(LeftOut::Alias { path }),
                 Ok((_, ruled)) if ruled.rights.is_empty() => {}
                 Ok((rule, ruled)) => match (&mut created).add_rule(rule.for_abi(abi)) {
                     Ok(_) => rules.push(ruled),
                     Err(source) => left_out.push(LeftOut::Bind { path, source }),
                 },
+                // Nothing there to grant; what is made there later is brokered.
+                Err(error) if error.raw_os_error() == Some(libc::ENOENT) => {}
                 Err(source) => left_out.push(LeftOut::Open { path, source }),
             }
         }
@@ -151,8 +153,8 @@ impl AsFd for Floor {
     }
 }
 
-fn plan(silent: &SilentYes, left_out: &mut Vec<LeftOut>) -> Vec<PathBuf> {
-    let split = split::split(silent);
+fn plan(marks: &Marks, left_out: &mut Vec<LeftOut>) -> Vec<PathBuf> {
+    let split = split::split(marks);
     left_out.extend(split.unlisted.into_iter().map(|(path, source)| LeftOut::List { path, source }));
     left_out.extend(split.crowded.into_iter().map(|(path, count)| LeftOut::Crowded { path, count }));
     split.granted
@@ -199,20 +201,14 @@ fn open_rule(path: &Path, rights: Rights) -> io::Result<(Opened, Ruled)> {
     Ok((Opened { fd, rights, directory }, ruled))
 }
 
-fn open_real(path: &Path) -> io::Result<OwnedFd> {
+pub(super) fn open_real(path: &Path) -> io::Result<OwnedFd> {
     let resolve = ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
     let fd = rustix::fs::openat2(rustix::fs::CWD, path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), resolve)?;
     Ok(fd)
 }
 
-/// The inodes of the carves that exist.
-fn inodes(silent: &SilentYes) -> HashSet<(u64, u64)> {
-    let stat = |path: &PathBuf| rustix::fs::stat(path).ok().map(|stat| (stat.st_dev, stat.st_ino));
-    silent.carve.iter().filter_map(stat).collect()
-}
-
-fn denied_elsewhere(ruled: &Ruled, carved: &[(HashSet<(u64, u64)>, Rights)]) -> bool {
-    carved.iter().any(|(inodes, rights)| ruled.rights.contains(*rights) && inodes.contains(&(ruled.dev, ruled.ino)))
+fn denied_elsewhere(ruled: &Ruled, marks: &[(Marks, Rights); 2]) -> bool {
+    marks.iter().any(|(marks, rights)| ruled.rights.intersects(*rights) && marks.carves_inode(ruled.dev, ruled.ino))
 }
 
 /// A ruleset that handles every right of `abi`: what no rule grants is denied.

@@ -23,6 +23,10 @@ impl Rights {
         self.0 & other.0 == other.0
     }
 
+    pub fn intersects(self, other: Self) -> bool {
+        self.0 & other.0 != 0
+    }
+
     pub fn is_empty(self) -> bool {
         self.0 == 0
     }

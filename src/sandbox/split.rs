@@ -4,7 +4,7 @@
 //! is split: its other children are granted one by one. Leaving one out is always safe, granting
 //! one too many never: symbolic links are not followed, and what cannot be listed is left out.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io;
@@ -12,6 +12,7 @@ use std::ops::Bound;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
+use super::floor;
 use crate::policy::SilentYes;
 
 /// Children of one split directory that are granted at most.
@@ -42,49 +43,80 @@ enum Mark {
 }
 
 /// The deepest mark at or above a path decides.
-struct Marks(BTreeMap<PathBuf, Mark>);
+pub(super) struct Marks {
+    marks: BTreeMap<PathBuf, Mark>,
+    /// Device and inode of the carves that exist.
+    carved: HashSet<(u64, u64)>,
+}
 
 impl Marks {
-    fn new(silent: &SilentYes) -> Self {
-        let mut marks = BTreeMap::new();
+    pub(super) fn new(silent: &SilentYes) -> Self {
+        let mut marks = Self { marks: BTreeMap::new(), carved: HashSet::new() };
         for root in &silent.roots {
-            marks.insert(root.clone(), Mark::Root);
+            marks.marks.insert(root.clone(), Mark::Root);
         }
         for carve in &silent.carve {
-            marks.insert(carve.clone(), Mark::Carve);
+            marks.carve(carve);
         }
-        Self(marks)
+        marks
+    }
+
+    /// Marks a carve, and what it leads to where a symbolic link is on its way: it holds for what
+    /// the kernel would reach by it.
+    fn carve(&mut self, path: &Path) {
+        let inode = match floor::open_real(path) {
+            Ok(fd) => rustix::fs::fstat(fd).ok(),
+            Err(error) if error.raw_os_error() == Some(libc::ENOENT) => None,
+            Err(_) => {
+                self.marks.insert(real(path), Mark::Carve);
+                rustix::fs::stat(path).ok()
+            }
+        };
+        self.carved.extend(inode.map(|stat| (stat.st_dev, stat.st_ino)));
+        self.marks.insert(path.to_owned(), Mark::Carve);
+    }
+
+    /// Is this file or directory denied, under whatever name?
+    pub(super) fn carves_inode(&self, dev: u64, ino: u64) -> bool {
+        self.carved.contains(&(dev, ino))
     }
 
     fn beneath<'a>(&'a self, directory: &'a Path) -> impl Iterator<Item = (&'a Path, Mark)> {
         // Paths order by component, so everything beneath a directory follows it directly.
-        self.0
+        self.marks
             .range::<Path, _>((Bound::Excluded(directory), Bound::Unbounded))
             .take_while(move |(path, _)| path.starts_with(directory))
             .map(|(path, mark)| (path.as_path(), *mark))
     }
 
     /// Names in `directory` that lead to a mark.
-    fn on_the_way(&self, directory: &Path) -> Vec<OsString> {
-        let mut names: Vec<OsString> = self
-            .beneath(directory)
+    fn on_the_way(&self, directory: &Path) -> BTreeSet<OsString> {
+        self.beneath(directory)
             .filter_map(|(path, _)| path.strip_prefix(directory).ok()?.iter().next().map(OsStr::to_owned))
-            .collect();
-        names.dedup();
-        names
+            .collect()
     }
 }
 
-/// Splits `silent` into what may be granted whole.
-pub(super) fn split(silent: &SilentYes) -> Split {
-    let marks = Marks::new(silent);
+/// The path with every symbolic link of its existing part resolved.
+fn real(path: &Path) -> PathBuf {
+    for ancestor in path.ancestors() {
+        if let Ok(existing) = fs::canonicalize(ancestor) {
+            let rest = path.strip_prefix(ancestor).unwrap_or(Path::new(""));
+            return if rest.as_os_str().is_empty() { existing } else { existing.join(rest) };
+        }
+    }
+    path.to_owned()
+}
+
+/// Splits what is marked into what may be granted whole.
+pub(super) fn split(marks: &Marks) -> Split {
     let mut split = Split::default();
-    visit(Path::new("/"), Mark::Carve, &marks, &mut split);
+    visit(Path::new("/"), Mark::Carve, marks, &mut split);
     split
 }
 
 fn visit(path: &Path, inherited: Mark, marks: &Marks, split: &mut Split) {
-    let mark = marks.0.get(path).copied().unwrap_or(inherited);
+    let mark = marks.marks.get(path).copied().unwrap_or(inherited);
     let other = |wanted: Mark| marks.beneath(path).any(|(_, mark)| mark == wanted);
     match mark {
         Mark::Carve if other(Mark::Root) => {
