@@ -6,6 +6,7 @@ use super::wait::Ending;
 use super::{RunRequest, Subject};
 use crate::journal::{Decision, FloorReport, Journal, Report, Request, visible};
 use crate::sandbox::Floor;
+use crate::sandbox::features::missing_in_floor;
 
 /// Denials that are told on standard error; the report has all.
 const TOLD_MAX: usize = 10;
@@ -21,8 +22,9 @@ pub(super) struct Facts {
 
 /// What the kernel's floor was made of, and what this kernel could not give.
 pub(super) fn floor(floor: &Floor) -> FloorReport {
-    let missing = floor.left_out().iter().map(ToString::to_string);
-    FloorReport { landlock_abi: floor.abi(), missing: missing.collect() }
+    let features = missing_in_floor(floor.abi()).into_iter().map(|missing| missing.feature.to_owned());
+    let left_out = floor.left_out().iter().map(ToString::to_string);
+    FloorReport { landlock_abi: floor.abi(), missing: features.chain(left_out).collect() }
 }
 
 /// What was denied and how to allow it, never in the command's output.

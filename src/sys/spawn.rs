@@ -24,13 +24,28 @@ fn clone(flags: libc::c_int, pidfd: *mut libc::c_int) -> io::Result<i32> {
     if pid < 0 { Err(io::Error::last_os_error()) } else { Ok(i32::try_from(pid).unwrap_or(-1)) }
 }
 
+/// Ends the process when it is dropped, which is when a child unwinds: what lies below it on the
+/// stack is its parent's to run.
+struct NeverUnwind;
+
+impl Drop for NeverUnwind {
+    fn drop(&mut self) {
+        exit_now(125);
+    }
+}
+
+fn run(child: impl FnOnce() -> Infallible) -> ! {
+    let _guard = NeverUnwind;
+    match child() {}
+}
+
 /// `clone(CLONE_PIDFD | SIGCHLD)`: runs `child` in a copy of this process and never returns there.
-/// `child` must be async-signal-safe and must not panic. `man 2 clone`.
+/// `child` must be async-signal-safe; where it panics, it ends. `man 2 clone`.
 pub fn fork_with_pidfd(child: impl FnOnce() -> Infallible) -> io::Result<Forked> {
     let mut pidfd: libc::c_int = -1;
     let pid = clone(libc::CLONE_PIDFD, &raw mut pidfd)?;
     if pid == 0 {
-        child();
+        run(child);
     }
     // SAFETY: with CLONE_PIDFD the kernel made this descriptor for the parent.
     Ok(Forked { pid, pidfd: unsafe { OwnedFd::from_raw_fd(pidfd) } })
@@ -40,7 +55,7 @@ pub fn fork_with_pidfd(child: impl FnOnce() -> Infallible) -> io::Result<Forked>
 pub fn fork_sharing_descriptors(child: impl FnOnce() -> Infallible) -> io::Result<i32> {
     let pid = clone(libc::CLONE_FILES, std::ptr::null_mut())?;
     if pid == 0 {
-        child();
+        run(child);
     }
     Ok(pid)
 }
@@ -127,4 +142,23 @@ pub fn execute(path: &CStr, argv: &StringArray, envp: &StringArray) -> io::Error
     // SAFETY: both arrays end with a null pointer and own the strings that they point to.
     unsafe { libc::execve(path.as_ptr(), argv.pointers.as_ptr(), envp.pointers.as_ptr()) };
     io::Error::last_os_error()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::AsFd;
+
+    use rustix::process::{WaitId, WaitIdOptions};
+
+    use super::*;
+
+    #[test]
+    fn a_child_that_unwinds_ends_there() {
+        let parent = std::process::id();
+        let child = fork_with_pidfd(|| std::panic::resume_unwind(Box::new(())));
+        // In a child that came back here everything below would run twice.
+        assert_eq!(std::process::id(), parent);
+        let ended = rustix::process::waitid(WaitId::PidFd(child.unwrap().pidfd.as_fd()), WaitIdOptions::EXITED);
+        assert_eq!(ended.unwrap().unwrap().exit_status(), Some(125));
+    }
 }

@@ -1,6 +1,6 @@
 //! The table: what becomes of each system call that is not simply let through.
 
-use libc::{EACCES, EAFNOSUPPORT, EBUSY, EINVAL, ENOPROTOOPT, ENOSYS, ENOTTY, EOPNOTSUPP, EPERM, EPROTONOSUPPORT};
+use libc::{EACCES, EAFNOSUPPORT, EBUSY, EINVAL, ENODEV, ENOPROTOOPT, ENOSYS, ENOTTY, EOPNOTSUPP, EPERM, EPROTONOSUPPORT};
 
 use super::FilterPlan;
 use super::rows::Action::{self, Allow, Errno, Trap};
@@ -55,7 +55,7 @@ pub(super) fn files(plan: FilterPlan) -> Vec<Row> {
     rows.push(open(libc::SYS_openat, 2, plan));
     #[cfg(target_arch = "x86_64")]
     rows.extend(legacy_files(plan));
-    rows.push(ioctl());
+    rows.push(ioctl(plan));
     rows.push(fcntl(plan));
     rows
 }
@@ -99,7 +99,9 @@ fn open(nr: i64, flags: u8, plan: FilterPlan) -> Row {
 
 /// `TIOCSTI` and its kin type into a terminal; file flags and attributes change through a
 /// read-only descriptor, which Landlock does not see; btrfs makes names past every hook.
-fn ioctl() -> Row {
+fn ioctl(plan: FilterPlan) -> Row {
+    const FIOSETOWN: u32 = 0x8901;
+    const SIOCSPGRP: u32 = 0x8902;
     const TIOCLINUX: u32 = 0x541c;
     const FS_IOC_SETFLAGS: u32 = 0x4008_6602;
     const FS_IOC32_SETFLAGS: u32 = 0x4004_6602;
@@ -130,6 +132,11 @@ fn ioctl() -> Row {
     }
     for data in [FICLONE, FICLONERANGE, FIDEDUPERANGE] {
         row = row.when([is(1, data)], Allow);
+    }
+    if plan.trap_signals {
+        for owner in [FIOSETOWN, SIOCSPGRP] {
+            row = row.when([is(1, owner)], Errno(EPERM));
+        }
     }
     const BTRFS: u32 = 0x9400;
     const SECCOMP: u32 = 0x2100;
@@ -191,11 +198,15 @@ fn socket() -> Row {
 }
 
 /// Options that would send elsewhere than where the call was judged to go: fast open, source
-/// routes, another interface, an encapsulation.
+/// routes, another interface, an encapsulation; and joining a multicast group, which tells its
+/// address to the whole link. A machine without multicast says `ENODEV` to that.
 fn setsockopt() -> Row {
     const SO_BINDTOIFINDEX: i32 = 62;
     const IPV6_2292PKTOPTIONS: i32 = 6;
     const IPV6_2292RTHDR: i32 = 5;
+    const IPV6_JOIN_ANYCAST: i32 = 27;
+    const MCAST_JOIN_GROUP: i32 = 42;
+    const MCAST_JOIN_SOURCE_GROUP: i32 = 46;
     const UDP_ENCAP: i32 = 100;
     const SOL_UDP: i32 = 17;
     let refused = [
@@ -210,6 +221,14 @@ fn setsockopt() -> Row {
         (libc::SOL_IPV6, IPV6_2292PKTOPTIONS, EPERM),
         (libc::SOL_IPV6, libc::IPV6_ADDRFORM, ENOPROTOOPT),
         (SOL_UDP, UDP_ENCAP, ENOPROTOOPT),
+        (libc::SOL_IP, libc::IP_ADD_MEMBERSHIP, ENODEV),
+        (libc::SOL_IP, libc::IP_ADD_SOURCE_MEMBERSHIP, ENODEV),
+        (libc::SOL_IP, MCAST_JOIN_GROUP, ENODEV),
+        (libc::SOL_IP, MCAST_JOIN_SOURCE_GROUP, ENODEV),
+        (libc::SOL_IPV6, libc::IPV6_ADD_MEMBERSHIP, ENODEV),
+        (libc::SOL_IPV6, IPV6_JOIN_ANYCAST, ENODEV),
+        (libc::SOL_IPV6, MCAST_JOIN_GROUP, ENODEV),
+        (libc::SOL_IPV6, MCAST_JOIN_SOURCE_GROUP, ENODEV),
     ];
     refused.into_iter().fold(Row::new(libc::SYS_setsockopt, Allow), |row, (level, option, errno)| {
         row.when([is(1, level), is(2, option)], Errno(errno))

@@ -207,6 +207,7 @@ fn sends_and_options_that_go_round_the_judgement_are_refused() {
     assert_eq!(option(libc::SOL_IP, libc::IP_OPTIONS), Refused(libc::EPERM));
     assert_eq!(option(libc::SOL_IPV6, libc::IPV6_RTHDR), Refused(libc::EPERM));
     assert_eq!(option(libc::SOL_SOCKET, libc::SO_BINDTODEVICE), Refused(libc::EPERM));
+    assert_eq!(option(libc::SOL_IP, libc::IP_ADD_MEMBERSHIP), Refused(libc::ENODEV));
     assert_eq!(option(libc::SOL_TCP, libc::TCP_NODELAY), Allowed);
     assert_eq!(option(libc::SOL_SOCKET, libc::SO_REUSEADDR), Allowed);
 }
@@ -220,6 +221,11 @@ fn a_call_on_oneself_is_free_and_on_others_trapped() {
     for (which, who, answer) in [(0, 0, Allowed), (1, 0, Allowed), (2, 0, Refused(libc::EPERM)), (0, 7, Trapped)] {
         assert_eq!(of(LEAST, libc::SYS_setpriority, args([which, who, 19])), answer);
         assert_eq!(of(LEAST, libc::SYS_ioprio_set, args([which + 1, who, 19])), answer);
+    }
+    // An owner is signalled on the setter's behalf.
+    for (plan, answer) in [(LEAST, Allowed), (MOST, Refused(libc::EPERM))] {
+        assert_eq!(of(plan, libc::SYS_fcntl, args([0, libc::F_SETOWN.into()])), answer);
+        assert_eq!(of(plan, libc::SYS_ioctl, args([0, 0x8902])), answer);
     }
     for (plan, answer) in [(LEAST, Allowed), (MOST, Trapped)] {
         for nr in [libc::SYS_kill, libc::SYS_tgkill] {
@@ -250,7 +256,7 @@ fn what_can_be_trapped_is_told() {
     for nr in [libc::SYS_openat, libc::SYS_execve, libc::SYS_recvmsg, libc::SYS_kill, libc::SYS_ioctl, libc::SYS_umask] {
         assert!(trapped(nr), "{nr}");
     }
-    for nr in [libc::SYS_read, libc::SYS_close, libc::SYS_mount, libc::SYS_socket, libc::SYS_clone, libc::SYS_stat] {
+    for nr in [libc::SYS_read, libc::SYS_close, libc::SYS_mount, libc::SYS_socket, libc::SYS_clone, libc::SYS_newfstatat] {
         assert!(!trapped(nr), "{nr}");
     }
 }

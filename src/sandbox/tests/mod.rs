@@ -16,6 +16,7 @@ mod ending;
 mod flooring;
 mod launching;
 mod rights;
+mod terminal;
 
 pub(crate) fn silent(roots: &[&str], carve: &[&str]) -> SilentYes {
     let paths = |paths: &[&str]| paths.iter().map(PathBuf::from).collect();
