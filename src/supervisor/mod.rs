@@ -23,7 +23,7 @@ use std::io;
 use std::os::fd::AsFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, Once, PoisonError, mpsc};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -62,7 +62,9 @@ pub struct Supervisor {
     workers: Workers,
     stopping: AtomicBool,
     watch: (Mutex<bool>, Condvar),
-    receivers: Mutex<Vec<(i32, JoinHandle<()>)>>,
+    watch_started: Once,
+    /// With where each tells its thread id, for whoever has to interrupt it.
+    receivers: Mutex<Vec<(mpsc::Receiver<i32>, JoinHandle<()>)>>,
     keep_root_capabilities: bool,
 }
 
@@ -103,24 +105,13 @@ impl Supervisor {
             workers: Workers::default(),
             stopping: AtomicBool::new(false),
             watch: Default::default(),
+            watch_started: Once::new(),
             receivers: Mutex::default(),
             keep_root_capabilities: setup.keep_root_capabilities,
         });
         for _ in 0..RECEIVERS {
             supervisor.start_receiver()?;
         }
-        let watched = Arc::downgrade(&supervisor);
-        thread::Builder::new()
-            .name("askance-watch".to_owned())
-            .stack_size(128 << 10)
-            .spawn(move || {
-                while let Some(supervisor) = watched.upgrade() {
-                    if !supervisor.watch_once() {
-                        return;
-                    }
-                }
-            })
-            .map_err(StartError::Thread)?;
         Ok(supervisor)
     }
 
@@ -129,7 +120,7 @@ impl Supervisor {
     }
 
     fn start_receiver(self: &Arc<Self>) -> Result<(), StartError> {
-        let (tell, told) = std::sync::mpsc::channel();
+        let (tell, told) = mpsc::channel();
         let supervisor = Arc::clone(self);
         let handle = thread::Builder::new()
             .name("askance-receive".to_owned())
@@ -141,8 +132,7 @@ impl Supervisor {
                 }
             })
             .map_err(StartError::Thread)?;
-        let tid = told.recv().unwrap_or(0);
-        self.receivers.lock().unwrap_or_else(PoisonError::into_inner).push((tid, handle));
+        self.receivers.lock().unwrap_or_else(PoisonError::into_inner).push((told, handle));
         Ok(())
     }
 
@@ -227,7 +217,23 @@ impl Supervisor {
         self.wake_watch();
     }
 
-    fn wake_watch(&self) {
+    /// Somebody waits: the watch looks after them. It is started by the first.
+    fn wake_watch(self: &Arc<Self>) {
+        self.watch_started.call_once(|| {
+            let watched = Arc::downgrade(self);
+            // Without a watch nobody is let go early; answers and ends still come through.
+            let _ = thread::Builder::new().name("askance-watch".to_owned()).stack_size(128 << 10).spawn(move || {
+                while let Some(supervisor) = watched.upgrade() {
+                    if !supervisor.watch_once() {
+                        return;
+                    }
+                }
+            });
+        });
+        self.rouse_watch();
+    }
+
+    fn rouse_watch(&self) {
         *self.watch.0.lock().unwrap_or_else(PoisonError::into_inner) = true;
         self.watch.1.notify_one();
     }
@@ -256,10 +262,11 @@ impl Supervisor {
     /// The tree is dead: ends every thread of the supervisor and voids open questions.
     pub fn finish(&self) {
         self.stopping.store(true, Ordering::Release);
-        self.wake_watch();
+        self.rouse_watch();
         self.questions.close();
         let receivers = std::mem::take(&mut *self.receivers.lock().unwrap_or_else(PoisonError::into_inner));
-        for (tid, handle) in receivers {
+        for (told, handle) in receivers {
+            let tid = told.recv().unwrap_or(0);
             while !handle.is_finished() {
                 sys_thread::interrupt(tid);
                 thread::sleep(Duration::from_micros(100));
