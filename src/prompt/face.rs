@@ -59,7 +59,7 @@ impl Surface {
             return Ok(true);
         }
         let (hold, output) = match &self.place {
-            AskingPlace::Relayed(gate) => (Some(gate.hold()), gate.output()),
+            AskingPlace::Relayed(gate) => (Some(gate.hold()?), gate.output()),
             AskingPlace::Own(_) => (None, Output::Processed),
         };
         self.tty().make_raw(output)?;

@@ -23,7 +23,7 @@
 //!   the command gets a process group of its own there, made the foreground (`tcsetpgrp`).
 //! * [`Console::suspend`] blocks until the job is continued; call it where events are awaited.
 //! * [`Console::finish`] returns when everything that the command wrote has been shown. It is also
-//!   what dropping does. Drop the asker first.
+//!   what dropping does. Withdraw open questions first: it waits for them to vanish, for a moment.
 //! * The real terminal is raw while the run is its foreground process group, and given back on every
 //!   way out: finish, drop, panic, and the signals that end a process and are not caught by others.
 //! * [`Console::slave_path`] names the slave: the command may open its own terminal by that name.
@@ -33,6 +33,7 @@ use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use rustix::event::{EventfdFlags, eventfd};
@@ -42,6 +43,9 @@ use super::screen::Screen;
 use crate::sys::pty::{Pty, copy_size};
 use crate::sys::signals::Signals;
 use crate::sys::terminal::{Output, Tty, is_controlling, stop_job};
+
+/// How long a question that was withdrawn at the end of the run may take to vanish.
+const CLEARING: Duration = Duration::from_secs(1);
 
 /// Why a run cannot have a terminal of its own.
 #[derive(Debug, thiserror::Error)]
@@ -123,6 +127,14 @@ impl Shared {
     fn wake(&self) {
         // An eventfd refuses only when its counter is full, and then it is readable.
         let _ = rustix::io::write(&self.wake, &1u64.to_ne_bytes());
+    }
+
+    /// Lets the relay show the rest and end, once what is on the terminal instead is cleared away.
+    fn finish(&self, patience: Duration) {
+        let state = self.lock();
+        let waited = self.changed.wait_timeout_while(state, patience, |state| state.holds > 0);
+        waited.unwrap_or_else(PoisonError::into_inner).0.finishing = true;
+        self.wake();
     }
 
     /// Raw input in the foreground; in the background the terminal belongs to another job.
@@ -213,7 +225,7 @@ impl Console {
     /// The command was stopped: gives the terminal back, stops this job as its shell expects, and
     /// returns with the terminal taken again once the job is continued.
     pub fn suspend(&self) -> io::Result<()> {
-        let hold = self.gate().hold();
+        let hold = self.gate().hold()?;
         self.shared.tty.restore();
         let stopped = stop_job(&self.resumed);
         self.shared.take_terminal()?;
@@ -229,8 +241,7 @@ impl Console {
     fn end(&mut self) {
         // With the last slave closed the master says when it is empty.
         self.slave = None;
-        self.shared.lock().finishing = true;
-        self.shared.wake();
+        self.shared.finish(CLEARING);
         if let Some(relay) = self.relay.take() {
             // A relay that panicked has shown what it could.
             let _ = relay.join();
@@ -256,16 +267,20 @@ pub struct Gate {
 }
 
 impl Gate {
-    /// Waits until everything written so far is shown and the relay stands still.
-    pub(super) fn hold(&self) -> Hold {
+    /// Waits until everything written so far is shown and the relay stands still. `BrokenPipe` when
+    /// the run is over and the terminal given back.
+    pub(super) fn hold(&self) -> io::Result<Hold> {
         let mut state = self.shared.lock();
+        if state.finishing {
+            return Err(io::ErrorKind::BrokenPipe.into());
+        }
         state.holds += 1;
         self.shared.wake();
         while !state.still {
             state = self.shared.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
         drop(state);
-        Hold { shared: Arc::clone(&self.shared) }
+        Ok(Hold { shared: Arc::clone(&self.shared) })
     }
 
     pub(super) fn tty(&self) -> &Tty {
@@ -313,9 +328,8 @@ impl Hold {
 
 impl Drop for Hold {
     fn drop(&mut self) {
-        let mut state = self.shared.lock();
-        state.holds -= 1;
-        drop(state);
+        self.shared.lock().holds -= 1;
+        self.shared.changed.notify_all();
         self.shared.wake();
     }
 }

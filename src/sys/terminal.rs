@@ -4,7 +4,7 @@
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
-use std::sync::Mutex;
+use std::sync::{Mutex, Once};
 use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 use std::time::Duration;
 
@@ -175,22 +175,27 @@ pub fn stop_job(resumed: &Signals) -> io::Result<()> {
 fn stop_group(resumed: &Signals) -> io::Result<()> {
     let came_back = |patience_ms: u64| {
         let patience = rustix::time::Timespec::try_from(Duration::from_millis(patience_ms)).ok();
-        matches!(poll(&mut [PollFd::new(resumed, PollFlags::IN)], patience.as_ref()), Ok(1..))
+        loop {
+            // The handler that writes the byte may be what interrupts.
+            match poll(&mut [PollFd::new(resumed, PollFlags::IN)], patience.as_ref()) {
+                Err(rustix::io::Errno::INTR) => {}
+                result => return matches!(result, Ok(1..)),
+            }
+        }
     };
-    // The whole pipeline.
-    nix::sys::signal::kill(nix::unistd::Pid::from_raw(0), Signal::SIGTSTP)?;
-    if came_back(20) {
-        return Ok(());
-    }
-    // A run keeps job-control signals blocked and takes them from a descriptor: then that was not
-    // for this process. What is sent to a thread is.
+    // A run keeps job-control signals blocked, and takes them from a descriptor.
     let mut only = SigSet::empty();
     only.add(Signal::SIGTSTP);
     let mask = only.thread_swap_mask(SigmaskHow::SIG_UNBLOCK)?;
-    nix::sys::signal::raise(Signal::SIGTSTP)?;
-    came_back(200);
+    // The whole pipeline, in which this process is one of many.
+    let mut result = nix::sys::signal::kill(nix::unistd::Pid::from_raw(0), Signal::SIGTSTP);
+    if result.is_ok() && !came_back(20) {
+        // Another thread took it from the descriptor; what is sent to a thread is its own.
+        result = nix::sys::signal::raise(Signal::SIGTSTP);
+        came_back(200);
+    }
     mask.thread_set_mask()?;
-    Ok(())
+    Ok(result?)
 }
 
 /// What has to be put back if this process dies by a signal: kept where a signal handler finds it.
@@ -210,6 +215,10 @@ impl LastResort {
         let process = unsafe { libc::getpid() };
         let saved = Box::leak(Box::new(Self { process, fd: fd.as_raw_fd(), modes }));
         LAST_RESORT.store(saved, Ordering::Release);
+        static AT_EXIT: Once = Once::new();
+        // SAFETY: the handler runs on a normal exit and only makes system calls. Without room for it
+        // the terminal depends on the other ways out.
+        AT_EXIT.call_once(|| unsafe { libc::atexit(restore_at_exit); });
         for signal in [Signal::SIGHUP, Signal::SIGINT, Signal::SIGQUIT, Signal::SIGTERM, Signal::SIGABRT] {
             if disposition(signal)? == Disposition::Default {
                 let flags = SaFlags::SA_RESETHAND | SaFlags::SA_NODEFER;
@@ -234,6 +243,11 @@ impl LastResort {
             let _ = tcsetattr(fd, OptionalActions::Now, &saved.modes);
         }
     }
+}
+
+/// Threads are not waited for at the end of `main`, and one may be asking.
+extern "C" fn restore_at_exit() {
+    LastResort::disarm();
 }
 
 /// Gives the terminal back and lets the signal do what it does by default. `tcsetattr(3)` is

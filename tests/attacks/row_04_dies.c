@@ -40,6 +40,8 @@ int main(int argc, char **argv) {
 	if (argc == 3 && !strcmp(argv[1], "wait")) {
 		int pid = child_that_creates(argv[2]);
 		bool waited = seen_waiting(pid);
+		/* Long enough for the question to be shown: one that dies sooner is never seen. */
+		usleep(500000);
 		kill(pid, SIGKILL);
 		waitpid(pid, &status, 0);
 		printf("%s\n", waited ? "killed while it waited" : "never seen waiting");

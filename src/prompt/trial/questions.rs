@@ -155,7 +155,7 @@ fn the_terminal_gets_its_modes_back_between_questions() {
 }
 
 #[test]
-fn signals_and_panics_give_the_modes_back() {
+fn every_way_out_gives_the_modes_back() {
     for signal in [Signal::SIGTERM, Signal::SIGHUP, Signal::SIGINT, Signal::SIGQUIT] {
         let mut trial = Trial::start(None);
         trial.order("ask 1 read /a");
@@ -165,12 +165,15 @@ fn signals_and_panics_give_the_modes_back() {
         trial.session.process().wait().unwrap();
         assert!(!is_raw(&trial.modes()), "{signal}");
     }
-    let mut trial = Trial::start(None);
-    trial.order("ask 1 read /a");
-    trial.see(ANSWER);
-    trial.order("panic");
-    trial.session.exp_eof().unwrap();
-    assert!(!is_raw(&trial.modes()));
+    for end in ["panic", "exit"] {
+        let mut trial = Trial::start(None);
+        trial.order("ask 1 read /a");
+        trial.see(ANSWER);
+        assert!(is_raw(&trial.modes()));
+        trial.order(end);
+        trial.session.exp_eof().unwrap();
+        assert!(!is_raw(&trial.modes()), "{end}");
+    }
 }
 
 #[test]
