@@ -213,18 +213,21 @@ impl Monitor<'_> {
     }
 
     fn tell(&mut self, status: WaitStatus) {
-        let report = if let Some(code) = status.exit_status() {
-            Report::Exited(code)
-        } else if let Some(signal) = status.terminating_signal() {
-            Report::Signaled(signal)
-        } else if let Some(signal) = status.stopping_signal() {
-            return send(self.channel, Report::Stopped(signal));
-        } else {
-            return send(self.channel, Report::Continued);
-        };
-        // It may have died between its last report and our reading it.
+        // It may have changed between its last report and our reading it.
         while self.report() {}
-        self.end(Some(self.failed.unwrap_or(report)))
+        if self.reports.take().is_some() {
+            // It runs: a fork elsewhere in askance still holds the pipe whose end would have said so.
+            send(self.channel, Report::Started);
+        }
+        if let Some(code) = status.exit_status() {
+            self.end(Some(self.failed.unwrap_or(Report::Exited(code))))
+        } else if let Some(signal) = status.terminating_signal() {
+            self.end(Some(self.failed.unwrap_or(Report::Signaled(signal))))
+        } else if let Some(signal) = status.stopping_signal() {
+            send(self.channel, Report::Stopped(signal));
+        } else {
+            send(self.channel, Report::Continued);
+        }
     }
 
     /// Kills and reaps the whole tree, tells the command's end, and is gone.

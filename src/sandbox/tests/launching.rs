@@ -132,3 +132,18 @@ fn limits_of_a_process_are_the_plans() {
     let ended = Trial { limits, ..Trial::new() }.shell("ulimit -n; ulimit -Hn; ulimit -c");
     assert_eq!(ended.output, "64\n64\n0\n");
 }
+
+/// A fork elsewhere in askance inherits what a launch holds open for a moment.
+#[test]
+fn launches_at_the_same_time_do_not_confuse_each_other() {
+    std::thread::scope(|scope| {
+        for code in 0..4 {
+            scope.spawn(move || {
+                for _ in 0..40 {
+                    let ended = Trial::new().shell(&format!("exit {code}"));
+                    assert_eq!(ended.event, Event::Exited(code));
+                }
+            });
+        }
+    });
+}
