@@ -129,8 +129,8 @@ fn sample(list: List, index: usize) -> String {
 fn the_runtime_layer_stands_between_the_organisation_and_the_folders() {
     let place = place();
     trusted(&place, &files(&place)[1].1, &nested("sandbox.limits.processes", "1"));
-    let mut runtime = Runtime::default();
-    runtime.document = read(nested("sandbox.limits.processes", "2").as_bytes()).unwrap();
+    let document = read(nested("sandbox.limits.processes", "2").as_bytes()).unwrap();
+    let runtime = Runtime { document, ..Runtime::default() };
     let settings = Settings::load(&place.locations, runtime.clone()).unwrap();
     assert_eq!(settings.sandbox.limits.processes, Some(2));
     if rustix::process::geteuid().is_root() {
@@ -224,8 +224,7 @@ fn only_organisation_user_and_flags_switch_the_sandbox_off() {
         let expected = if may { vec![] } else { vec![IgnoredBecause::SwitchesSandboxOff] };
         assert_eq!(reasons, expected, "{layer}");
     }
-    let mut runtime = Runtime::default();
-    runtime.document = read(off.as_bytes()).unwrap();
+    let runtime = Runtime { document: read(off.as_bytes()).unwrap(), ..Runtime::default() };
     assert!(!Settings::load(&place().locations, runtime).unwrap().sandbox.enabled);
 }
 
