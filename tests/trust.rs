@@ -135,3 +135,12 @@ for_each_user! {
         scene.askance().flags(&["--profile", "mine"]).shell("true").exits(125).complains("mine.jsonc:2:").complains("allowWrite");
     }
 }
+
+#[test]
+fn the_whole_file_system_is_a_workspace_only_by_name() {
+    let scene = Scene::new(User::Caller);
+    scene.askance().cwd("/").shell("true").exits(125).complains("--workspace");
+    let arguments = ["settings", "paths"].map(str::to_owned).to_vec();
+    Launch::new(&scene, Some(arguments)).cwd("/").finish(&[]).success();
+    scene.askance().cwd("/").flags(&["--workspace", "/srv"]).shell("true").success();
+}

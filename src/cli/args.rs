@@ -110,7 +110,10 @@ Examples:
     },
     /// Print the manual page
     #[command(hide = true)]
-    Man,
+    Man {
+        /// The subcommand [default: askance itself]
+        subcommand: Option<String>,
+    },
 }
 
 /// Flags that shape a sandbox: `run`, `exec`, `why`, `settings show`.

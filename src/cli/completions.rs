@@ -7,6 +7,13 @@ use clap::CommandFactory;
 use super::args::Cli;
 use super::{Outcome, print};
 
+/// A page was asked for that does not exist.
+#[derive(Debug, thiserror::Error)]
+#[error("there is no subcommand {name:?}")]
+struct Unknown {
+    name: String,
+}
+
 pub(super) fn print_for(shell: clap_complete::Shell) -> Outcome {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut Cli::command(), "askance", &mut script);
@@ -14,9 +21,20 @@ pub(super) fn print_for(shell: clap_complete::Shell) -> Outcome {
     Ok(ExitCode::SUCCESS)
 }
 
-pub(super) fn manual() -> Outcome {
-    let mut page = Vec::new();
-    clap_mangen::Man::new(Cli::command()).render(&mut page)?;
-    print(&String::from_utf8_lossy(&page))?;
+/// The page of askance, or of one subcommand as `askance-NAME`.
+pub(super) fn manual(subcommand: Option<&str>) -> Outcome {
+    let mut command = Cli::command();
+    // Gives subcommands their usage lines.
+    command.build();
+    let page = match subcommand {
+        None => clap_mangen::Man::new(command),
+        Some(name) => {
+            let found = command.find_subcommand(name).ok_or_else(|| Unknown { name: name.to_owned() })?;
+            clap_mangen::Man::new(found.clone()).title(format!("askance-{name}"))
+        }
+    };
+    let mut text = Vec::new();
+    page.render(&mut text)?;
+    print(&String::from_utf8_lossy(&text))?;
     Ok(ExitCode::SUCCESS)
 }

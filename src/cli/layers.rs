@@ -23,6 +23,8 @@ const WORKSPACE_VARIABLE: &str = "ASKANCE_WORKSPACE";
 /// Flags or files that make no settings.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum LayersError {
+    #[error("the workspace would be the whole file system: change into a directory, or name one with --workspace")]
+    WholeFileSystem,
     #[error(transparent)]
     Location(#[from] LocationError),
     #[error(transparent)]
@@ -70,6 +72,9 @@ pub(crate) fn runtime(
     mut document: Document,
 ) -> Result<(Locations, Runtime), LayersError> {
     let locations = locations(flags.workspace.as_deref(), flags.cwd.as_deref())?;
+    if locations.workspace == Path::new("/") && !names_workspace(flags) {
+        return Err(LayersError::WholeFileSystem);
+    }
     let files = &mut document.sandbox.filesystem;
     files.allow_read.extend(paths(&flags.allow_read, &locations)?);
     files.allow_write.extend(paths(&flags.allow_write, &locations)?);
@@ -93,6 +98,11 @@ pub(crate) fn runtime(
         runtime.add(profile::find(name, &locations)?);
     }
     Ok((locations, runtime))
+}
+
+/// A workspace is written without asking: all of `/` only for somebody who says so.
+fn names_workspace(flags: &PolicyFlags) -> bool {
+    flags.workspace.is_some() || std::env::var_os(WORKSPACE_VARIABLE).is_some_and(|workspace| !workspace.is_empty())
 }
 
 fn paths(

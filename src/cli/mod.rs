@@ -59,7 +59,7 @@ fn dispatch(command: Command) -> Outcome {
         Command::Profiles(args) => profiles::run(&args),
         Command::Doctor(args) => doctor::run(&args),
         Command::Completions { shell } => completions::print_for(shell),
-        Command::Man => completions::manual(),
+        Command::Man { subcommand } => completions::manual(subcommand.as_deref()),
     }
 }
 
