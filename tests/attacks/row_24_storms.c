@@ -51,11 +51,15 @@ static void crowd(int n, bool questions, const char *path) {
 	double until;
 	int i, made = 0;
 	pthread_attr_init(&small);
-	pthread_attr_setstacksize(&small, 65536);
+	pthread_attr_setstacksize(&small, 512 << 10);
 	pthread_attr_setdetachstate(&small, PTHREAD_CREATE_DETACHED);
 	for (i = 0; i < n; i++) {
 		target = path;
 		made += pthread_create(&thread, &small, opens_target, NULL) == 0;
+	}
+	if (made < n / 2) {
+		fprintf(stderr, "only %d of %d threads\n", made, n);
+		exit(3);
 	}
 	until = now() + 20;
 	if (questions) {
