@@ -120,8 +120,12 @@ for_each_user! {
     fn row_04_a_question_is_withdrawn_when_its_process_dies(scene) {
         let program = build_attack("row_04_dies");
         let born = scene.outside.join("born");
-        let mut terminal = Terminal::run(&scene, &[], &[program.to_str().unwrap(), "wait", born.to_str().unwrap()]);
+        let go = scene.workspace.join("go");
+        let argv = [program.to_str().unwrap(), "wait", born.to_str().unwrap(), go.to_str().unwrap()];
+        let mut terminal = Terminal::run(&scene, &[], &argv);
         terminal.expect("askance asks");
+        terminal.expect("answer: ");
+        scene.file(&go, "");
         terminal.expect("no longer asked");
         // Output is held while a question is open: it may come before this one or after.
         wait_until("the program's end", Duration::from_secs(10), || terminal.shown().contains("HELD"));

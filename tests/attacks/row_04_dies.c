@@ -1,6 +1,6 @@
 /* ATTACKS 4: processes are killed while their calls wait; what they asked for must not happen after.
  * row_04_dies TARGET N S: N children begin to create TARGET and die at some moment of it.
- * row_04_dies wait TARGET: a child asks for TARGET; when it is seen waiting it is killed. */
+ * row_04_dies wait TARGET GO: a child asks for TARGET; when it is seen waiting and GO exists it is killed. */
 #include "attack.h"
 
 static int child_that_creates(const char *target) {
@@ -37,11 +37,12 @@ int main(int argc, char **argv) {
 	unsigned long done;
 	struct limit limit;
 	int status;
-	if (argc == 3 && !strcmp(argv[1], "wait")) {
+	if (argc == 4 && !strcmp(argv[1], "wait")) {
 		int pid = child_that_creates(argv[2]);
 		bool waited = seen_waiting(pid);
-		/* Long enough for the question to be shown: one that dies sooner is never seen. */
-		usleep(500000);
+		double until = now() + 20;
+		while (!exists(argv[3]) && now() < until)
+			usleep(1000);
 		kill(pid, SIGKILL);
 		waitpid(pid, &status, 0);
 		printf("%s\n", waited ? "killed while it waited" : "never seen waiting");
@@ -49,7 +50,7 @@ int main(int argc, char **argv) {
 		return finish();
 	}
 	if (argc != 4)
-		usage("row_04_dies TARGET TRIES SECONDS | wait TARGET");
+		usage("row_04_dies TARGET TRIES SECONDS | wait TARGET GO");
 	limit = limit_from(argv[2], argv[3]);
 	srand(1);
 	for (done = 0; go_on(&limit, done); done++) {

@@ -175,7 +175,12 @@ impl Greeter {
         std::thread::spawn(move || {
             for mut stream in listener.incoming().flatten() {
                 count.fetch_add(1, Ordering::SeqCst);
-                let _ = stream.write_all(b"hello\n");
+                std::thread::spawn(move || {
+                    let _ = stream.write_all(b"hello\n");
+                    let _ = stream.shutdown(std::net::Shutdown::Write);
+                    // What the client sends is read, lest the end of the connection be a reset.
+                    let _ = std::io::copy(&mut stream, &mut std::io::sink());
+                });
             }
         });
         Self { port, greeted }
