@@ -73,6 +73,9 @@ fn decide_tcp(context: &Context, call: &Call, socket: Socket, far: Far) -> Resul
             address::fit(far.version, Ipv4Addr::LOCALHOST.into(), 0).ok_or(libc::EINVAL)?;
         return Ok(reach(socket, vec![address::encode(&refusing)]));
     }
+    if far.peer.ip().to_canonical().is_loopback() && context.facts().sockets().listen_at(far.peer) {
+        return Ok(reach(socket, vec![address::encode(&far.peer)]));
+    }
     match Destination::of(context, &far.peer)? {
         Destination::Stub => {
             let stub =

@@ -4,7 +4,7 @@
 //! which callers take for "somebody else's".
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::AsFd;
 
 use crate::sys::socket::{self, Outgoing};
@@ -12,7 +12,8 @@ use crate::sys::socket::{self, Outgoing};
 const NETLINK_SOCK_DIAG: i32 = 4;
 /// `SOCK_DIAG_BY_FAMILY`.
 const BY_FAMILY: u16 = 20;
-/// `NLM_F_REQUEST | NLM_F_ROOT | NLM_F_MATCH`.
+/// `NLM_F_REQUEST`, and with it `NLM_F_ROOT | NLM_F_MATCH`.
+const REQUEST: u16 = 0x1;
 const DUMP: u16 = 0x301;
 const NLMSG_ERROR: u16 = 2;
 const NLMSG_DONE: u16 = 3;
@@ -32,6 +33,8 @@ const LISTENING: u32 = 1 << 10;
 const ANY_STATE: u32 = u32::MAX;
 /// `INET_DIAG_NOCOOKIE`.
 const ANY_COOKIE: [u8; 8] = [0xff; 8];
+/// Where datagrams of this machine to itself arrive (`LOOPBACK_IFINDEX`).
+const LOOPBACK_DEVICE: u32 = 1;
 /// Room for one answer; the kernel sends at most 32 KiB at a time.
 const ROOM: usize = 64 << 10;
 /// How often a table that changes while it is read is read again.
@@ -55,15 +58,21 @@ pub(super) struct UnixSocket {
     pub(super) name: Vec<u8>,
 }
 
+/// Every TCP listener at `port`, of both families.
+pub(super) fn listeners_at(port: u16) -> io::Result<Vec<InetSocket>> {
+    sockets_at(port, libc::IPPROTO_TCP, LISTENING)
+}
+
 /// Everything that could receive at `port`: TCP listeners and UDP sockets of both families.
 pub(super) fn receivers_at(port: u16) -> io::Result<Vec<InetSocket>> {
+    let mut found = listeners_at(port)?;
+    found.extend(sockets_at(port, libc::IPPROTO_UDP, ANY_STATE)?);
+    Ok(found)
+}
+
+fn sockets_at(port: u16, protocol: i32, states: u32) -> io::Result<Vec<InetSocket>> {
     let mut found = Vec::new();
-    for (family, protocol, states) in [
-        (libc::AF_INET, libc::IPPROTO_TCP, LISTENING),
-        (libc::AF_INET6, libc::IPPROTO_TCP, LISTENING),
-        (libc::AF_INET, libc::IPPROTO_UDP, ANY_STATE),
-        (libc::AF_INET6, libc::IPPROTO_UDP, ANY_STATE),
-    ] {
+    for family in [libc::AF_INET, libc::AF_INET6] {
         let answers = dump(&inet_request(family, protocol, states, port))?;
         found.extend(
             answers
@@ -72,6 +81,47 @@ pub(super) fn receivers_at(port: u16) -> io::Result<Vec<InetSocket>> {
         );
     }
     Ok(found)
+}
+
+/// The cookie of the socket that a datagram from `from` to `to` would reach, as the kernel looks it
+/// up for one that arrives. `ENOENT`: none.
+pub(super) fn receiver_of(from: SocketAddr, to: SocketAddr) -> io::Result<u64> {
+    let (from, to) = (canonical(from), canonical(to));
+    let family = if to.is_ipv4() {
+        libc::AF_INET
+    } else {
+        libc::AF_INET6
+    };
+    let mut request = vec![low_byte(family), low_byte(libc::IPPROTO_UDP), 0, 0];
+    request.extend(ANY_STATE.to_ne_bytes());
+    // For UDP the kernel takes these for the arriving datagram's source and destination.
+    request.extend(from.port().to_be_bytes());
+    request.extend(to.port().to_be_bytes());
+    request.extend(sixteen(from.ip()));
+    request.extend(sixteen(to.ip()));
+    request.extend(LOOPBACK_DEVICE.to_ne_bytes());
+    request.extend(ANY_COOKIE);
+    let answers = ask(&request, REQUEST)?.unwrap_or_default();
+    answers
+        .first()
+        .and_then(|answer| cookie_at(answer, 44))
+        .ok_or_else(malformed)
+}
+
+fn canonical(address: SocketAddr) -> SocketAddr {
+    SocketAddr::new(address.ip().to_canonical(), address.port())
+}
+
+/// An address in the room for the longer kind.
+fn sixteen(address: IpAddr) -> [u8; 16] {
+    match address {
+        IpAddr::V6(v6) => v6.octets(),
+        IpAddr::V4(v4) => {
+            let mut room = [0; 16];
+            room[..4].copy_from_slice(&v4.octets());
+            room
+        }
+    }
 }
 
 /// The cookies of every TCP listener and UDP socket.
@@ -168,7 +218,7 @@ fn low_byte(number: i32) -> u8 {
 /// Sends one request and collects the answers, without their headers.
 fn dump(request: &[u8]) -> io::Result<Vec<Vec<u8>>> {
     for _ in 0..TRIES {
-        if let Some(answers) = dump_once(request)? {
+        if let Some(answers) = ask(request, DUMP)? {
             return Ok(answers);
         }
     }
@@ -176,12 +226,12 @@ fn dump(request: &[u8]) -> io::Result<Vec<Vec<u8>>> {
 }
 
 /// `None`: the table changed meanwhile.
-fn dump_once(request: &[u8]) -> io::Result<Option<Vec<Vec<u8>>>> {
+fn ask(request: &[u8], flags: u16) -> io::Result<Option<Vec<Vec<u8>>>> {
     let fd = socket::open(libc::AF_NETLINK, libc::SOCK_RAW, NETLINK_SOCK_DIAG)?;
     let length = u32::try_from(HEADER + request.len()).map_err(|_| malformed())?;
     let mut message = length.to_ne_bytes().to_vec();
     message.extend(BY_FAMILY.to_ne_bytes());
-    message.extend(DUMP.to_ne_bytes());
+    message.extend(flags.to_ne_bytes());
     message.extend([0; 8]);
     message.extend(request);
     socket::send(
@@ -194,7 +244,8 @@ fn dump_once(request: &[u8]) -> io::Result<Option<Vec<Vec<u8>>>> {
     let mut answers = Vec::new();
     let mut room = vec![0; ROOM];
     loop {
-        let received = socket::receive(fd.as_fd(), &mut room, 0, 0)?;
+        // The kernel has answered by the time that it has taken the request.
+        let received = socket::receive(fd.as_fd(), &mut room, 0, libc::MSG_DONTWAIT)?;
         let mut rest = room.get(..received.length).ok_or_else(malformed)?;
         while rest.len() >= HEADER {
             let length = u32::from_ne_bytes([rest[0], rest[1], rest[2], rest[3]]);
@@ -209,6 +260,9 @@ fn dump_once(request: &[u8]) -> io::Result<Option<Vec<Vec<u8>>>> {
                 _ => answers.push(body.to_vec()),
             }
             rest = rest.get(length.next_multiple_of(4)..).unwrap_or_default();
+        }
+        if flags == REQUEST {
+            return Ok(Some(answers));
         }
     }
 }

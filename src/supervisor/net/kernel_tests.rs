@@ -119,6 +119,25 @@ fn a_port_is_ours_while_our_own_socket_holds_it_alone() {
 }
 
 #[test]
+fn a_datagram_is_traced_to_the_socket_that_it_would_reach() {
+    let own = OwnSockets::default();
+    let bind = |at: &str| UdpSocket::bind(at).unwrap();
+    for here in ["127.0.0.1:0", "[::1]:0"] {
+        let (receiver, sender, other) = (bind(here), bind(here), bind(here));
+        let (from, to) = (sender.local_addr().unwrap(), receiver.local_addr().unwrap());
+        assert!(!own.receive(from, to), "nothing is recorded");
+        own.record_port(cookie(&receiver), to.port());
+        assert!(own.receive(from, to));
+        receiver.connect(other.local_addr().unwrap()).unwrap();
+        assert!(!own.receive(from, to), "it hears nobody else now");
+        assert!(own.receive(other.local_addr().unwrap(), to));
+        drop(receiver);
+        let _stranger = UdpSocket::bind(to).unwrap();
+        assert!(!own.receive(from, to), "the port outlives its socket");
+    }
+}
+
+#[test]
 fn a_mapped_listener_is_found_at_its_ipv4_address() {
     let own = OwnSockets::default();
     let socket = socket::open(libc::AF_INET6, libc::SOCK_STREAM, 0).unwrap();

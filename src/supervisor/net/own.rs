@@ -5,6 +5,7 @@
 //! their sockets. What cannot be learnt is somebody else's.
 
 use std::collections::{HashMap, HashSet};
+use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::BorrowedFd;
 use std::path::Path;
@@ -134,27 +135,49 @@ impl OwnSockets {
     /// Is everything that could receive at `address` and `port` the run's own? A port that nobody
     /// holds is nobody's, hence not ours.
     pub(in crate::supervisor) fn hold_port(&self, address: IpAddr, port: u16) -> bool {
+        self.hold(address, port, diag::receivers_at)
+    }
+
+    /// Are the TCP listeners there the run's own?
+    pub(super) fn listen_at(&self, to: SocketAddr) -> bool {
+        self.hold(to.ip().to_canonical(), to.port(), diag::listeners_at)
+    }
+
+    /// Would a datagram between these addresses reach one of the run's own sockets?
+    pub(super) fn receive(&self, from: SocketAddr, to: SocketAddr) -> bool {
+        let is_recorded = self.known().ports.values().any(|port| *port == to.port());
+        is_recorded
+            && diag::receiver_of(from, to).is_ok_and(|cookie| {
+                let port = self.known().ports.get(&cookie).copied();
+                port == Some(to.port())
+            })
+    }
+
+    fn hold(
+        &self,
+        address: IpAddr,
+        port: u16,
+        at: impl Fn(u16) -> io::Result<Vec<diag::InetSocket>>,
+    ) -> bool {
         let own: Vec<u64> = {
             let known = self.known();
-            known
-                .ports
-                .iter()
-                .filter(|(_, own)| **own == port)
-                .map(|(cookie, _)| *cookie)
-                .collect()
+            let here = known.ports.iter().filter(|(_, own)| **own == port);
+            here.map(|(cookie, _)| *cookie).collect()
         };
         if own.is_empty() {
             return false;
         }
-        let Ok(receivers) = diag::receivers_at(port) else {
+        let Ok(receivers) = at(port) else {
             return false;
         };
         let ours = |receiver: &diag::InetSocket| own.contains(&receiver.cookie);
-        let strangers = receivers.iter().filter(|receiver| !ours(receiver));
         let reached = |stranger: &diag::InetSocket| {
             !stranger.connected && could_receive(stranger.local, address)
         };
-        receivers.iter().any(ours) && !strangers.into_iter().any(reached)
+        let strangers = receivers
+            .iter()
+            .any(|receiver| !ours(receiver) && reached(receiver));
+        receivers.iter().any(ours) && !strangers
     }
 
     /// Is the abstract name bound by one of the run's own sockets now?

@@ -1,6 +1,6 @@
 //! Where one message goes: its address judged, or what has to happen before it can be sent.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
 use super::address::{self, Kind, Peer, Version};
@@ -82,6 +82,9 @@ impl Addressed {
         let Ok(Kind::Udp(version)) = self.socket.kind() else {
             return Route::Failed(libc::EAFNOSUPPORT);
         };
+        if peer.ip().to_canonical().is_loopback() && self.reaches_own(context, peer) {
+            return Route::To(Envelope::to(&peer));
+        }
         let host = match Destination::of(context, &peer) {
             Ok(Destination::Host(host)) => host,
             Ok(Destination::Stub) => {
@@ -121,6 +124,22 @@ impl Addressed {
             }
             (Verdict::Deny(denial), _) => Route::Refused(denial),
         }
+    }
+
+    /// Would the run's own socket receive it? No list speaks of those.
+    fn reaches_own(&self, context: &Context, peer: SocketAddr) -> bool {
+        let Some(mut from) = self.socket.local() else {
+            return false;
+        };
+        if from.ip().to_canonical().is_unspecified() {
+            let loopback = if peer.ip().to_canonical().is_ipv4() {
+                Ipv4Addr::LOCALHOST.into()
+            } else {
+                Ipv6Addr::LOCALHOST.into()
+            };
+            from.set_ip(loopback);
+        }
+        context.facts().sockets().receive(from, peer)
     }
 
     /// Where this socket's datagrams to `peer` went before.

@@ -30,6 +30,8 @@ pub(super) struct Found {
     pub(super) name: UnixName,
     /// The socket's inode, where it has one.
     inode: Option<OwnedFd>,
+    /// The inode is one that the run bound.
+    is_own: bool,
 }
 
 impl Found {
@@ -40,21 +42,22 @@ impl Found {
             UnixAddress::Abstract(name) if own::abstract_name_is_held(name) => Ok(Self {
                 name: UnixName::Abstract(name.clone()),
                 inode: None,
+                is_own: false,
             }),
             UnixAddress::Abstract(_) => Err(libc::ECONNREFUSED),
             UnixAddress::Path(path) => {
                 let reached = names::reach(context, call, path, AtEnd::Follow)?;
                 files::access(reached.fd.as_fd(), libc::W_OK).map_err(errno)?;
                 let is_socket = FileType::from_raw_mode(reached.stat.st_mode) == FileType::Socket;
-                if !is_socket
-                    || context.facts().sockets().holder(reached.fd.as_fd()) == Holder::Nobody
-                {
+                let holder = context.facts().sockets().holder(reached.fd.as_fd());
+                if !is_socket || holder == Holder::Nobody {
                     return Err(libc::ECONNREFUSED);
                 }
                 let path = reached.path.ok_or(libc::ECONNREFUSED)?;
                 Ok(Self {
                     name: UnixName::Path(path),
                     inode: Some(reached.fd),
+                    is_own: holder == Holder::Own,
                 })
             }
         }
@@ -62,11 +65,7 @@ impl Found {
 
     /// Was it judged as the run's own by a path that leads elsewhere?
     pub(super) fn was_mistaken(&self, context: &Context) -> bool {
-        let sockets = context.facts().sockets();
-        self.inode.as_ref().is_some_and(|inode| {
-            context.facts().socket_born_in_run(&self.name)
-                && sockets.holder(inode.as_fd()) != Holder::Own
-        })
+        self.inode.is_some() && !self.is_own && context.facts().socket_born_in_run(&self.name)
     }
 
     /// The address that leads to this very inode, from any thread of ours while `self` lives.
