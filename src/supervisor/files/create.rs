@@ -22,7 +22,8 @@ use crate::sys::files::{self, OpenHow};
 pub(super) enum Made {
     Opened(OwnedFd),
     Failed(Errno),
-    Stopped(Stop),
+    /// Not permitted by the policy; and perhaps not by the file system either.
+    Stopped(Stop, Result<(), Errno>),
     /// Something appeared, or a directory moved: what was judged is not what would happen.
     Changed(Granted),
 }
@@ -48,13 +49,13 @@ pub(super) fn file(
     how: How,
     granted: Granted,
 ) -> Made {
-    let (path, parent) = match entry_path(entry).and_then(|paths| may_change(&entry.parent).map(|()| paths)) {
+    let (path, parent) = match entry_path(entry) {
         Ok(paths) => paths,
         Err(errno) => return Made::Failed(errno),
     };
     let granted = match judge(context, call, &[Need::write(&path, Change::Create)], granted) {
         Ok(granted) => granted,
-        Err(stop) => return Made::Stopped(stop),
+        Err(stop) => return Made::Stopped(stop, may_change(&entry.parent)),
     };
     let umask = view.caller.umask();
     let _making = context.files().making();
@@ -88,7 +89,7 @@ pub(super) fn unnamed(
     let need = Need::write(&path.join("#unnamed"), Change::Create);
     let _granted = match judge(context, call, &[need], granted) {
         Ok(granted) => granted,
-        Err(stop) => return Made::Stopped(stop),
+        Err(stop) => return Made::Stopped(stop, may_change(directory)),
     };
     if !context.still_waiting(call) {
         return Made::Failed(Errno(libc::EINTR));

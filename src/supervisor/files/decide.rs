@@ -6,6 +6,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::errno::Errno;
 use crate::policy::{Access, Change, Denial, Operation, Permit, Question, Verdict};
 use crate::supervisor::{Call, Context, Outcome};
 
@@ -85,8 +86,12 @@ pub(super) trait Job: Send + 'static {
 }
 
 impl Stop {
-    /// Refuses, or asks and attempts `job` again.
-    pub(super) fn outcome(self, context: &Context, call: &Call, job: impl Job) -> Outcome {
+    /// Refuses, or asks and attempts `job` again. What fails anyway, as `vain` says, is neither asked
+    /// nor counted.
+    pub(super) fn outcome(self, context: &Context, call: &Call, job: impl Job, vain: Result<(), Errno>) -> Outcome {
+        if let Err(Errno(errno)) = vain {
+            return Outcome::errno(errno);
+        }
         match self {
             Self::Denied(denial) => context.refuse(call, &denial),
             Self::Asks(question, path, mut granted) => {

@@ -135,7 +135,7 @@ impl Job for Name {
         let found = match self.spelled.entry(&view) {
             // `.`, `..` and `/`: the kernel knows which errno each call has for them.
             Ok(None) => return Outcome::Reply(Reply::ContinueUnderFloor),
-            Ok(Some(entry)) => refusal(&entry, &self.deed).and_then(|()| entry_path(&entry).map(|paths| (entry, paths))),
+            Ok(Some(entry)) => entry_path(&entry).map(|paths| (entry, paths)),
             Err(errno) => Err(errno),
         };
         let (entry, (path, parent)) = match found {
@@ -144,7 +144,10 @@ impl Job for Name {
         };
         let granted = match judge(context, call, &needs(context, &path, &self.deed), granted) {
             Ok(granted) => granted,
-            Err(stop) => return stop.outcome(context, call, self),
+            Err(stop) => {
+                let vain = refusal(&entry, &self.deed);
+                return stop.outcome(context, call, self, vain);
+            }
         };
         let umask = view.caller.umask();
         let making = context.files().making();
@@ -154,6 +157,9 @@ impl Job for Name {
         }
         if !context.still_waiting(call) {
             return Outcome::errno(libc::EINTR);
+        }
+        if !self.deed.makes() && matches!(standing(&entry), Ok(Some(victim)) if is_device(&victim)) {
+            return Outcome::errno(libc::EPERM);
         }
         files::set_umask(umask);
         match act(&entry, &self.deed) {
@@ -231,7 +237,7 @@ fn refusal(entry: &Entry, deed: &Deed) -> Result<(), Errno> {
         return Err(Errno(if is_directory(&victim) { libc::EISDIR } else { libc::ENOTDIR }));
     }
     allowed?;
-    if sticky_refuses(&entry.parent.stat, &victim) || is_device(&victim) {
+    if sticky_refuses(&entry.parent.stat, &victim) {
         return Err(Errno(libc::EPERM));
     }
     match (removes_directory, is_directory(&victim)) {

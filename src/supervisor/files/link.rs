@@ -39,8 +39,7 @@ fn serve(context: &Context, call: &Call, old: (u64, u64), new: (u64, u64), flags
     if flags == 0 && quick::decides_two(context, call, (old.0, &from), (new.0, &to)) {
         return Outcome::Reply(Reply::ContinueUnderFloor);
     }
-    let spelled = Spelled::take(call, old.0, &from, 0).and_then(|old| Ok((old, Spelled::take(call, new.0, &to, 0)?)));
-    match spelled {
+    match Spelled::take_two(call, (old.0, &from), (new.0, &to)) {
         Ok((old, new)) => Link { old, new, flags }.attempt(context, call, Granted::default()),
         Err(Errno(errno)) => Outcome::errno(errno),
     }
@@ -72,17 +71,6 @@ impl Link {
             self.old.object(view, if follows { Last::Follow } else { Last::Keep })?
         };
         let Some(entry) = self.new.entry(view)? else { return Ok(None) };
-        if standing(&entry)?.is_some() {
-            return Err(Errno(libc::EEXIST));
-        }
-        if entry.name.to_bytes().ends_with(b"/") {
-            return Err(Errno(libc::ENOENT));
-        }
-        if mount_of(object.fd.as_fd())? != mount_of(entry.parent.fd.as_fd())? {
-            return Err(Errno(libc::EXDEV));
-        }
-        may_link(&object)?;
-        may_change(&entry.parent)?;
         let object_path = match object.named()? {
             Named::Path(path) => Some(path),
             Named::Unlinked => None,
@@ -104,7 +92,7 @@ impl Job for Link {
         };
         let granted = match judge(context, call, &needs(context, &ends), granted) {
             Ok(granted) => granted,
-            Err(stop) => return stop.outcome(context, call, self),
+            Err(stop) => return stop.outcome(context, call, self, refusal(&ends)),
         };
         if bound::refuses(context, &ends.object.stat, &ends.path) {
             return Outcome::errno(libc::EXDEV);
@@ -127,6 +115,22 @@ impl Job for Link {
         }
         Outcome::Reply(Reply::Value(0))
     }
+}
+
+/// The errno of a link that fails whatever the policy says.
+fn refusal(ends: &Ends) -> Result<(), Errno> {
+    let Ends { object, entry, .. } = ends;
+    if standing(entry)?.is_some() {
+        return Err(Errno(libc::EEXIST));
+    }
+    if entry.name.to_bytes().ends_with(b"/") {
+        return Err(Errno(libc::ENOENT));
+    }
+    if mount_of(object.fd.as_fd())? != mount_of(entry.parent.fd.as_fd())? {
+        return Err(Errno(libc::EXDEV));
+    }
+    may_link(object)?;
+    may_change(&entry.parent)
 }
 
 /// A link must not give a denied or unwritable file a new, granted name.

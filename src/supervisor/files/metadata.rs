@@ -99,7 +99,7 @@ impl Job for Metadata {
         let found = View::new(context, call).and_then(|view| {
             let held = self.subject.find(&view)?;
             let named = held.named()?;
-            refusal(context, &held, &named, &self.deed)?;
+            guard(context, &held, &named)?;
             Ok((held, named))
         });
         let (held, named) = match found {
@@ -112,7 +112,10 @@ impl Job for Metadata {
             }
             Named::Path(path) => match judge(context, call, &[Need::write(&path, Change::Existing)], granted) {
                 Ok(granted) => (granted, Some(path)),
-                Err(stop) => return stop.outcome(context, call, self),
+                Err(stop) => {
+                    let vain = change::refusal(&held, &self.deed);
+                    return stop.outcome(context, call, self, vain);
+                }
             },
             Named::Unlinked if self.subject.is_path() && !held.jumped => return restart(self, context, call, granted),
             Named::Unlinked if !is_writable(&held) => return Outcome::errno(libc::EACCES),
@@ -138,8 +141,8 @@ fn act(held: &Held, deed: &Deed, open: bool, _granted: Granted) -> Result<(), Er
     if open { change::by_descriptor(held.fd.as_fd(), deed) } else { change::by_pin(held.fd.as_fd(), deed) }
 }
 
-/// The errno of a change that fails whatever the policy says.
-fn refusal(context: &Context, held: &Held, named: &Named, deed: &Deed) -> Result<(), Errno> {
+/// Objects that are not changed whatever the policy says.
+fn guard(context: &Context, held: &Held, named: &Named) -> Result<(), Errno> {
     let device = matches!(held.kind(), FileType::CharacterDevice | FileType::BlockDevice);
     // A device is for everybody: being allowed to write to it is not being allowed to change it.
     if device && !devices::is_terminal(&held.stat) && !context.files().is_own_terminal(&held.stat) {
@@ -150,7 +153,7 @@ fn refusal(context: &Context, held: &Held, named: &Named, deed: &Deed) -> Result
     {
         return Err(Errno(libc::EPERM));
     }
-    change::refusal(held, deed)
+    Ok(())
 }
 
 fn belongs_to_process(held: &Held, path: &Path) -> Result<bool, Errno> {

@@ -72,6 +72,12 @@ pub(super) fn handler(nr: i64) -> Option<Handler> {
         libc::SYS_rename => rename::rename,
         libc::SYS_renameat => rename::renameat,
         libc::SYS_renameat2 => rename::renameat2,
+        _ => return metadata_handler(nr),
+    })
+}
+
+fn metadata_handler(nr: i64) -> Option<Handler> {
+    Some(match nr {
         libc::SYS_truncate => attributes::truncate,
         #[cfg(target_arch = "x86_64")]
         libc::SYS_chmod => attributes::chmod,

@@ -208,7 +208,7 @@ impl Open {
         match made {
             Made::Opened(fd) => opened(fd, self.how),
             Made::Failed(Errno(errno)) => Outcome::errno(errno),
-            Made::Stopped(stop) => stop.outcome(context, call, self),
+            Made::Stopped(stop, vain) => stop.outcome(context, call, self, vain),
             Made::Changed(granted) => restart(self, context, call, granted),
         }
     }
@@ -253,7 +253,7 @@ impl Open {
         }
         let granted = match judge(context, call, &needs(&path, how), granted) {
             Ok(granted) => granted,
-            Err(stop) => return stop.outcome(context, call, self),
+            Err(stop) => return stop.outcome(context, call, self, permitted(&held, how)),
         };
         if let Some(reply) = synthetic::file(context, &held, how) {
             return reply;
@@ -298,25 +298,21 @@ fn refusal(held: &Held, how: How) -> Result<(), Errno> {
     if how.has(libc::O_CREAT | libc::O_EXCL) {
         return Err(Errno(libc::EEXIST));
     }
-    let changes = how.writes() && !how.is_unnamed();
     match held.kind() {
-        FileType::Symlink => return Ok(()),
-        FileType::Directory if how.has(libc::O_CREAT) || changes => return Err(Errno(libc::EISDIR)),
-        FileType::Directory => {}
-        _ if how.has(libc::O_DIRECTORY) => return Err(Errno(libc::ENOTDIR)),
-        _ => {}
+        FileType::Symlink => Ok(()),
+        FileType::Directory if how.has(libc::O_CREAT) || how.writes() && !how.is_unnamed() => Err(Errno(libc::EISDIR)),
+        FileType::Directory => Ok(()),
+        _ if how.has(libc::O_DIRECTORY) => Err(Errno(libc::ENOTDIR)),
+        FileType::Socket => Err(Errno(libc::ENXIO)),
+        _ => Ok(()),
     }
-    let mut mode = if how.is_unnamed() { libc::W_OK | libc::X_OK } else { 0 };
-    if how.reads() && !how.is_unnamed() {
-        mode |= libc::R_OK;
-    }
-    if changes {
-        mode |= libc::W_OK;
-    }
-    if held.passed.is_none() || mode != 0 {
-        files::access(std::os::fd::AsFd::as_fd(&held.fd), mode)?;
-    }
-    if held.kind() == FileType::Socket { Err(Errno(libc::ENXIO)) } else { Ok(()) }
+}
+
+/// Do mode bits and mount let the caller open this?
+fn permitted(held: &Held, how: How) -> Result<(), Errno> {
+    let read = if how.reads() { libc::R_OK } else { 0 };
+    let write = if how.writes() { libc::W_OK } else { 0 };
+    Ok(files::access(std::os::fd::AsFd::as_fd(&held.fd), read | write)?)
 }
 
 /// The descriptor as the caller asked for it.

@@ -82,6 +82,10 @@ fn text(link: &Held) -> Result<Link, Errno> {
 }
 
 fn on_procfs(held: &Held) -> Result<bool, Errno> {
+    // Only file systems without a device have 0 here.
+    if rustix::fs::major(held.stat.st_dev) != 0 {
+        return Ok(false);
+    }
     let kind = rustix::fs::fstatfs(&held.fd)?.f_type;
     Ok(u64::try_from(kind) == Ok(PROC_SUPER_MAGIC))
 }

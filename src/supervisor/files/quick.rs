@@ -33,6 +33,11 @@ pub(super) struct Wanted {
 pub(super) fn decides(context: &Context, call: &Call, dirfd: u64, path: &PathBuffer, wanted: Wanted) -> bool {
     let mut raw = [0; PATH_MAX];
     let Some(spelled) = absolute(call, int(dirfd), path, &mut raw) else { return false };
+    // Few places may be written under the floor, and links to them are rare: there the broker
+    // acts, which comes to the same.
+    if wanted.rights != Rights::READ && !could_cover(context, spelled.to_bytes(), wanted.rights) {
+        return false;
+    }
     match open(spelled, libc::RESOLVE_NO_SYMLINKS | libc::RESOLVE_NO_MAGICLINKS) {
         Ok(_held) => {
             let mut spelling = Spelling::new();
@@ -48,6 +53,15 @@ pub(super) fn decides(context: &Context, call: &Call, dirfd: u64, path: &PathBuf
 /// Does a rule of the floor that still is bound to its inode give `rights` at the real `path`?
 pub(super) fn covered(context: &Context, path: &[u8], rights: Rights) -> bool {
     rule(context, path, rights).is_some()
+}
+
+/// Does a rule give `rights` at `path` as it is spelled?
+fn could_cover(context: &Context, path: &[u8], rights: Rights) -> bool {
+    let mut spelling = Spelling::new();
+    spelling.push(path) && {
+        let path = Path::new(OsStr::from_bytes(spelling.finish()));
+        context.floor().covers(path, rights).is_some()
+    }
 }
 
 /// The rule that gives `rights` at the real `path`, if it still is bound to the inode there.
@@ -143,6 +157,9 @@ pub(super) fn decides_name(context: &Context, call: &Call, dirfd: u64, path: &Pa
     let mut raw = [0; PATH_MAX];
     let Some(spelled) = absolute(call, int(dirfd), path, &mut raw) else { return false };
     let split = spelling::split(spelled.to_bytes());
+    if !could_cover(context, split.directory, Rights::CHANGE) {
+        return false;
+    }
     match directory_rule(context, split.directory, Rights::CHANGE) {
         Directory::Covered | Directory::Fails => true,
         Directory::NotCovered => false,
@@ -154,12 +171,16 @@ pub(super) fn decides_two(context: &Context, call: &Call, old: (u64, &PathBuffer
     let ruled = |(dirfd, path): (u64, &PathBuffer)| {
         let mut raw = [0; PATH_MAX];
         let spelled = absolute(call, int(dirfd), path, &mut raw)?;
+        let directory = spelling::split(spelled.to_bytes()).directory;
+        if !could_cover(context, directory, Rights::ALL) {
+            return None;
+        }
         let mut spelling = Spelling::new();
-        let directory = real_directory(spelling::split(spelled.to_bytes()).directory, &mut spelling).ok()?;
+        let directory = real_directory(directory, &mut spelling).ok()?;
         rule(context, directory, Rights::ALL)
     };
-    let rules = ruled(old).zip(ruled(new));
-    rules.is_some_and(|(old, new)| std::ptr::eq(old, new))
+    let Some(from) = ruled(old) else { return false };
+    ruled(new).is_some_and(|to| std::ptr::eq(from, to))
 }
 
 #[derive(Debug, PartialEq, Eq)]

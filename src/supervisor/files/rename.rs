@@ -1,5 +1,6 @@
 //! `rename`, `renameat`, `renameat2`: both names judged, and whatever the move carries along.
 
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{RenameFlags, Stat};
@@ -50,8 +51,7 @@ fn serve(context: &Context, call: &Call, old: (u64, u64), new: (u64, u64), flags
     if quick::decides_two(context, call, (old.0, &from), (new.0, &to)) {
         return Outcome::Reply(Reply::ContinueUnderFloor);
     }
-    let spelled = Spelled::take(call, old.0, &from, 0).and_then(|old| Ok((old, Spelled::take(call, new.0, &to, 0)?)));
-    match spelled {
+    match Spelled::take_two(call, (old.0, &from), (new.0, &to)) {
         Ok((old, new)) => Rename { old, new, flags }.attempt(context, call, Granted::default()),
         Err(Errno(errno)) => Outcome::errno(errno),
     }
@@ -100,11 +100,11 @@ impl Job for Rename {
         // From here no name of this run changes but by us, so paths read now are the paths moved.
         let moving = context.files().moving();
         let ends = End::of(old).and_then(|old| Ok((old, End::of(new)?)));
-        let (old, new) = match ends.and_then(|(old, new)| refusal(&old, &new, self.flags).map(|()| (old, new))) {
+        let (old, new) = match ends.and_then(|(old, new)| guard(&old, &new).map(|()| (old, new))) {
             Ok(ends) => ends,
             Err(Errno(errno)) => return Outcome::errno(errno),
         };
-        if is_same(&old, &new) {
+        if is_same(&old, &new) && refusal(&old, &new, self.flags).is_ok() {
             return Outcome::Reply(Reply::Value(0));
         }
         let exchanged = self.flags & EXCHANGE != 0;
@@ -116,13 +116,17 @@ impl Job for Rename {
         });
         let needs = match needs {
             Ok(needs) => needs,
-            Err(Errno(errno)) => return Outcome::errno(errno),
+            Err(carried) => {
+                let Errno(errno) = refusal(&old, &new, self.flags).err().unwrap_or(carried);
+                return Outcome::errno(errno);
+            }
         };
         let _granted = match judge(context, call, &needs, granted) {
             Ok(granted) => granted,
             Err(stop) => {
+                let vain = refusal(&old, &new, self.flags);
                 drop(moving);
-                return stop.outcome(context, call, self);
+                return stop.outcome(context, call, self, vain);
             }
         };
         if !context.still_waiting(call) {
@@ -142,12 +146,25 @@ fn is_same(old: &End, new: &End) -> bool {
     identity(old) == identity(new)
 }
 
+/// What is not moved whatever the policy says.
+fn guard(old: &End, new: &End) -> Result<(), Errno> {
+    if old.standing.is_none() {
+        return refusal_of_mounts(old, new).and(Err(Errno(libc::ENOENT)));
+    }
+    let devices = [old, new].into_iter().filter_map(|end| end.standing.as_ref()).any(is_device);
+    if devices { Err(Errno(libc::EPERM)) } else { Ok(()) }
+}
+
+fn refusal_of_mounts(old: &End, new: &End) -> Result<(), Errno> {
+    let (from, to) = (&old.entry.parent.fd, &new.entry.parent.fd);
+    let same = mount_of(from.as_fd())? == mount_of(to.as_fd())?;
+    if same { Ok(()) } else { Err(Errno(libc::EXDEV)) }
+}
+
 /// The errno of a rename that fails whatever the policy says, in the kernel's order.
 fn refusal(old: &End, new: &End, flags: u32) -> Result<(), Errno> {
     let (from, to) = (&old.entry.parent, &new.entry.parent);
-    if mount_of(std::os::fd::AsFd::as_fd(&from.fd))? != mount_of(std::os::fd::AsFd::as_fd(&to.fd))? {
-        return Err(Errno(libc::EXDEV));
-    }
+    refusal_of_mounts(old, new)?;
     let allowed = may_change(from).and_then(|()| may_change(to));
     if allowed == Err(Errno(libc::EROFS)) {
         return allowed;
@@ -178,9 +195,6 @@ fn refusal(old: &End, new: &End, flags: u32) -> Result<(), Errno> {
     allowed?;
     let target = new.standing.as_ref();
     if sticky_refuses(&from.stat, source) || target.is_some_and(|target| sticky_refuses(&to.stat, target)) {
-        return Err(Errno(libc::EPERM));
-    }
-    if is_device(source) || target.is_some_and(is_device) {
         return Err(Errno(libc::EPERM));
     }
     match (exchanges, old.is_directory(), target.map(is_directory)) {

@@ -17,7 +17,8 @@ use crate::sys::files::{self, OpenHow};
 
 /// Opens what `held` pins: the judged object, whatever its name leads to by now.
 pub(super) fn act(context: &Context, call: &Call, (held, path): (Held, PathBuf), (how, granted): (How, Granted)) -> Outcome {
-    if !context.still_waiting(call) {
+    let changes = how.has(libc::O_TRUNC) || held.kind() != FileType::RegularFile;
+    if changes && !context.still_waiting(call) {
         return Outcome::errno(libc::EINTR);
     }
     if may_block(&held, how) {
@@ -29,7 +30,7 @@ pub(super) fn act(context: &Context, call: &Call, (held, path): (Held, PathBuf),
 /// A FIFO waits for its other end, a terminal for its carrier.
 fn may_block(held: &Held, how: How) -> bool {
     match held.kind() {
-        FileType::Fifo => !how.has(libc::O_NONBLOCK) && !(how.reads() && how.writes()),
+        FileType::Fifo => !how.has(libc::O_NONBLOCK) && how.flags & libc::O_ACCMODE != libc::O_RDWR,
         FileType::CharacterDevice | FileType::BlockDevice => true,
         _ => false,
     }

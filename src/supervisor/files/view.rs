@@ -71,6 +71,24 @@ impl Spelled {
         Ok(Self { path: buffer.with_nul().to_owned(), origin: Origin { base, resolve } })
     }
 
+    /// Two paths; a directory that both start at is looked up once.
+    pub(super) fn take_two(
+        call: &Call,
+        old: (u64, &PathBuffer),
+        new: (u64, &PathBuffer),
+    ) -> Result<(Self, Self), Errno> {
+        let first = Self::take(call, old.0, old.1, 0)?;
+        let relative = !new.1.bytes().starts_with(b"/");
+        let second = match &first.origin.base {
+            Some(base) if relative && int(old.0) == int(new.0) => {
+                let origin = Origin { base: Some(base.try_clone()?), resolve: 0 };
+                Self { path: new.1.with_nul().to_owned(), origin }
+            }
+            _ => Self::take(call, new.0, new.1, 0)?,
+        };
+        Ok((first, second))
+    }
+
     /// No path at all: `dirfd` itself.
     pub(super) fn empty(call: &Call, dirfd: u64) -> Result<Self, Errno> {
         Self::take(call, dirfd, &PathBuffer::new(), 0)
