@@ -291,11 +291,12 @@ impl Desk {
     fn interrupt(&mut self) -> Result<(), Gone> {
         self.collect()?;
         let waiting = std::mem::take(&mut self.queue);
+        // First: the refusals then find processes that are about to be interrupted, and say nothing.
+        (self.interrupt)();
         let shown = self.answer(Answer::Deny);
         for waiting in waiting {
             (waiting.answer)(Answer::Deny);
         }
-        (self.interrupt)();
         shown
     }
 

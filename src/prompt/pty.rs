@@ -31,12 +31,14 @@
 use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use rustix::event::{EventfdFlags, eventfd};
+use rustix::termios::{OptionalActions, tcsetattr};
 
 use super::relay;
 use super::screen::Screen;
@@ -79,6 +81,8 @@ pub(super) struct Shared {
     master: Mutex<Option<Arc<OwnedFd>>>,
     /// What the real terminal does to output while raw.
     pub(super) output: Output,
+    /// The modes of a terminal that another job had are not what the command should start with.
+    modes_to_come: AtomicBool,
     /// Wakes the relay.
     pub(super) wake: OwnedFd,
     state: Mutex<State>,
@@ -141,6 +145,12 @@ impl Shared {
     pub(super) fn take_terminal(&self) -> io::Result<bool> {
         let foreground = self.tty.is_foreground()?;
         if foreground {
+            if self.modes_to_come.swap(false, Ordering::AcqRel)
+                && let Some(master) = self.master()
+            {
+                // Modes set on a master are its slave's.
+                tcsetattr(master, OptionalActions::Now, &self.tty.modes()?)?;
+            }
             self.tty.make_raw(self.output)?;
             self.copy_size()?;
         }
@@ -175,13 +185,14 @@ impl Console {
     }
 
     fn make(tty: Tty, streams: [bool; 3]) -> io::Result<Self> {
+        let modes_to_come = AtomicBool::new(!tty.is_foreground()?);
         let Pty { master, slave } = Pty::open(&tty.modes()?, tty.size()?)?;
         let wake = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
         // With standard output elsewhere, other commands of the pipeline write to the terminal.
         let output = if streams[1] { Output::Raw } else { Output::Processed };
         let state = Mutex::new(State { still: true, ..State::default() });
         let master = Mutex::new(Some(Arc::new(master)));
-        let shared = Arc::new(Shared { tty, master, output, wake, state, changed: Condvar::new() });
+        let shared = Arc::new(Shared { tty, master, output, modes_to_come, wake, state, changed: Condvar::new() });
         let resumed = Signals::catch(&[Signal::SIGCONT])?;
         Ok(Self { shared, slave: Some(slave), streams, relay: None, resumed })
     }

@@ -42,11 +42,16 @@ impl Tty {
     }
 
     /// The terminal behind a descriptor, opened anew so that what is set here (non-blocking) is not
-    /// shared with whoever else holds it.
+    /// shared with whoever else holds it; as it is where it is another user's.
     pub fn reopen(fd: BorrowedFd<'_>) -> io::Result<Self> {
         let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC | OFlags::NONBLOCK;
         let path = format!("/proc/self/fd/{}", fd.as_raw_fd());
-        Ok(Self::new(rustix::fs::open(path, flags, Mode::empty())?))
+        let fd = match rustix::fs::open(path, flags, Mode::empty()) {
+            Ok(opened) => opened,
+            Err(rustix::io::Errno::ACCESS) => fd.try_clone_to_owned()?,
+            Err(error) => return Err(error.into()),
+        };
+        Ok(Self::new(fd))
     }
 
     fn new(fd: OwnedFd) -> Self {

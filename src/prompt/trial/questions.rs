@@ -124,9 +124,9 @@ fn control_c_denies_what_waits_and_interrupts_the_run() {
     trial.see("(1 more waiting)");
     assert!(is_raw(&trial.modes()));
     trial.press("\x03");
+    trial.expect_report("interrupted");
     trial.expect_report("answer 1 Deny");
     trial.expect_report("answer 2 Deny");
-    trial.expect_report("interrupted");
     trial.order("finish");
     trial.expect_report("finished");
     assert_eq!(format!("{:?}", trial.modes()), format!("{before:?}"));
