@@ -2,7 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use askance::approval::{Authority, Decision, Ground, Request, Risk, Rules, Subject, Surroundings, Verdict, judge};
+use askance::approval::{
+    Authority, Decision, Ground, Request, Risk, Rules, Subject, Surroundings, Verdict, judge,
+};
 use askance::settings::{AutonomyLevel, InteractionMode};
 
 /// A machine on which every program is where the package manager put it.
@@ -37,7 +39,15 @@ fn verdict(command: &str, level: AutonomyLevel) -> Verdict {
         home: Some(Path::new("/home/me")),
         declared: None,
     };
-    judge(&Rules::default(), &request, Authority { level, mode: InteractionMode::Auto }, &Plain)
+    judge(
+        &Rules::default(),
+        &request,
+        Authority {
+            level,
+            mode: InteractionMode::Auto,
+        },
+        &Plain,
+    )
 }
 
 /// `\n` is a newline and `\\` a backslash.
@@ -68,35 +78,69 @@ fn wrong(expected: &str, command: &str) -> Option<String> {
         "ask" if !trips => "does not ask".to_owned(),
         "ask" => return None,
         _ if trips => format!("asks: {}", at_high.reason),
-        "read-only" if verdict(command, AutonomyLevel::Off).decision != Decision::Allow => "does not run at off".to_owned(),
+        "read-only" if verdict(command, AutonomyLevel::Off).decision != Decision::Allow => {
+            "does not run at off".to_owned()
+        }
         _ => {
             let exactly = expected.strip_prefix('=');
-            let risk = Risk::from_word(exactly.unwrap_or(expected)).unwrap_or_else(|| panic!("no such expectation: {expected}"));
+            let risk = Risk::from_word(exactly.unwrap_or(expected))
+                .unwrap_or_else(|| panic!("no such expectation: {expected}"));
             let assessed = at_high.assessed_risk;
-            let fits = if exactly.is_some() || risk == Risk::ReadOnly { assessed == risk } else { assessed >= risk };
+            let fits = if exactly.is_some() || risk == Risk::ReadOnly {
+                assessed == risk
+            } else {
+                assessed >= risk
+            };
             if fits {
                 return None;
             }
             format!("is {}", assessed.word())
         }
     };
-    let findings: Vec<_> = at_high.commands.iter().map(|found| format!("{} {:?} {} {:?}", found.risk.word(), found.argv, found.why, found.via)).collect();
-    Some(format!("{expected}: {command:?} {problem}\n      {}", findings.join("\n      ")))
+    let findings: Vec<_> = at_high
+        .commands
+        .iter()
+        .map(|found| {
+            format!(
+                "{} {:?} {} {:?}",
+                found.risk.word(),
+                found.argv,
+                found.why,
+                found.via
+            )
+        })
+        .collect();
+    Some(format!(
+        "{expected}: {command:?} {problem}\n      {}",
+        findings.join("\n      ")
+    ))
 }
 
 fn check(corpus: &str) {
-    let lines = corpus.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
+    let lines = corpus
+        .lines()
+        .filter(|line| !line.is_empty() && !line.starts_with('#'));
     let mut total = 0;
     let problems: Vec<String> = lines
         .filter_map(|line| {
             total += 1;
             let mut fields = line.split('\t');
-            let (expected, command) = (fields.next()?, fields.next().unwrap_or_else(|| panic!("no command: {line}")));
+            let (expected, command) = (
+                fields.next()?,
+                fields
+                    .next()
+                    .unwrap_or_else(|| panic!("no command: {line}")),
+            );
             wrong(expected, &unescape(command))
         })
         .collect();
     assert!(total > 50, "the corpus has lines");
-    assert!(problems.is_empty(), "{} of {total} lines:\n{}", problems.len(), problems.join("\n"));
+    assert!(
+        problems.is_empty(),
+        "{} of {total} lines:\n{}",
+        problems.len(),
+        problems.join("\n")
+    );
 }
 
 #[test]

@@ -29,8 +29,12 @@ impl Variables {
 
     fn value(&self, name: &str) -> String {
         match name {
-            "?" | "#" | "$" | "!" | "RANDOM" | "SECONDS" | "LINENO" | "PPID" | "UID" | "EUID" => NUMBER.to_string(),
-            _ => self.get(name).map_or_else(|| UNKNOWN.to_string(), str::to_owned),
+            "?" | "#" | "$" | "!" | "RANDOM" | "SECONDS" | "LINENO" | "PPID" | "UID" | "EUID" => {
+                NUMBER.to_string()
+            }
+            _ => self
+                .get(name)
+                .map_or_else(|| UNKNOWN.to_string(), str::to_owned),
         }
     }
 }
@@ -107,7 +111,9 @@ fn fields(word: &Word, variables: &Variables, args: &mut Vec<Arg>) {
                 arg.expanded = true;
                 arg.text.push(NUMBER);
             }
-            Piece::Substitution { quoted: false, .. } => unquoted(UNKNOWN.encode_utf8(&mut [0; 4]), &mut current, args),
+            Piece::Substitution { quoted: false, .. } => {
+                unquoted(UNKNOWN.encode_utf8(&mut [0; 4]), &mut current, args)
+            }
             Piece::Substitution { .. } | Piece::Unknown => {
                 let arg = current.get_or_insert_default();
                 arg.expanded = true;
@@ -141,8 +147,12 @@ fn is_glob(text: &str) -> bool {
 
 fn tilde(user: &str, variables: &Variables) -> String {
     match user {
-        "" => variables.get("HOME").map_or_else(|| format!("/{UNKNOWN}"), str::to_owned),
-        "+" => variables.get("PWD").map_or_else(|| format!("/{UNKNOWN}"), str::to_owned),
+        "" => variables
+            .get("HOME")
+            .map_or_else(|| format!("/{UNKNOWN}"), str::to_owned),
+        "+" => variables
+            .get("PWD")
+            .map_or_else(|| format!("/{UNKNOWN}"), str::to_owned),
         "root" => "/root".to_owned(),
         "-" => format!("/{UNKNOWN}"),
         _ => format!("/home/{user}"),
@@ -160,7 +170,10 @@ fn parameter_value(parameter: &Parameter, variables: &Variables) -> String {
             Some(_) => value(word, variables),
             None => UNKNOWN.to_string(),
         },
-        Operator::Alternate(_) | Operator::Other(_) | Operator::Computes(_) | Operator::Evaluates(_) => UNKNOWN.to_string(),
+        Operator::Alternate(_)
+        | Operator::Other(_)
+        | Operator::Computes(_)
+        | Operator::Evaluates(_) => UNKNOWN.to_string(),
     }
 }
 
@@ -195,18 +208,28 @@ fn braces(word: &Word) -> Braces {
 /// An opening brace in one piece and a closing one in a later piece.
 fn spans_pieces(word: &Word) -> bool {
     let bare = |piece: &Piece, brace| matches!(piece, Piece::Bare(text) if text.contains(brace));
-    let first = word.pieces.iter().position(|piece| matches!(piece, Piece::Bare(text) if text.rfind('{') > text.rfind('}')));
-    first.is_some_and(|first| word.pieces[first + 1..].iter().any(|piece| bare(piece, '}')))
+    let first = word
+        .pieces
+        .iter()
+        .position(|piece| matches!(piece, Piece::Bare(text) if text.rfind('{') > text.rfind('}')));
+    first.is_some_and(|first| {
+        word.pieces[first + 1..]
+            .iter()
+            .any(|piece| bare(piece, '}'))
+    })
 }
 
 fn expand_first_brace(word: &Word) -> Option<Vec<Word>> {
     for (index, piece) in word.pieces.iter().enumerate() {
         let Piece::Bare(text) = piece else { continue };
         for (start, _) in text.match_indices('{') {
-            let Some((end, parts)) = alternatives(&text[start..]) else { continue };
+            let Some((end, parts)) = alternatives(&text[start..]) else {
+                continue;
+            };
             let with = |part: String| {
                 let mut pieces = word.pieces.clone();
-                pieces[index] = Piece::Bare(format!("{}{part}{}", &text[..start], &text[start + end..]));
+                pieces[index] =
+                    Piece::Bare(format!("{}{part}{}", &text[..start], &text[start + end..]));
                 Word { pieces }
             };
             return Some(parts.into_iter().map(with).collect());
@@ -230,7 +253,10 @@ fn alternatives(text: &str) -> Option<(usize, Vec<String>)> {
             b'}' if depth == 1 => {
                 let last = &text[start..at];
                 if parts.is_empty() {
-                    let sequence = last.contains("..") && last.bytes().all(|b| b.is_ascii_alphanumeric() || b".-".contains(&b));
+                    let sequence = last.contains("..")
+                        && last
+                            .bytes()
+                            .all(|b| b.is_ascii_alphanumeric() || b".-".contains(&b));
                     return sequence.then(|| (at + 1, vec![NUMBER.to_string()]));
                 }
                 parts.push(last.to_owned());

@@ -50,9 +50,16 @@ enum Reach {
 
 impl Rules {
     /// Compiles the three lists of the settings.
-    pub fn new(block: &[Sourced<String>], deny: &[Sourced<String>], allow: &[Sourced<String>]) -> Result<Rules, BadPattern> {
+    pub fn new(
+        block: &[Sourced<String>],
+        deny: &[Sourced<String>],
+        allow: &[Sourced<String>],
+    ) -> Result<Rules, BadPattern> {
         let compile = |list, entries: &[Sourced<String>]| -> Result<Vec<Pattern>, BadPattern> {
-            entries.iter().map(|entry| Pattern::new(list, &entry.value, &entry.source)).collect()
+            entries
+                .iter()
+                .map(|entry| Pattern::new(list, &entry.value, &entry.source))
+                .collect()
         };
         Ok(Rules {
             block: compile("commandBlocklist", block)?,
@@ -64,7 +71,11 @@ impl Rules {
 
 impl Pattern {
     fn new(list: &'static str, text: &str, source: &Arc<Source>) -> Result<Pattern, BadPattern> {
-        let bad = || BadPattern { list, text: text.to_owned(), origin: source.to_string() };
+        let bad = || BadPattern {
+            list,
+            text: text.to_owned(),
+            origin: source.to_string(),
+        };
         let (body, exact) = match text.trim().strip_prefix('=') {
             Some(body) => (body, true),
             None => (text, false),
@@ -74,11 +85,22 @@ impl Pattern {
             return Err(bad());
         }
         // A trailing `*` is any rest, also none: the same as a beginning.
-        let reach = if exact { Reach::Exact } else { Reach::Beginning };
+        let reach = if exact {
+            Reach::Exact
+        } else {
+            Reach::Beginning
+        };
         if reach == Reach::Beginning && words.len() > 1 && words.last() == Some(&Part::Any) {
             words.pop();
         }
-        Ok(Pattern { words, reach, rule: Rule { text: format!("{list}: {text}"), source: source.clone() } })
+        Ok(Pattern {
+            words,
+            reach,
+            rule: Rule {
+                text: format!("{list}: {text}"),
+                source: source.clone(),
+            },
+        })
     }
 
     pub(super) fn rule(&self) -> &Rule {
@@ -95,24 +117,46 @@ impl Pattern {
 
     /// Deny and block: the program's base name wherever it comes from. What is not known yet is judged when it runs.
     pub(super) fn forbids(&self, argv: &[Arg]) -> bool {
-        let (Some(program), Some(first)) = (argv.first(), self.words.first()) else { return false };
+        let (Some(program), Some(first)) = (argv.first(), self.words.first()) else {
+            return false;
+        };
         let named = match (first, program.exact()) {
             (Part::Any, _) => true,
             (Part::Word(word), Some(text)) => text == word || base_name(text) == word,
             (Part::Word(_), None) => return false,
         };
-        named && self.lengths_fit(argv) && self.words.iter().zip(argv).skip(1).all(|(part, arg)| part.fits(arg))
+        named
+            && self.lengths_fit(argv)
+            && self
+                .words
+                .iter()
+                .zip(argv)
+                .skip(1)
+                .all(|(part, arg)| part.fits(arg))
     }
 
     /// Allow: the program as it resolves.
     pub(super) fn permits(&self, argv: &[Arg], resolved: Option<&Path>) -> bool {
-        let (Some(program), Some(first)) = (argv.first(), self.words.first()) else { return false };
-        let Some(text) = program.exact() else { return false };
+        let (Some(program), Some(first)) = (argv.first(), self.words.first()) else {
+            return false;
+        };
+        let Some(text) = program.exact() else {
+            return false;
+        };
         let named = match first {
             Part::Any => true,
-            Part::Word(word) => text == word || resolved.is_some_and(|path| path == Path::new(word)),
+            Part::Word(word) => {
+                text == word || resolved.is_some_and(|path| path == Path::new(word))
+            }
         };
-        named && self.lengths_fit(argv) && self.words.iter().zip(argv).skip(1).all(|(part, arg)| part.fits(arg))
+        named
+            && self.lengths_fit(argv)
+            && self
+                .words
+                .iter()
+                .zip(argv)
+                .skip(1)
+                .all(|(part, arg)| part.fits(arg))
     }
 
     fn lengths_fit(&self, argv: &[Arg]) -> bool {
@@ -166,7 +210,11 @@ fn split(text: &str) -> Option<Vec<Part>> {
     }
     raw.extend(start.map(|start| &text[start..]));
     for word in raw {
-        words.push(if word == "*" { Part::Any } else { Part::Word(Word::plain(word)?) });
+        words.push(if word == "*" {
+            Part::Any
+        } else {
+            Part::Word(Word::plain(word)?)
+        });
     }
     Some(words)
 }

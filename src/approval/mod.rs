@@ -6,6 +6,7 @@
 mod arg;
 mod assess;
 mod environment;
+mod execution;
 mod expand;
 mod host;
 mod interlock;
@@ -14,14 +15,16 @@ mod languages;
 mod lists;
 mod options;
 mod programs;
+mod quiet;
 mod request;
 mod shell;
 mod verdict;
 
+pub use execution::{Execution, Refusal, concerns_program, judge_argv};
 pub use host::Host;
 pub use interlock::Interlock;
-pub use judge::{Execution, Refusal, concerns_program, judge, judge_argv};
-pub use languages::git::QUIET;
+pub use judge::judge;
 pub use lists::{BadPattern, Rules};
+pub use quiet::QUIET;
 pub use request::{Authority, Chosen, Request, Subject, Surroundings};
 pub use verdict::{Decision, Finding, Ground, Risk, Verdict};

@@ -51,9 +51,13 @@ pub(super) struct Said {
 }
 
 impl Said {
+    pub(super) const fn new(risk: Risk, why: &'static str) -> Said {
+        Said { risk, why }
+    }
+
     fn parse(text: &'static str) -> Option<Said> {
         let (risk, why) = text.split_once(' ').unwrap_or((text, ""));
-        Some(Said { risk: Risk::from_word(risk)?, why })
+        Some(Said::new(Risk::from_word(risk)?, why))
     }
 }
 
@@ -185,7 +189,13 @@ impl Program {
     }
 
     fn from_fields(fields: Fields) -> Option<Program> {
-        let said = |pairs: Pairs<&'static str>| pairs.0.into_iter().map(|(key, text)| Some((key, Said::parse(text)?))).collect::<Option<Vec<_>>>();
+        let said = |pairs: Pairs<&'static str>| {
+            pairs
+                .0
+                .into_iter()
+                .map(|(key, text)| Some((key, Said::parse(text)?)))
+                .collect::<Option<Vec<_>>>()
+        };
         let operands = match fields.operands {
             None => None,
             Some(text) => {
@@ -212,12 +222,17 @@ impl Program {
 
     /// The entry for a subcommand; names in one key are separated by blanks, and `*` is any other.
     pub(super) fn subcommand(&self, name: &str) -> Option<&Program> {
-        self.subcommands.iter().find(|(names, _)| names.split(' ').any(|known| known == name || known == "*")).map(|(_, program)| program)
+        self.subcommands
+            .iter()
+            .find(|(names, _)| names.split(' ').any(|known| known == name || known == "*"))
+            .map(|(_, program)| program)
     }
 
     /// Could some option make it more than its base?
     pub(super) fn has_raising_options(&self) -> bool {
-        !self.options.is_empty() || !self.runs.is_empty() || matches!(self.reader, Some(Reader::Sed | Reader::Awk | Reader::Find))
+        !self.options.is_empty()
+            || !self.runs.is_empty()
+            || matches!(self.reader, Some(Reader::Sed | Reader::Awk | Reader::Find))
     }
 }
 
@@ -233,11 +248,14 @@ where
                 f.write_str("a risk with its reason, or an object")
             }
             fn visit_borrowed_str<E: de::Error>(self, text: &'de str) -> Result<Program, E> {
-                Said::parse(text).map(Program::plain).ok_or_else(|| E::custom("not a risk"))
+                Said::parse(text)
+                    .map(Program::plain)
+                    .ok_or_else(|| E::custom("not a risk"))
             }
             fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Program, A::Error> {
                 let fields = Fields::deserialize(de::value::MapAccessDeserializer::new(map))?;
-                Program::from_fields(fields).ok_or_else(|| de::Error::custom("a field is not a risk with its reason"))
+                Program::from_fields(fields)
+                    .ok_or_else(|| de::Error::custom("a field is not a risk with its reason"))
             }
         }
         deserializer.deserialize_any(Either)
@@ -278,7 +296,8 @@ where
 }
 
 /// Programs read so far; `None` for names that are in no file.
-static READ: LazyLock<RwLock<HashMap<String, Option<Arc<Program>>>>> = LazyLock::new(RwLock::default);
+static READ: LazyLock<RwLock<HashMap<String, Option<Arc<Program>>>>> =
+    LazyLock::new(RwLock::default);
 
 /// How many unknown names are remembered before all are forgotten.
 const MAX_REMEMBERED: usize = 1024;
@@ -290,7 +309,11 @@ pub(super) fn lookup(name: &str) -> Option<Arc<Program>> {
     {
         return program.clone();
     }
-    let program = FAMILIES.iter().find_map(|family| entry(family, name)).and_then(|text| serde_json::from_str(text).ok()).map(Arc::new);
+    let program = FAMILIES
+        .iter()
+        .find_map(|family| entry(family, name))
+        .and_then(|text| serde_json::from_str(text).ok())
+        .map(Arc::new);
     if let Ok(mut read) = READ.write() {
         if read.len() > MAX_REMEMBERED {
             read.clear();
@@ -310,7 +333,10 @@ fn entry(family: &'static str, name: &str) -> Option<&'static str> {
     while let Some(found) = family[at..].find("\n  \"") {
         let key_start = at + found + 4;
         let key_end = key_start + family[key_start..].find('"')?;
-        if family[key_start..key_end].split(' ').any(|known| known == name) {
+        if family[key_start..key_end]
+            .split(' ')
+            .any(|known| known == name)
+        {
             let value_start = key_end + 2;
             let rest = &family[value_start..];
             let length = rest.find("\n  \"").or_else(|| rest.find("\n}"))?;
@@ -327,7 +353,15 @@ mod tests {
 
     fn keys(family: &'static str) -> Vec<&'static str> {
         let starts = family.match_indices("\n  \"").map(|(at, _)| at + 4);
-        starts.flat_map(|start| family[start..].split('"').next().unwrap_or_default().split(' ')).collect()
+        starts
+            .flat_map(|start| {
+                family[start..]
+                    .split('"')
+                    .next()
+                    .unwrap_or_default()
+                    .split(' ')
+            })
+            .collect()
     }
 
     #[test]
@@ -341,7 +375,8 @@ mod tests {
             for name in keys {
                 assert_eq!(seen.insert(name, header), None, "{name} is in two files");
                 let text = entry(family, name).unwrap();
-                serde_json::from_str::<Program>(text).unwrap_or_else(|error| panic!("{name}: {error}\n{text}"));
+                serde_json::from_str::<Program>(text)
+                    .unwrap_or_else(|error| panic!("{name}: {error}\n{text}"));
             }
         }
     }

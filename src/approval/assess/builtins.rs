@@ -9,91 +9,118 @@ use crate::approval::environment::{self, Reach};
 use crate::approval::interlock::Interlock;
 use crate::approval::verdict::Risk;
 
-const BUILTINS: [&str; 60] = [
-    ".", ":", "[", "alias", "bg", "bind", "break", "builtin", "caller", "cd", "command", "compgen", "complete", "compopt", "continue",
-    "declare", "dirs", "disown", "echo", "enable", "eval", "exec", "exit", "export", "false", "fc", "fg", "getopts", "hash", "help",
-    "history", "jobs", "kill", "let", "local", "logout", "mapfile", "popd", "printf", "pushd", "pwd", "read", "readarray", "readonly",
-    "return", "set", "shift", "shopt", "source", "suspend", "test", "times", "trap", "true", "type", "typeset", "ulimit", "umask", "unalias",
+const BUILTINS: [&str; 61] = [
+    ".",
+    ":",
+    "[",
+    "alias",
+    "bg",
+    "bind",
+    "break",
+    "builtin",
+    "caller",
+    "cd",
+    "command",
+    "compgen",
+    "complete",
+    "compopt",
+    "continue",
+    "declare",
+    "dirs",
+    "disown",
+    "echo",
+    "enable",
+    "eval",
+    "exec",
+    "exit",
+    "export",
+    "false",
+    "fc",
+    "fg",
+    "getopts",
+    "hash",
+    "help",
+    "history",
+    "jobs",
+    "kill",
+    "let",
+    "local",
+    "logout",
+    "mapfile",
+    "popd",
+    "printf",
+    "pushd",
+    "pwd",
+    "read",
+    "readarray",
+    "readonly",
+    "return",
+    "set",
+    "shift",
+    "shopt",
+    "source",
+    "suspend",
+    "test",
+    "times",
+    "trap",
+    "true",
+    "type",
+    "typeset",
+    "ulimit",
+    "umask",
+    "unalias",
     "unset",
+    "wait",
 ];
 
 pub(super) fn is_builtin(name: &str) -> bool {
-    BUILTINS.contains(&name) || name == "wait"
+    BUILTINS.contains(&name)
 }
 
 const NAMES_EVALUATED: &str = "a name that the shell evaluates";
 
 impl Walk<'_> {
-    /// Handles a builtin that data cannot describe; false for all others.
-    pub(super) fn builtin(&mut self, name: &str, argv: &[Arg], state: &mut State, call: &Call) -> bool {
+    /// Follows what a builtin does to the shell. True: it has been reported, and data has nothing to add.
+    pub(super) fn builtin(&mut self, argv: &[Arg], state: &mut State, call: &Call) -> bool {
         let args = &argv[1..];
-        match name {
-            "cd" | "pushd" | "popd" => self.change_directory(name, args, state),
-            "export" | "declare" | "typeset" | "local" | "readonly" => return self.declare(name, argv, state, call),
+        match argv[0].text.as_str() {
+            "cd" | "pushd" | "popd" => self.change_directory(argv, state),
+            "export" | "declare" | "typeset" | "local" | "readonly" => {
+                self.declare(argv, state, call);
+            }
             "eval" => self.eval(argv, state, call),
             "." | "source" => self.source(argv, state, call),
-            "alias" => {
-                if args.iter().any(|arg| arg.text.contains('=') || arg.exact().is_none()) {
-                    self.report(argv, Said { risk: Risk::High, why: "changes what a command's name means" }, None, None);
-                    self.out.undecidable.get_or_insert_with(|| "an alias changes what a command's name means".into());
-                    return true;
+            "alias" => return self.alias(argv),
+            other => {
+                match other {
+                    "trap" => self.trap(args, state, call),
+                    "set" => set_positional(args, state),
+                    "let" => args
+                        .iter()
+                        .for_each(|arg| self.evaluated_text(&arg.text, state)),
+                    _ => {}
                 }
-                return false;
-            }
-            "trap" => return self.trap(argv, state, call),
-            "read" | "mapfile" | "readarray" | "getopts" => {
-                for arg in args.iter().filter(|arg| !arg.text.starts_with('-')) {
-                    self.evaluated_name(arg, state);
-                    state.variables.forget(&arg.text);
-                }
-                return false;
-            }
-            "unset" => {
-                for arg in args {
-                    self.evaluated_name(arg, state);
-                    state.functions.remove(&arg.text);
-                }
-                return false;
-            }
-            "printf" => {
-                if let Some(at) = args.iter().position(|arg| arg.text.starts_with("-v")) {
-                    let target = if args[at].text.len() > 2 { Some(&args[at]) } else { args.get(at + 1) };
-                    if let Some(target) = target {
-                        self.evaluated_name(target, state);
-                        state.variables.forget(target.text.trim_start_matches("-v"));
+                for name in named_variables(other, args) {
+                    self.evaluated_name(&name, state);
+                    state.variables.forget(&name.text);
+                    if other == "unset" {
+                        state.functions.remove(&name.text);
                     }
                 }
                 return false;
             }
-            "set" => {
-                if let Some(at) = args.iter().position(|arg| arg.is_exactly("--") || !arg.text.starts_with(['-', '+'])) {
-                    let from = at + usize::from(args[at].is_exactly("--"));
-                    state.set_positional(&args[from..]);
-                }
-                return false;
-            }
-            "wait" => {
-                if let Some(at) = args.iter().position(|arg| arg.is_exactly("-p"))
-                    && let Some(target) = args.get(at + 1)
-                {
-                    self.evaluated_name(target, state);
-                }
-                return false;
-            }
-            "let" => {
-                args.iter().for_each(|arg| self.evaluated_text(&arg.text, state));
-                return false;
-            }
-            "test" | "[" => {
-                if let Some(at) = args.iter().position(|arg| arg.is_exactly("-v"))
-                    && let Some(target) = args.get(at + 1)
-                {
-                    self.evaluated_name(target, state);
-                }
-                return false;
-            }
-            _ => return false,
         }
+        true
+    }
+
+    fn alias(&mut self, argv: &[Arg]) -> bool {
+        let defines = |arg: &Arg| arg.text.contains('=') || arg.exact().is_none();
+        if !argv[1..].iter().any(defines) {
+            return false;
+        }
+        let said = Said::new(Risk::High, "changes what a command's name means");
+        self.report(argv, said, None, None);
+        self.cannot_know(|| "an alias changes what a command's name means".into());
         true
     }
 
@@ -107,100 +134,162 @@ impl Walk<'_> {
         }
     }
 
-    fn change_directory(&mut self, name: &str, args: &[Arg], state: &mut State) {
-        let target = args.iter().find(|arg| !matches!(arg.text.as_str(), "-P" | "-L" | "-e" | "-@" | "--"));
+    fn change_directory(&mut self, argv: &[Arg], state: &mut State) {
+        let (name, args) = (argv[0].text.as_str(), &argv[1..]);
+        let target = args
+            .iter()
+            .find(|arg| !matches!(arg.text.as_str(), "-P" | "-L" | "-e" | "-@" | "--"));
         let home = || self.request.home.map(std::path::Path::to_owned);
         let path = match target {
             None if name == "cd" => home(),
             None => None,
             Some(arg) if arg.text == "-" || arg.text.starts_with(['+', '-']) => None,
-            Some(arg) => arg.exact().and_then(|text| self.place(state).absolute(text)),
+            Some(arg) => arg
+                .exact()
+                .and_then(|text| self.place(state).absolute(text)),
         };
         state.change_directory(path, self.request);
-        let shown = std::iter::once(name.to_owned()).chain(args.iter().map(Arg::shown)).collect();
-        self.find(shown, Said { risk: Risk::ReadOnly, why: "changes the directory" }, None);
+        self.find(
+            argv.iter().map(Arg::shown).collect(),
+            Said::new(Risk::ReadOnly, "changes the directory"),
+            None,
+        );
     }
 
     /// `export NAME=value` and its kin: an assignment, and a reach into the environment.
-    fn declare(&mut self, name: &str, argv: &[Arg], state: &mut State, call: &Call) -> bool {
-        let exports = name == "export" || argv[1..].iter().any(|arg| arg.text.starts_with('-') && arg.text.contains('x'));
-        let mut worst: Option<(Risk, String)> = None;
-        for arg in argv[1..].iter().filter(|arg| !arg.text.starts_with(['-', '+'])) {
-            let (variable, value) = match arg.text.split_once('=') {
-                Some((variable, value)) => (variable, Some(value)),
-                None => (arg.text.as_str(), None),
+    fn declare(&mut self, argv: &[Arg], state: &mut State, call: &Call) {
+        let export = argv[0].is_exactly("export");
+        let has = |letters: &[char]| {
+            argv[1..]
+                .iter()
+                .any(|arg| arg.text.starts_with('-') && arg.text.contains(letters))
+        };
+        let reach = if export || has(&['x']) {
+            Reach::Environment
+        } else {
+            Reach::Shell
+        };
+        let mut raised = call.raised.clone();
+        for arg in &argv[1..] {
+            if arg.text.starts_with(['-', '+']) {
+                continue;
+            }
+            let Some((name, value)) = arg.text.split_once('=') else {
+                self.evaluated_name(arg, state);
+                continue;
             };
-            self.evaluated_name(&Arg::literal(variable), state);
-            let reach = if exports { Reach::Environment } else { Reach::Shell };
-            if let Some((risk, effect)) = environment::effect(variable, reach)
-                && value.is_some()
-                && worst.as_ref().is_none_or(|(before, _)| risk > *before)
-            {
-                worst = Some((risk, format!("`{variable}` {effect}")));
+            self.evaluated_name(&Arg::literal(name), state);
+            if let Some((risk, effect)) = environment::effect(name, reach) {
+                raised.raise(risk, || format!("`{name}` {effect}"));
             }
-            if let Some(value) = value {
-                if is_armed(value) {
-                    self.undecidable(NAMES_EVALUATED.into());
-                }
-                state.variables.set(variable, value.to_owned());
+            if is_armed(value) {
+                self.undecidable(NAMES_EVALUATED.into());
             }
+            state.variables.set(name, value.to_owned());
         }
-        // Functions in the environment, name references, evaluated integers.
-        let tricky = argv[1..].iter().any(|arg| arg.text.starts_with('-') && arg.text.contains(['f', 'n', 'i']) && name != "readonly");
-        match worst {
-            Some((risk, why)) => self.report(argv, Said { risk, why: "" }, Some(why), None),
-            None if tricky && name != "export" => {
-                let said = Said { risk: Risk::Medium, why: "changes how the variable is evaluated" };
-                self.report(argv, said, None, None);
-            }
-            None => {
-                let said = Said { risk: call.raised.said.risk, why: "sets variables" };
-                self.report(argv, said, call.raised.why.clone(), None);
-            }
+        // Name references, and integers that are evaluated.
+        if has(&['n', 'i']) && !export && !argv[0].is_exactly("readonly") {
+            raised.raise(Risk::Medium, || {
+                "changes how the variable is evaluated".into()
+            });
         }
-        true
+        let said = Said::new(raised.said.risk, "sets variables");
+        self.report(argv, said, raised.why, None);
     }
 
     fn eval(&mut self, argv: &[Arg], state: &mut State, call: &Call) {
         let words: Option<Vec<&str>> = argv[1..].iter().map(Arg::exact).collect();
         if call.fetched_argument {
-            self.trip(Interlock::new("download-and-run", "evaluates what it downloads"), argv);
+            self.trip(
+                Interlock::new("download-and-run", "evaluates what it downloads"),
+                argv,
+            );
         }
         if let Some(words) = words {
             self.via.push("eval".into());
             self.script(&words.join(" "), state, &call.input);
             self.via.pop();
         }
-        self.report(argv, Said { risk: Risk::High, why: "evaluates text" }, None, None);
-        self.out.undecidable.get_or_insert_with(|| "`eval` runs text that is only complete when it runs".into());
+        self.report(argv, Said::new(Risk::High, "evaluates text"), None, None);
+        self.cannot_know(|| "`eval` runs text that is only complete when it runs".into());
     }
 
     fn source(&mut self, argv: &[Arg], state: &mut State, call: &Call) {
         let file = argv.get(1).map(|arg| arg.text.clone()).unwrap_or_default();
         let path = self.place(state).absolute(&file);
-        let stdin = matches!(file.as_str(), "/dev/stdin" | "/dev/fd/0" | "/proc/self/fd/0");
-        let fetched = call.fetched_argument || (stdin && call.input.downloaded) || path.is_some_and(|path| self.downloads.contains(&path));
+        let stdin = matches!(
+            file.as_str(),
+            "/dev/stdin" | "/dev/fd/0" | "/proc/self/fd/0"
+        );
+        let fetched = call.fetched_argument
+            || (stdin && call.input.downloaded)
+            || path.is_some_and(|path| self.downloads.contains(&path));
         if fetched {
-            self.trip(Interlock::new("download-and-run", "runs what it downloads"), argv);
+            self.trip(
+                Interlock::new("download-and-run", "runs what it downloads"),
+                argv,
+            );
         }
         if let Some(text) = call.input.text.as_deref().filter(|_| stdin) {
             self.via.push(format!("source {file}"));
             self.script(text, state, &Input::default());
             self.via.pop();
         }
-        self.report(argv, Said { risk: Risk::High, why: "runs a file in this shell" }, None, None);
-        self.out.undecidable.get_or_insert_with(|| format!("`{file}` is run in this shell", file = file.replace(UNKNOWN, "…")));
+        self.report(
+            argv,
+            Said::new(Risk::High, "runs a file in this shell"),
+            None,
+            None,
+        );
+        self.cannot_know(|| {
+            format!(
+                "`{file}` is run in this shell",
+                file = file.replace(UNKNOWN, "…")
+            )
+        });
     }
 
-    fn trap(&mut self, argv: &[Arg], state: &State, call: &Call) -> bool {
-        let args: Vec<&Arg> = argv[1..].iter().filter(|arg| !matches!(arg.text.as_str(), "--" | "-l" | "-p")).collect();
-        if args.len() > 1
-            && let Some(text) = args[0].exact()
-            && text != "-"
-        {
-            let text = text.to_owned();
-            self.nested_script("trap", &text, state, &call.input);
+    fn trap(&mut self, args: &[Arg], state: &State, call: &Call) {
+        let mut args = args
+            .iter()
+            .filter(|arg| !matches!(arg.text.as_str(), "--" | "-l" | "-p"));
+        let action = args.next().and_then(Arg::exact);
+        if let (Some(text), Some(_)) = (action.filter(|text| *text != "-"), args.next()) {
+            self.nested_script("trap", text, state, &call.input);
         }
-        false
+    }
+}
+
+fn set_positional(args: &[Arg], state: &mut State) {
+    let first = args
+        .iter()
+        .position(|arg| arg.is_exactly("--") || !arg.text.starts_with(['-', '+']));
+    if let Some(first) = first {
+        let from = first + usize::from(args[first].is_exactly("--"));
+        state.set_positional(&args[from..]);
+    }
+}
+
+/// The arguments that name variables which a builtin sets or tests.
+fn named_variables(builtin: &str, args: &[Arg]) -> Vec<Arg> {
+    let value_of = |option: &str| {
+        let at = args.iter().position(|arg| arg.text.starts_with(option));
+        let attached = |arg: &Arg| {
+            arg.text
+                .strip_prefix(option)
+                .filter(|text| !text.is_empty())
+                .map(Arg::literal)
+        };
+        at.and_then(|at| attached(&args[at]).or_else(|| args.get(at + 1).cloned()))
+    };
+    match builtin {
+        "read" | "mapfile" | "readarray" | "getopts" | "unset" => args
+            .iter()
+            .filter(|arg| !arg.text.starts_with('-'))
+            .cloned()
+            .collect(),
+        "printf" | "test" | "[" => value_of("-v").into_iter().collect(),
+        "wait" => value_of("-p").into_iter().collect(),
+        _ => Vec::new(),
     }
 }

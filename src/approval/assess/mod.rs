@@ -5,9 +5,12 @@
 
 mod builtins;
 mod command;
-mod nested;
+mod identity;
+mod known;
+mod shells;
 mod simple;
 mod state;
+mod wrapped;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -53,13 +56,32 @@ pub(super) struct Assessment {
 
 impl Assessment {
     pub(super) fn risk(&self) -> Risk {
-        self.findings.iter().map(|found| found.risk).max().unwrap_or(Risk::ReadOnly)
+        self.findings
+            .iter()
+            .map(|found| found.risk)
+            .max()
+            .unwrap_or(Risk::ReadOnly)
     }
 }
 
 /// Assesses a whole request.
-pub(super) fn assess(rules: &Rules, request: &Request<'_>, surroundings: &dyn Surroundings) -> Assessment {
-    let mut walk = Walk { rules, request, surroundings, out: Assessment::default(), via: Vec::new(), commands: 0, steps: 0, depth: 0, downloads: Vec::new(), found: HashMap::new() };
+pub(super) fn assess(
+    rules: &Rules,
+    request: &Request<'_>,
+    surroundings: &dyn Surroundings,
+) -> Assessment {
+    let mut walk = Walk {
+        rules,
+        request,
+        surroundings,
+        out: Assessment::default(),
+        via: Vec::new(),
+        commands: 0,
+        steps: 0,
+        depth: 0,
+        downloads: Vec::new(),
+        found: HashMap::new(),
+    };
     let mut state = State::new(request);
     match request.subject {
         Subject::Shell(bytes) => match std::str::from_utf8(bytes) {
@@ -69,7 +91,10 @@ pub(super) fn assess(rules: &Rules, request: &Request<'_>, surroundings: &dyn Su
             Err(_) => walk.unreadable(shell::Unreadable::NotUtf8),
         },
         Subject::Argv(words) => {
-            let argv: Vec<Arg> = words.iter().map(|word| Arg::literal(&word.to_string_lossy())).collect();
+            let argv: Vec<Arg> = words
+                .iter()
+                .map(|word| Arg::literal(&word.to_string_lossy()))
+                .collect();
             if argv.is_empty() {
                 walk.unreadable(shell::Unreadable::Syntax);
             } else {
@@ -135,15 +160,28 @@ impl<'a> Walk<'a> {
 
     /// Notes something that only the run will tell, as a finding of its own.
     fn undecidable(&mut self, why: String) {
-        self.find(Vec::new(), Said { risk: Risk::High, why: "" }, Some(why.clone()));
+        self.find(Vec::new(), Said::new(Risk::High, ""), Some(why.clone()));
         self.out.uncovered = true;
         self.out.undecidable.get_or_insert(why);
     }
 
+    /// Notes why part of the request cannot be known; what it belongs to is reported apart.
+    fn cannot_know(&mut self, why: impl FnOnce() -> String) {
+        self.out.undecidable.get_or_insert_with(why);
+    }
+
     fn find(&mut self, argv: Vec<String>, said: Said, why: Option<String>) {
-        let finding = Finding { argv, risk: said.risk, why: why.unwrap_or_else(|| said.why.to_owned()), via: self.via.clone() };
+        let finding = Finding {
+            argv,
+            risk: said.risk,
+            why: why.unwrap_or_else(|| said.why.to_owned()),
+            via: self.via.clone(),
+        };
         // A function's body is walked where it is defined and where it is called; a closer look may raise what was said.
-        let at = *self.found.entry((finding.argv.clone(), finding.via.clone())).or_insert(self.out.findings.len());
+        let at = *self
+            .found
+            .entry((finding.argv.clone(), finding.via.clone()))
+            .or_insert(self.out.findings.len());
         match self.out.findings.get_mut(at) {
             Some(before) if before.risk < finding.risk => *before = finding,
             Some(_) => {}
@@ -181,7 +219,9 @@ impl<'a> Walk<'a> {
                 self.function(name, body, state);
                 Output::default()
             }
-            Node::For { name, values, body } => self.for_loop(name, values.as_deref(), body, state, input),
+            Node::For { name, values, body } => {
+                self.for_loop(name, values.as_deref(), body, state, input)
+            }
             Node::Branches(parts) => {
                 let mut output = Output::default();
                 for part in parts {
@@ -226,14 +266,20 @@ impl<'a> Walk<'a> {
         for stage in stages {
             output = self.node(stage, &mut state.clone(), &flowing);
             output.downloaded |= flowing.downloaded;
-            flowing = Input { text: output.text.clone(), downloaded: output.downloaded };
+            flowing = Input {
+                text: output.text.clone(),
+                downloaded: output.downloaded,
+            };
         }
         output
     }
 
     fn function(&mut self, name: &str, body: &Node, state: &mut State) {
         if state::multiplies(name, body) {
-            let interlock = Interlock::new("fork-bomb", format!("the function `{name}` starts copies of itself without end"));
+            let interlock = Interlock::new(
+                "fork-bomb",
+                format!("the function `{name}` starts copies of itself without end"),
+            );
             self.trip(interlock, &[Arg::literal(name)]);
         }
         let mut inside = state.clone();
@@ -241,10 +287,19 @@ impl<'a> Walk<'a> {
         self.via.push(format!("{name}()"));
         self.node(body, &mut inside, &Input::default());
         self.via.pop();
-        state.functions.insert(name.to_owned(), Some(std::rc::Rc::new(body.clone())));
+        state
+            .functions
+            .insert(name.to_owned(), Some(std::rc::Rc::new(body.clone())));
     }
 
-    fn for_loop(&mut self, name: &str, values: Option<&[Word]>, body: &Node, state: &mut State, input: &Input) -> Output {
+    fn for_loop(
+        &mut self,
+        name: &str,
+        values: Option<&[Word]>,
+        body: &Node,
+        state: &mut State,
+        input: &Input,
+    ) -> Output {
         let words = values.unwrap_or_default();
         self.look_into(words, state, input);
         let args = expand::all(words, &state.variables);
@@ -256,7 +311,9 @@ impl<'a> Walk<'a> {
                 output.join(self.node(body, state, input));
             }
         } else {
-            state.variables.set(name, state::in_common(&args, values.is_some()));
+            state
+                .variables
+                .set(name, state::in_common(&args, values.is_some()));
             output = self.node(body, state, input);
         }
         output

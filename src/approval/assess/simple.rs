@@ -1,5 +1,7 @@
 //! Simple commands before their program: assignments, redirections, expansions that evaluate.
 
+use std::path::PathBuf;
+
 use super::command::Call;
 use super::state::{Input, Output, State};
 use super::{Said, Walk};
@@ -12,76 +14,117 @@ use crate::approval::verdict::Risk;
 
 /// Names below which a written file is executed later by something else.
 const EXECUTED_LATER: [&str; 12] = [
-    "/.git/hooks/", "/.git/config", "/.envrc", "/.bashrc", "/.bash_profile", "/.profile", "/.zshrc", "/.ssh/", "/.husky/", "/.vscode/",
-    "/.config/", "/.mcp.json",
+    "/.git/hooks/",
+    "/.git/config",
+    "/.envrc",
+    "/.bashrc",
+    "/.bash_profile",
+    "/.profile",
+    "/.zshrc",
+    "/.ssh/",
+    "/.husky/",
+    "/.vscode/",
+    "/.config/",
+    "/.mcp.json",
 ];
 
 impl Walk<'_> {
     pub(super) fn simple(&mut self, simple: &Simple, state: &mut State, input: &Input) -> Output {
         let mut fetched = false;
         for process in &simple.process_substitutions {
-            self.via.push("<(…)".into());
-            fetched |= self.node(process, &mut state.clone(), &Input::default()).downloaded;
-            self.via.pop();
+            fetched |= self.process(process, state).downloaded;
         }
         fetched |= self.look_into(&simple.words, state, input);
         let mut raised = Raised::default();
+        let stdin = self.redirects(&simple.redirects, state, input, &mut raised);
+        let args = expand::all(&simple.words, &state.variables);
+        self.assign(simple, state, input, &mut raised);
+        if args.is_empty() {
+            self.only_assigns(simple, &raised);
+            return Output::unknown(fetched);
+        }
+        let to_file = raised.target.take();
+        let call = Call {
+            input: stdin,
+            raised,
+            in_shell: true,
+            fetched_argument: fetched,
+        };
+        let output = self.command(&args, state, call);
+        match to_file {
+            Some(path) => self.saved(path, output.downloaded || input.downloaded),
+            None => output,
+        }
+    }
+
+    /// Output that goes to a file.
+    fn saved(&mut self, path: PathBuf, downloaded: bool) -> Output {
+        if downloaded {
+            self.downloads.push(path);
+        }
+        Output::unknown(downloaded)
+    }
+
+    /// Assignments and redirections without a command.
+    fn only_assigns(&mut self, simple: &Simple, raised: &Raised) {
+        if raised.said.risk > Risk::ReadOnly {
+            let names = simple
+                .assignments
+                .iter()
+                .map(|assignment| format!("{}=…", assignment.name));
+            self.find(names.collect(), raised.said, raised.why.clone());
+            self.out.uncovered = true;
+        }
+    }
+
+    fn process(&mut self, process: &Node, state: &State) -> Output {
+        self.via.push("<(…)".into());
+        let output = self.node(process, &mut state.clone(), &Input::default());
+        self.via.pop();
+        output
+    }
+
+    fn assign(&mut self, simple: &Simple, state: &mut State, input: &Input, raised: &mut Raised) {
+        let reach = match simple.words.is_empty() {
+            true => Reach::Shell,
+            false => Reach::Environment,
+        };
         for assignment in &simple.assignments {
+            let name = &assignment.name;
             if self.look_into(&assignment.values, state, input) {
-                state.fetched.insert(assignment.name.clone());
+                state.fetched.insert(name.clone());
             }
             if let Some(subscript) = &assignment.subscript {
                 self.look_into(std::slice::from_ref(subscript), state, input);
                 self.evaluated(subscript, state);
             }
-        }
-        let stdin = self.redirects(&simple.redirects, state, input, &mut raised);
-        let args = expand::all(&simple.words, &state.variables);
-        let reach = if args.is_empty() { Reach::Shell } else { Reach::Environment };
-        self.assign(simple, state, reach, &mut raised);
-        if args.is_empty() {
-            if raised.said.risk > Risk::ReadOnly {
-                let shown = simple.assignments.iter().map(|a| format!("{}=…", a.name)).collect();
-                self.find(shown, raised.said, raised.why.clone());
-                self.out.uncovered = true;
+            if let Some((risk, effect)) = environment::effect(name, reach) {
+                raised.raise(risk, || format!("`{name}` {effect}"));
             }
-            return Output { text: None, downloaded: fetched };
-        }
-        let to_file = raised.target.take();
-        let output = self.command(&args, state, Call { input: stdin, raised, in_shell: true, fetched_argument: fetched });
-        if let Some(path) = to_file {
-            if output.downloaded || input.downloaded {
-                self.downloads.push(path);
-            }
-            return Output { text: None, downloaded: output.downloaded };
-        }
-        output
-    }
-
-    fn assign(&mut self, simple: &Simple, state: &mut State, reach: Reach, raised: &mut Raised) {
-        let before_command = reach == Reach::Environment && !simple.words.is_empty();
-        for assignment in &simple.assignments {
-            if let Some((risk, effect)) = environment::effect(&assignment.name, reach) {
-                raised.raise(risk, || format!("`{}` {effect}", assignment.name));
-            }
-            if before_command {
-                continue;
-            }
+            let plain = !assignment.compound && assignment.subscript.is_none();
             match assignment.values.as_slice() {
-                [value] if !assignment.compound && assignment.subscript.is_none() => {
+                // Before a command it holds for that command's environment alone.
+                _ if reach == Reach::Environment => {}
+                [value] if plain => {
                     let value = expand::value(value, &state.variables);
                     if is_armed(&value) {
                         self.undecidable(ARMED.into());
                     }
-                    state.variables.set(&assignment.name, value);
+                    state.variables.set(name, value);
                 }
-                _ => state.variables.forget(&assignment.name),
+                _ => state.variables.forget(name),
             }
         }
     }
 
     /// Judges what is opened for writing, and returns what the command will read.
-    fn redirects(&mut self, redirects: &[Redirect], state: &mut State, input: &Input, raised: &mut Raised) -> Input {
+    fn redirects(
+        &mut self,
+        redirects: &[Redirect],
+        state: &mut State,
+        input: &Input,
+        raised: &mut Raised,
+    ) -> Input {
         let mut stdin = input.clone();
         for redirect in redirects {
             match redirect {
@@ -89,9 +132,14 @@ impl Walk<'_> {
                 Redirect::Read(word) => {
                     self.look_into(std::slice::from_ref(word), state, input);
                     let file = expand::all(std::slice::from_ref(word), &state.variables);
-                    let path = file.first().and_then(|arg| self.place(state).absolute(&arg.text));
+                    let path = file
+                        .first()
+                        .and_then(|arg| self.place(state).absolute(&arg.text));
                     let downloaded = path.is_some_and(|path| self.downloads.contains(&path));
-                    stdin = Input { text: None, downloaded };
+                    stdin = Input {
+                        text: None,
+                        downloaded,
+                    };
                 }
                 Redirect::Write(word) => {
                     self.look_into(std::slice::from_ref(word), state, input);
@@ -103,14 +151,18 @@ impl Walk<'_> {
                     let downloaded = self.look_into(std::slice::from_ref(text), state, input);
                     let text = expand::value(text, &state.variables);
                     let known = *literal || !text.contains(UNKNOWN);
-                    stdin = Input { text: known.then_some(text), downloaded };
+                    stdin = Input {
+                        text: known.then_some(text),
+                        downloaded,
+                    };
                 }
                 Redirect::Process { body, reads } => {
-                    self.via.push("<(…)".into());
-                    let output = self.node(body, &mut state.clone(), &Input::default());
-                    self.via.pop();
+                    let output = self.process(body, state);
                     if *reads {
-                        stdin = Input { text: output.text, downloaded: output.downloaded };
+                        stdin = Input {
+                            text: output.text,
+                            downloaded: output.downloaded,
+                        };
                     }
                 }
             }
@@ -123,18 +175,37 @@ impl Walk<'_> {
             self.trip(interlock, &[Arg::literal(">"), target.clone()]);
         }
         let text = target.text.as_str();
-        if matches!(text, "/dev/null" | "/dev/stdout" | "/dev/stderr" | "/dev/tty" | "/dev/zero") || text.starts_with("/dev/fd/") {
+        if matches!(
+            text,
+            "/dev/null" | "/dev/stdout" | "/dev/stderr" | "/dev/tty" | "/dev/zero"
+        ) || text.starts_with("/dev/fd/")
+        {
             return;
         }
         let path = self.place(state).absolute(text);
-        let later = path.as_deref().and_then(|path| path.to_str()).is_some_and(|path| EXECUTED_LATER.iter().any(|name| path.contains(name)));
-        let inside = path.as_deref().is_none_or(|path| path.starts_with(self.request.workspace) || path.starts_with("/tmp"));
-        let risk = if later || !inside { Risk::Medium } else { Risk::Low };
+        let later = path
+            .as_deref()
+            .and_then(|path| path.to_str())
+            .is_some_and(|path| EXECUTED_LATER.iter().any(|name| path.contains(name)));
+        let inside = path.as_deref().is_none_or(|path| {
+            path.starts_with(self.request.workspace) || path.starts_with("/tmp")
+        });
+        let risk = if later || !inside {
+            Risk::Medium
+        } else {
+            Risk::Low
+        };
         raised.raise(risk, || format!("writes to {}", target.shown()));
         raised.target = path;
     }
 
-    pub(super) fn redirected(&mut self, inner: &Node, redirects: &[Redirect], state: &mut State, input: &Input) -> Output {
+    pub(super) fn redirected(
+        &mut self,
+        inner: &Node,
+        redirects: &[Redirect],
+        state: &mut State,
+        input: &Input,
+    ) -> Output {
         let mut raised = Raised::default();
         let stdin = self.redirects(redirects, state, input, &mut raised);
         if raised.said.risk > Risk::ReadOnly {
@@ -143,12 +214,7 @@ impl Walk<'_> {
         }
         let output = self.node(inner, state, &stdin);
         match raised.target {
-            Some(path) => {
-                if output.downloaded {
-                    self.downloads.push(path);
-                }
-                Output { text: None, downloaded: output.downloaded }
-            }
+            Some(path) => self.saved(path, output.downloaded),
             None => output,
         }
     }
@@ -161,7 +227,10 @@ impl Walk<'_> {
                     if let Operator::Evaluates(_) = parameter.operator
                         && !lists_names(&parameter.name)
                     {
-                        self.undecidable(format!("`${{{}…}}` evaluates the value of a variable", parameter.name));
+                        self.undecidable(format!(
+                            "`${{{}…}}` evaluates the value of a variable",
+                            parameter.name
+                        ));
                     }
                     if let Operator::Computes(inner) = &parameter.operator {
                         self.evaluated(inner, state);
@@ -174,7 +243,11 @@ impl Walk<'_> {
                     self.expansions(inner, state);
                     self.evaluated(inner, state);
                 }
-                Piece::Quoted(_) | Piece::Bare(_) | Piece::Tilde(_) | Piece::Substitution { .. } | Piece::Unknown => {}
+                Piece::Quoted(_)
+                | Piece::Bare(_)
+                | Piece::Tilde(_)
+                | Piece::Substitution { .. }
+                | Piece::Unknown => {}
             }
         }
     }
@@ -187,7 +260,9 @@ impl Walk<'_> {
             match piece {
                 Piece::Quoted(part) | Piece::Bare(part) => text.push_str(part),
                 // What the caller's environment holds is the caller's own.
-                Piece::Parameter(parameter) => text.push_str(state.variables.get(&parameter.name).unwrap_or_default()),
+                Piece::Parameter(parameter) => {
+                    text.push_str(state.variables.get(&parameter.name).unwrap_or_default())
+                }
                 Piece::Substitution { .. } | Piece::Unknown => text.push(UNKNOWN),
                 Piece::Tilde(_) | Piece::Arithmetic(_) => {}
             }
@@ -196,7 +271,9 @@ impl Walk<'_> {
     }
 
     pub(super) fn evaluated_text(&mut self, text: &str, state: &State) {
-        let names = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').filter(|name| !name.is_empty());
+        let names = text
+            .split(|c: char| !c.is_ascii_alphanumeric() && c != '_')
+            .filter(|name| !name.is_empty());
         let mut unknown = text.contains(UNKNOWN);
         let mut armed = is_armed(text);
         for value in names.filter_map(|name| state.variables.get(name)) {
@@ -206,7 +283,10 @@ impl Walk<'_> {
         if armed {
             self.undecidable(ARMED.into());
         } else if unknown {
-            let said = Said { risk: Risk::Medium, why: "the shell evaluates a value that is not known before it runs" };
+            let said = Said::new(
+                Risk::Medium,
+                "the shell evaluates a value that is not known before it runs",
+            );
             self.find(Vec::new(), said, None);
         }
     }
@@ -216,13 +296,17 @@ const ARMED: &str = "a subscript that the shell may evaluate holds a substitutio
 
 /// A subscript with a substitution in it.
 pub(super) fn is_armed(text: &str) -> bool {
-    text.find('[').is_some_and(|at| text[at..].contains("$(") || text[at..].contains('`') || text[at..].contains("${"))
+    text.find('[').is_some_and(|at| {
+        text[at..].contains("$(") || text[at..].contains('`') || text[at..].contains("${")
+    })
 }
 
 /// `${!prefix@}`, `${!array[@]}`: names and keys, evaluating nothing.
 fn lists_names(name: &str) -> bool {
     let plain = |text: &str| text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
-    ["[@]", "[*]", "@", "*"].iter().any(|end| name.strip_suffix(end).is_some_and(plain))
+    ["[@]", "[*]", "@", "*"]
+        .iter()
+        .any(|end| name.strip_suffix(end).is_some_and(plain))
 }
 
 /// What assignments and redirections add to a command.
@@ -231,12 +315,16 @@ pub(super) struct Raised {
     pub(super) said: Said,
     pub(super) why: Option<String>,
     /// The file that standard output or another descriptor is written to.
-    pub(super) target: Option<std::path::PathBuf>,
+    pub(super) target: Option<PathBuf>,
 }
 
 impl Default for Raised {
     fn default() -> Self {
-        Raised { said: Said { risk: Risk::ReadOnly, why: "" }, why: None, target: None }
+        Raised {
+            said: Said::new(Risk::ReadOnly, ""),
+            why: None,
+            target: None,
+        }
     }
 }
 

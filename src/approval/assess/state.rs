@@ -31,13 +31,21 @@ impl State {
         if let Some(cwd) = request.cwd.to_str() {
             variables.set("PWD", cwd.to_owned());
         }
-        State { cwd: Some(request.cwd.to_owned()), moved: false, variables, functions: HashMap::new(), fetched: HashSet::new() }
+        State {
+            cwd: Some(request.cwd.to_owned()),
+            moved: false,
+            variables,
+            functions: HashMap::new(),
+            fetched: HashSet::new(),
+        }
     }
 
     /// Sets `$1`, `$2`, … and `$@`.
     pub(super) fn set_positional(&mut self, args: &[Arg]) {
         for (at, arg) in args.iter().enumerate() {
-            let value = arg.exact().map_or_else(|| UNKNOWN.to_string(), str::to_owned);
+            let value = arg
+                .exact()
+                .map_or_else(|| UNKNOWN.to_string(), str::to_owned);
             self.variables.set(&(at + 1).to_string(), value);
         }
         let all: Option<Vec<&str>> = args.iter().map(Arg::exact).collect();
@@ -57,7 +65,9 @@ impl State {
 
     /// Goes to a directory; `None` where it is not known.
     pub(super) fn change_directory(&mut self, target: Option<PathBuf>, request: &Request<'_>) {
-        self.moved = !target.as_deref().is_some_and(|target| target == request.cwd || target == request.workspace);
+        self.moved = !target
+            .as_deref()
+            .is_some_and(|target| target == request.cwd || target == request.workspace);
         match target.as_deref().and_then(|target| target.to_str()) {
             Some(text) => self.variables.set("PWD", text.to_owned()),
             None => self.variables.forget("PWD"),
@@ -83,6 +93,13 @@ pub(super) struct Output {
 }
 
 impl Output {
+    pub(super) fn unknown(downloaded: bool) -> Output {
+        Output {
+            text: None,
+            downloaded,
+        }
+    }
+
     /// The output of one command after another.
     pub(super) fn join(&mut self, next: Output) {
         self.downloaded |= next.downloaded;
@@ -100,18 +117,38 @@ impl Output {
 pub(super) fn in_common(args: &[Arg], listed: bool) -> String {
     let mut common: Option<&str> = None;
     for arg in args {
-        let known = arg.text.split(['*', '?', '[', UNKNOWN]).next().unwrap_or_default();
-        let known = if arg.glob || arg.exact().is_none() { known } else { &arg.text };
+        let known = arg
+            .text
+            .split(['*', '?', '[', UNKNOWN])
+            .next()
+            .unwrap_or_default();
+        let known = if arg.glob || arg.exact().is_none() {
+            known
+        } else {
+            &arg.text
+        };
         common = Some(match common {
             None => known,
             Some(before) => {
-                let same = before.char_indices().zip(known.chars()).take_while(|((_, a), b)| a == b).last();
+                let same = before
+                    .char_indices()
+                    .zip(known.chars())
+                    .take_while(|((_, a), b)| a == b)
+                    .last();
                 &before[..same.map_or(0, |((at, c), _)| at + c.len_utf8())]
             }
         });
     }
-    let mut text = if listed { common.unwrap_or_default().to_owned() } else { String::new() };
-    if args.iter().all(|arg| arg.text == crate::approval::arg::NUMBER.to_string()) && !args.is_empty() {
+    let mut text = if listed {
+        common.unwrap_or_default().to_owned()
+    } else {
+        String::new()
+    };
+    if args
+        .iter()
+        .all(|arg| arg.text == crate::approval::arg::NUMBER.to_string())
+        && !args.is_empty()
+    {
         return text;
     }
     // No shared beginning, and yet none that makes an option.
@@ -125,9 +162,14 @@ pub(super) fn in_common(args: &[Arg], listed: bool) -> String {
 
 /// Does the function start itself more than once, or beside itself?
 pub(super) fn multiplies(name: &str, body: &Node) -> bool {
-    let mut calls = Calls { name, total: 0, beside: 0 };
+    let mut calls = Calls {
+        name,
+        total: 0,
+        beside: 0,
+    };
     calls.count(body, false);
-    calls.beside > 0 || (calls.total > 1 && name.len() == 1 && !name.chars().all(char::is_alphanumeric))
+    calls.beside > 0
+        || (calls.total > 1 && name.len() == 1 && !name.chars().all(char::is_alphanumeric))
 }
 
 struct Calls<'n> {
@@ -141,16 +183,23 @@ impl Calls<'_> {
     fn count(&mut self, node: &Node, beside: bool) {
         match node {
             Node::Simple(simple) => {
-                let calls = simple.words.first().is_some_and(|word| match word.pieces.as_slice() {
-                    [Piece::Bare(text) | Piece::Quoted(text)] => text == self.name,
-                    _ => false,
-                });
+                let calls = simple
+                    .words
+                    .first()
+                    .is_some_and(|word| match word.pieces.as_slice() {
+                        [Piece::Bare(text) | Piece::Quoted(text)] => text == self.name,
+                        _ => false,
+                    });
                 self.total += usize::from(calls);
                 self.beside += usize::from(calls && beside);
             }
             Node::Pipeline(stages) => stages.iter().for_each(|stage| self.count(stage, true)),
-            Node::List(list) => list.iter().for_each(|(node, joint)| self.count(node, beside || *joint == Joint::Beside)),
-            Node::Subshell(inner) | Node::Redirected(inner, _) | Node::For { body: inner, .. } => self.count(inner, beside),
+            Node::List(list) => list
+                .iter()
+                .for_each(|(node, joint)| self.count(node, beside || *joint == Joint::Beside)),
+            Node::Subshell(inner) | Node::Redirected(inner, _) | Node::For { body: inner, .. } => {
+                self.count(inner, beside)
+            }
             Node::Branches(parts) => parts.iter().for_each(|part| self.count(part, beside)),
             Node::Function { .. } | Node::Words(_) | Node::Test { .. } | Node::Arithmetic(_) => {}
         }

@@ -7,22 +7,76 @@ use crate::approval::request::Surroundings;
 
 /// Directories of the system whose loss is the loss of the machine.
 const SYSTEM: [&str; 42] = [
-    "/bin", "/boot", "/dev", "/etc", "/home", "/lib", "/lib32", "/lib64", "/libx32", "/media", "/mnt", "/opt", "/proc", "/root",
-    "/run", "/sbin", "/srv", "/sys", "/tmp", "/usr", "/var", "/usr/bin", "/usr/include", "/usr/lib", "/usr/lib32", "/usr/lib64",
-    "/usr/libexec", "/usr/local", "/usr/local/bin", "/usr/local/lib", "/usr/sbin", "/usr/share", "/usr/src", "/var/cache", "/var/lib",
-    "/var/log", "/var/mail", "/var/run", "/var/spool", "/var/tmp", "/var/www", "/nix",
+    "/bin",
+    "/boot",
+    "/dev",
+    "/etc",
+    "/home",
+    "/lib",
+    "/lib32",
+    "/lib64",
+    "/libx32",
+    "/media",
+    "/mnt",
+    "/opt",
+    "/proc",
+    "/root",
+    "/run",
+    "/sbin",
+    "/srv",
+    "/sys",
+    "/tmp",
+    "/usr",
+    "/var",
+    "/usr/bin",
+    "/usr/include",
+    "/usr/lib",
+    "/usr/lib32",
+    "/usr/lib64",
+    "/usr/libexec",
+    "/usr/local",
+    "/usr/local/bin",
+    "/usr/local/lib",
+    "/usr/sbin",
+    "/usr/share",
+    "/usr/src",
+    "/var/cache",
+    "/var/lib",
+    "/var/log",
+    "/var/mail",
+    "/var/run",
+    "/var/spool",
+    "/var/tmp",
+    "/var/www",
+    "/nix",
 ];
 
 /// Names of block devices below `/dev`.
-const DISKS: [&str; 14] =
-    ["sd", "hd", "vd", "xvd", "nvme", "mmcblk", "dm-", "md", "nbd", "loop", "sr", "mapper/", "disk/", "mtdblock"];
+const DISKS: [&str; 14] = [
+    "sd", "hd", "vd", "xvd", "nvme", "mmcblk", "dm-", "md", "nbd", "loop", "sr", "mapper/",
+    "disk/", "mtdblock",
+];
 
 /// Files and directories that decide who may do what, and what runs unattended.
 const GUARDED: [&str; 18] = [
     "/proc/sysrq-trigger",
-    "/boot", "/etc/passwd", "/etc/passwd-", "/etc/shadow", "/etc/shadow-", "/etc/group", "/etc/gshadow", "/etc/sudoers",
-    "/etc/sudoers.d", "/etc/crontab", "/etc/anacrontab", "/etc/cron.d", "/etc/cron.daily", "/etc/cron.hourly", "/etc/cron.weekly",
-    "/etc/cron.monthly", "/var/spool/cron",
+    "/boot",
+    "/etc/passwd",
+    "/etc/passwd-",
+    "/etc/shadow",
+    "/etc/shadow-",
+    "/etc/group",
+    "/etc/gshadow",
+    "/etc/sudoers",
+    "/etc/sudoers.d",
+    "/etc/crontab",
+    "/etc/anacrontab",
+    "/etc/cron.d",
+    "/etc/cron.daily",
+    "/etc/cron.hourly",
+    "/etc/cron.weekly",
+    "/etc/cron.monthly",
+    "/var/spool/cron",
 ];
 
 /// Where a command stands.
@@ -42,17 +96,27 @@ impl Place<'_> {
             return None;
         }
         let path = Path::new(text);
-        if path.is_absolute() { Some(lexical(path)) } else { Some(lexical(&self.cwd?.join(path))) }
+        if path.is_absolute() {
+            Some(lexical(path))
+        } else {
+            Some(lexical(&self.cwd?.join(path)))
+        }
     }
 
     /// The path, and what it really is where symbolic links lead elsewhere: all of them if `through`, else all but the last.
     fn readings(&self, text: &str, through: bool) -> Vec<PathBuf> {
-        let Some(path) = self.absolute(text) else { return Vec::new() };
-        let real = if through || text.ends_with('/') || text.ends_with("/.") || text.ends_with("..") {
+        let Some(path) = self.absolute(text) else {
+            return Vec::new();
+        };
+        let real = if through || text.ends_with('/') || text.ends_with("/.") || text.ends_with("..")
+        {
             self.surroundings.canonical(&path)
         } else {
             match (path.parent(), path.file_name()) {
-                (Some(parent), Some(name)) => self.surroundings.canonical(parent).map(|parent| parent.join(name)),
+                (Some(parent), Some(name)) => self
+                    .surroundings
+                    .canonical(parent)
+                    .map(|parent| parent.join(name)),
                 _ => None,
             }
         };
@@ -68,7 +132,10 @@ impl Place<'_> {
         }
         self.readings(&arg.text, false).iter().find_map(|path| {
             if self.cwd.is_some_and(|cwd| cwd.starts_with(path)) {
-                return Some(self.named(path).unwrap_or_else(|| "the current directory or one above it".into()));
+                return Some(
+                    self.named(path)
+                        .unwrap_or_else(|| "the current directory or one above it".into()),
+                );
             }
             self.named(path)
         })
@@ -111,7 +178,9 @@ impl Place<'_> {
         if path.to_str().is_some_and(|text| SYSTEM.contains(&text)) || is_home_of_somebody(path) {
             return Some(format!("{}", path.display()));
         }
-        self.surroundings.is_mount_point(path).then(|| format!("the mount point {}", path.display()))
+        self.surroundings
+            .is_mount_point(path)
+            .then(|| format!("the mount point {}", path.display()))
     }
 
     /// Why nothing may be written there without a question.
@@ -120,23 +189,35 @@ impl Place<'_> {
             true => &arg.text[..arg.text.find(['*', '?', '[']).unwrap_or(0)],
             false => arg.text.as_str(),
         };
-        self.readings(text, true).into_iter().chain(self.readings(text, false)).find_map(|path| {
-            if self.is_disk(&path) {
-                return Some(format!("the block device {}", path.display()));
-            }
-            GUARDED.iter().any(|guarded| path.starts_with(guarded)).then(|| format!("{}", path.display()))
-        })
+        self.readings(text, true)
+            .into_iter()
+            .chain(self.readings(text, false))
+            .find_map(|path| {
+                if self.is_disk(&path) {
+                    return Some(format!("the block device {}", path.display()));
+                }
+                GUARDED
+                    .iter()
+                    .any(|guarded| path.starts_with(guarded))
+                    .then(|| format!("{}", path.display()))
+            })
     }
 
     pub(crate) fn is_disk(&self, path: &Path) -> bool {
-        let Some(name) = path.to_str().and_then(|text| text.strip_prefix("/dev/")) else { return false };
-        DISKS.iter().any(|disk| name.starts_with(disk) && name.len() > disk.len()) || self.surroundings.is_block_device(path)
+        let Some(name) = path.to_str().and_then(|text| text.strip_prefix("/dev/")) else {
+            return false;
+        };
+        DISKS
+            .iter()
+            .any(|disk| name.starts_with(disk) && name.len() > disk.len())
+            || self.surroundings.is_block_device(path)
     }
 }
 
 /// `/home/somebody`, `/Users/somebody`.
 fn is_home_of_somebody(path: &Path) -> bool {
-    path.parent().is_some_and(|parent| parent == Path::new("/home") || parent == Path::new("/Users"))
+    path.parent()
+        .is_some_and(|parent| parent == Path::new("/home") || parent == Path::new("/Users"))
 }
 
 /// No letter or digit outside of brackets: matches nearly every name.

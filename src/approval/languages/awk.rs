@@ -6,12 +6,18 @@ use crate::approval::programs::Said;
 use crate::approval::verdict::Risk;
 
 /// What the program text in the arguments could do beyond printing.
-pub(in crate::approval) fn risk(args: &[Arg], weighed: &Weighed<'_>) -> Option<(Said, Option<String>)> {
-    let medium = |why| Some((Said { risk: Risk::Medium, why }, None));
-    if weighed.options.iter().any(|(name, _)| name == "-f" || (name.len() > 2 && "--file".starts_with(name.as_str()))) {
+pub(in crate::approval) fn risk(args: &[Arg], weighed: &Weighed) -> Option<(Said, Option<String>)> {
+    let medium = |why| Some((Said::new(Risk::Medium, why), None));
+    if weighed
+        .options
+        .iter()
+        .any(|(name, _)| name == "-f" || (name.len() > 2 && "--file".starts_with(name.as_str())))
+    {
         return medium("its program is in a file");
     }
-    let given = weighed.options.iter().filter(|(name, _)| name == "-e" || (name.len() > 2 && "--source".starts_with(name.as_str())));
+    let given = weighed.options.iter().filter(|(name, _)| {
+        name == "-e" || (name.len() > 2 && "--source".starts_with(name.as_str()))
+    });
     let mut sources: Vec<&Arg> = given.filter_map(|(_, value)| value.as_ref()).collect();
     if sources.is_empty() {
         sources.extend(weighed.operands.first().map(|&at| &args[at]));
@@ -27,76 +33,102 @@ pub(in crate::approval) fn risk(args: &[Arg], weighed: &Weighed<'_>) -> Option<(
     None
 }
 
-/// What the last token was, to tell a division from a regular expression and output from a comparison.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Last {
-    Operand,
-    Operator,
+/// The first thing in a program that does more than print.
+fn danger(program: &str) -> Option<&'static str> {
+    let mut lexer = Lexer {
+        rest: program,
+        after_operand: false,
+        printing: false,
+        depth: 0,
+    };
+    while let Some(c) = lexer.rest.chars().next() {
+        match lexer.token(c) {
+            Ok(length) => lexer.rest = &lexer.rest[length..],
+            Err(why) => return Some(why),
+        }
+    }
+    None
 }
 
-fn danger(program: &str) -> Option<&'static str> {
-    let mut last = Last::Operator;
-    let mut printing = false;
-    let mut depth = 0usize;
-    let mut rest = program;
-    while let Some(c) = rest.chars().next() {
+struct Lexer<'p> {
+    rest: &'p str,
+    /// Tells a division from a regular expression.
+    after_operand: bool,
+    /// In a `print` statement, where `>` outside of brackets writes a file.
+    printing: bool,
+    depth: usize,
+}
+
+impl Lexer<'_> {
+    /// The length of the token that begins with `c`, or what is dangerous about it.
+    fn token(&mut self, c: char) -> Result<usize, &'static str> {
         let mut length = c.len_utf8();
         match c {
             '"' => {
-                length = quoted(rest, '"');
-                last = Last::Operand;
+                length = quoted(self.rest, '"');
+                self.after_operand = true;
             }
-            '/' if last == Last::Operator => {
-                length = quoted(rest, '/');
-                last = Last::Operand;
+            '/' if !self.after_operand => {
+                length = quoted(self.rest, '/');
+                self.after_operand = true;
             }
-            '#' => length = rest.find('\n').unwrap_or(rest.len()),
-            '@' => return Some("its program calls or loads something by name (`@`)"),
-            '|' if rest.starts_with("||") => {
-                length = 2;
-                last = Last::Operator;
+            '#' => length = self.rest.find('\n').unwrap_or(self.rest.len()),
+            '@' => return Err("its program calls or loads something by name (`@`)"),
+            '|' if !self.rest.starts_with("||") => {
+                return Err("its program pipes into or out of a command");
             }
-            '|' => return Some("its program pipes into or out of a command"),
-            '>' if printing && depth == 0 => {
-                if !rest[1..].trim_start_matches('>').trim_start().starts_with("\"/dev/std") {
-                    return Some("its program writes a file");
-                }
-                last = Last::Operator;
-            }
+            '>' if self.printing && self.depth == 0 => self.redirection()?,
             '(' | '[' => {
-                depth += 1;
-                last = Last::Operator;
+                self.depth += 1;
+                self.after_operand = false;
             }
             ')' | ']' => {
-                depth = depth.saturating_sub(1);
-                last = Last::Operand;
+                self.depth = self.depth.saturating_sub(1);
+                self.after_operand = true;
             }
             '{' | '}' | ';' | '\n' => {
-                printing = false;
-                depth = 0;
-                last = Last::Operator;
+                (self.printing, self.depth) = (false, 0);
+                self.after_operand = false;
             }
-            _ if c.is_alphanumeric() || c == '_' || c == '.' => {
-                length = rest.find(|c: char| !c.is_alphanumeric() && c != '_' && c != '.').unwrap_or(rest.len());
-                match &rest[..length] {
-                    "system" | "popen" => return Some("its program runs commands (`system`)"),
-                    "print" | "printf" => {
-                        printing = true;
-                        last = Last::Operator;
-                    }
-                    "in" | "return" | "else" | "do" => last = Last::Operator,
-                    _ => last = Last::Operand,
-                }
+            '\\' => length = self.rest.chars().take(2).map(char::len_utf8).sum(),
+            '|' => {
+                length = 2;
+                self.after_operand = false;
             }
-            '$' => last = Last::Operator,
-            '+' | '-' if rest.starts_with("++") || rest.starts_with("--") => length = 2,
+            '+' | '-' if self.rest.starts_with("++") || self.rest.starts_with("--") => length = 2,
             _ if c.is_whitespace() => {}
-            '\\' => length = rest.chars().take(2).map(char::len_utf8).sum(),
-            _ => last = Last::Operator,
+            _ if is_name(c) => length = self.word()?,
+            _ => self.after_operand = false,
         }
-        rest = &rest[length..];
+        Ok(length)
     }
-    None
+
+    fn redirection(&mut self) -> Result<(), &'static str> {
+        let target = self.rest[1..].trim_start_matches('>').trim_start();
+        self.after_operand = false;
+        match target.starts_with("\"/dev/std") {
+            true => Ok(()),
+            false => Err("its program writes a file"),
+        }
+    }
+
+    fn word(&mut self) -> Result<usize, &'static str> {
+        let length = self.rest.find(|c| !is_name(c)).unwrap_or(self.rest.len());
+        match &self.rest[..length] {
+            "system" | "popen" => return Err("its program runs commands (`system`)"),
+            "print" | "printf" => {
+                self.printing = true;
+                self.after_operand = false;
+            }
+            "in" | "return" | "else" | "do" => self.after_operand = false,
+            _ => self.after_operand = true,
+        }
+        Ok(length)
+    }
+}
+
+fn is_name(c: char) -> bool {
+    c.is_alphanumeric() || c == '_' || c == '.'
 }
 
 /// The length of a string or regular expression with its delimiters; one that does not end is an error of the program's.
@@ -123,15 +155,37 @@ mod tests {
     #[test]
     fn only_programs_that_do_more_than_print_are_dangerous() {
         for program in [
-            "{print $1}", "{print $1, $NF}", "$3 > 100", "$3 > 100 {print $1}", "/a|b/ {print}", "BEGIN{FS=\":\"} {print $2}", "NR==1 || /x/",
-            "{s+=$1} END {print s/NR}", "{print ($1 > 2)}", "!seen[$0]++", "{print > \"/dev/stderr\"}", "{gsub(/[|]/, \"\"); print}", "length($0) > 80",
-            "{printf \"%s\\n\", $1}", "{a[$1]=$2} END {for (k in a) print k, a[k]}", "{while ((getline line < \"f\") > 0) n++}", "$1 ~ /^[a/]+|x$/",
+            "{print $1}",
+            "{print $1, $NF}",
+            "$3 > 100",
+            "$3 > 100 {print $1}",
+            "/a|b/ {print}",
+            "BEGIN{FS=\":\"} {print $2}",
+            "NR==1 || /x/",
+            "{s+=$1} END {print s/NR}",
+            "{print ($1 > 2)}",
+            "!seen[$0]++",
+            "{print > \"/dev/stderr\"}",
+            "{gsub(/[|]/, \"\"); print}",
+            "length($0) > 80",
+            "{printf \"%s\\n\", $1}",
+            "{a[$1]=$2} END {for (k in a) print k, a[k]}",
+            "{while ((getline line < \"f\") > 0) n++}",
+            "$1 ~ /^[a/]+|x$/",
         ] {
             assert_eq!(danger(program), None, "{program}");
         }
         for program in [
-            "BEGIN{system(\"id\")}", "BEGIN{\"id\"|getline}", "{print | \"sh\"}", "{print > \"f\"}", "{print $1 >> \"f\"}", "{printf \"x\" > $1}",
-            "@load \"x\"", "BEGIN{f=\"system\"; @f(\"id\")}", "{print \"a\" |& \"sh\"}", "BEGIN { print \"/\" > \"f\" }",
+            "BEGIN{system(\"id\")}",
+            "BEGIN{\"id\"|getline}",
+            "{print | \"sh\"}",
+            "{print > \"f\"}",
+            "{print $1 >> \"f\"}",
+            "{printf \"x\" > $1}",
+            "@load \"x\"",
+            "BEGIN{f=\"system\"; @f(\"id\")}",
+            "{print \"a\" |& \"sh\"}",
+            "BEGIN { print \"/\" > \"f\" }",
         ] {
             assert!(danger(program).is_some(), "{program}");
         }

@@ -12,9 +12,16 @@ pub(in crate::approval) struct Looked {
 }
 
 pub(in crate::approval) fn look(args: &[Arg]) -> Looked {
-    let mut looked = Looked { said: None, commands: Vec::new() };
+    let mut looked = Looked {
+        said: None,
+        commands: Vec::new(),
+    };
     let mut raise = |risk, why: &'static str| {
-        if looked.said.as_ref().is_none_or(|(said, _)| risk > said.risk) {
+        if looked
+            .said
+            .as_ref()
+            .is_none_or(|(said, _)| risk > said.risk)
+        {
             looked.said = Some((Said { risk, why }, None));
         }
     };
@@ -26,11 +33,20 @@ pub(in crate::approval) fn look(args: &[Arg]) -> Looked {
             "-fprint" | "-fprint0" | "-fprintf" | "-fls" => raise(Risk::Medium, "writes a file"),
             "-exec" | "-execdir" | "-ok" | "-okdir" => {
                 let rest = &args[at..];
-                let end = rest.iter().enumerate().position(|(index, arg)| ends_command(rest, index, arg)).unwrap_or(rest.len());
-                looked.commands.push(rest[..end].iter().map(|arg| with_file(arg, args)).collect());
+                let end = rest
+                    .iter()
+                    .enumerate()
+                    .position(|(index, arg)| ends_command(rest, index, arg))
+                    .unwrap_or(rest.len());
+                looked
+                    .commands
+                    .push(rest[..end].iter().map(|arg| with_file(arg, args)).collect());
                 at += end + 1;
             }
-            _ if arg.may_become_option() => raise(Risk::Medium, "an argument that is not known before it runs may be an action"),
+            _ if arg.may_become_option() => raise(
+                Risk::Medium,
+                "an argument that is not known before it runs may be an action",
+            ),
             _ => {}
         }
     }
@@ -47,6 +63,15 @@ fn with_file(arg: &Arg, args: &[Arg]) -> Arg {
     if !arg.text.contains("{}") {
         return arg.clone();
     }
-    let root = args.first().map(|arg| arg.text.as_str()).filter(|text| !text.starts_with(['-', '(', '!', UNKNOWN])).unwrap_or(".");
-    Arg { text: arg.text.replace("{}", &format!("{root}/{UNKNOWN}")), glob: false, expanded: true, many: true }
+    let root = args
+        .first()
+        .map(|arg| arg.text.as_str())
+        .filter(|text| !text.starts_with(['-', '(', '!', UNKNOWN]))
+        .unwrap_or(".");
+    Arg {
+        text: arg.text.replace("{}", &format!("{root}/{UNKNOWN}")),
+        glob: false,
+        expanded: true,
+        many: true,
+    }
 }

@@ -2,18 +2,48 @@
 
 use crate::approval::options::Weighed;
 
-/// Configuration to add to the environment of a read-only run, so that Git runs nothing that the repository names:
-/// hooks and the file-system monitor. (Drivers for diffs and filters cannot be switched off so; a repository that
-/// configures any makes the request more than read-only.)
-pub const QUIET: [(&str, &str); 2] = [("core.fsmonitor", "false"), ("core.hooksPath", "/dev/null")];
-
 /// Settings that choose no program, as `-c` arguments. A trailing dot stands for all below.
 const HARMLESS: [&str; 40] = [
-    "advice.", "color.", "column.", "core.abbrev", "core.quotepath", "core.filemode", "core.autocrlf", "core.eol", "core.ignorecase",
-    "core.precomposeunicode", "core.commentchar", "core.whitespace", "diff.algorithm", "diff.colormoved", "diff.context", "diff.noprefix",
-    "diff.mnemonicprefix", "diff.renames", "diff.renamelimit", "diff.submodule", "diff.statgraphwidth", "diff.wserrorhighlight",
-    "diff.indentheuristic", "diff.orderfile", "format.pretty", "gc.auto", "grep.", "i18n.", "init.defaultbranch", "log.", "blame.",
-    "merge.conflictstyle", "protocol.version", "push.default", "status.", "tag.sort", "branch.sort", "user.name", "user.email", "versionsort.suffix",
+    "advice.",
+    "color.",
+    "column.",
+    "core.abbrev",
+    "core.quotepath",
+    "core.filemode",
+    "core.autocrlf",
+    "core.eol",
+    "core.ignorecase",
+    "core.precomposeunicode",
+    "core.commentchar",
+    "core.whitespace",
+    "diff.algorithm",
+    "diff.colormoved",
+    "diff.context",
+    "diff.noprefix",
+    "diff.mnemonicprefix",
+    "diff.renames",
+    "diff.renamelimit",
+    "diff.submodule",
+    "diff.statgraphwidth",
+    "diff.wserrorhighlight",
+    "diff.indentheuristic",
+    "diff.orderfile",
+    "format.pretty",
+    "gc.auto",
+    "grep.",
+    "i18n.",
+    "init.defaultbranch",
+    "log.",
+    "blame.",
+    "merge.conflictstyle",
+    "protocol.version",
+    "push.default",
+    "status.",
+    "tag.sort",
+    "branch.sort",
+    "user.name",
+    "user.email",
+    "versionsort.suffix",
 ];
 
 /// Settings that are harmless with exactly these values.
@@ -30,17 +60,25 @@ const HARMLESS_VALUES: [(&str, &[&str]); 8] = [
 
 /// Does an option make Git run a program, or read another repository's configuration? `here` knows directories
 /// whose repository is the request's own.
-pub(in crate::approval) fn configured(weighed: &Weighed<'_>, here: impl Fn(&str) -> bool) -> Option<String> {
+pub(in crate::approval) fn configured(
+    weighed: &Weighed,
+    here: impl Fn(&str) -> bool,
+) -> Option<String> {
     for (name, value) in &weighed.options {
         let text = value.as_ref().and_then(|value| value.exact());
         match name.as_str() {
             "-c" => match text {
                 Some(setting) if is_harmless(setting) => {}
                 Some(setting) => return Some(format!("`git -c {setting}` may name a program")),
-                None => return Some("`git -c` with a setting that is not known before it runs".into()),
+                None => {
+                    return Some("`git -c` with a setting that is not known before it runs".into());
+                }
             },
             "-C" if !text.is_some_and(&here) => {
-                return Some("the configuration of a repository in another directory may name programs".into());
+                return Some(
+                    "the configuration of a repository in another directory may name programs"
+                        .into(),
+                );
             }
             _ => {}
         }
@@ -51,24 +89,40 @@ pub(in crate::approval) fn configured(weighed: &Weighed<'_>, here: impl Fn(&str)
 fn is_harmless(setting: &str) -> bool {
     let (key, value) = setting.split_once('=').unwrap_or((setting, "true"));
     let key = key.to_ascii_lowercase();
-    let covers = |known: &str| if known.ends_with('.') { key.starts_with(known) } else { key == known };
+    let covers = |known: &str| {
+        if known.ends_with('.') {
+            key.starts_with(known)
+        } else {
+            key == known
+        }
+    };
     // `log.showSignature` runs gpg.
     let listed = HARMLESS.iter().any(|known| covers(known)) && key != "log.showsignature";
-    listed || HARMLESS_VALUES.iter().any(|(known, values)| covers(known) && values.contains(&value))
+    listed
+        || HARMLESS_VALUES
+            .iter()
+            .any(|(known, values)| covers(known) && values.contains(&value))
 }
 
 /// The first setting in a repository's own configuration that makes Git run a program while it only reads.
-pub fn running_key(config: &str) -> Option<String> {
+pub(crate) fn running_key(config: &str) -> Option<String> {
     let mut section = String::new();
     for line in config.lines() {
         let line = line.trim();
         let mut rest = line;
         if let Some(header) = line.strip_prefix('[') {
             let (name, after) = header.split_once(']').unwrap_or((header, ""));
-            section = name.split(['"', '\\']).next().unwrap_or(name).trim().to_ascii_lowercase();
+            section = name
+                .split(['"', '\\'])
+                .next()
+                .unwrap_or(name)
+                .trim()
+                .to_ascii_lowercase();
             rest = after.trim();
         }
-        let (key, value) = rest.split_once('=').map_or((rest, "true"), |(key, value)| (key.trim(), value.trim()));
+        let (key, value) = rest
+            .split_once('=')
+            .map_or((rest, "true"), |(key, value)| (key.trim(), value.trim()));
         let key = key.trim().to_ascii_lowercase();
         if key.is_empty() || key.starts_with(['#', ';']) {
             continue;
@@ -85,15 +139,39 @@ fn runs(section: &str, key: &str, value: &str) -> bool {
     match (section, key) {
         // The monitor and hooks are switched off by `QUIET`.
         ("core", "fsmonitor" | "hookspath") => false,
-        ("core", "pager" | "editor" | "sshcommand" | "gitproxy" | "askpass" | "alternaterefscommand" | "worktree" | "attributesfile") => true,
+        (
+            "core",
+            "pager"
+            | "editor"
+            | "sshcommand"
+            | "gitproxy"
+            | "askpass"
+            | "alternaterefscommand"
+            | "worktree"
+            | "attributesfile",
+        ) => true,
         ("diff", "external" | "command" | "textconv" | "tool" | "guitool") => true,
         ("difftool" | "mergetool", "cmd" | "path") => true,
         ("filter", "clean" | "smudge" | "process") => !value.starts_with("git-lfs "),
         ("pager", _) => !matches!(value, "false" | "true" | "no" | "yes" | "0" | "1"),
         ("gpg", "program") | ("log", "showsignature") => true,
         ("include" | "includeif", "path") => true,
-        ("interactive", "difffilter") | ("sequence", "editor") | ("man", _) | ("browser", "cmd") | ("web", "browser") => true,
-        ("extensions", key) => !matches!(key, "objectformat" | "partialclone" | "worktreeconfig" | "refstorage" | "compatobjectformat" | "noop" | "preciousobjects" | "relativeworktrees"),
+        ("interactive", "difffilter")
+        | ("sequence", "editor")
+        | ("man", _)
+        | ("browser", "cmd")
+        | ("web", "browser") => true,
+        ("extensions", key) => !matches!(
+            key,
+            "objectformat"
+                | "partialclone"
+                | "worktreeconfig"
+                | "refstorage"
+                | "compatobjectformat"
+                | "noop"
+                | "preciousobjects"
+                | "relativeworktrees"
+        ),
         ("remote", "uploadpack" | "receivepack" | "vcs" | "promisor" | "proxy") => true,
         ("credential", "helper") | ("ssh", _) | ("uploadpack", "packobjectshook") => true,
         ("trailer", "command" | "cmd") | ("merge", "driver" | "tool") => false,
@@ -117,8 +195,14 @@ mod tests {
             ("[filter \"x\"]\n\tclean = ./evil\n", Some("filter.clean")),
             ("[include] path = ../.gitconfig", Some("include.path")),
             ("[pager]\n\tlog = ./evil", Some("pager.log")),
-            ("[remote \"origin\"]\n\turl = git@example.com:a/b\n\tfetch = +refs/heads/*:refs/remotes/origin/*\n", None),
-            ("[branch \"main\"]\n\tremote = origin\n\tmerge = refs/heads/main\n", None),
+            (
+                "[remote \"origin\"]\n\turl = git@example.com:a/b\n\tfetch = +refs/heads/*:refs/remotes/origin/*\n",
+                None,
+            ),
+            (
+                "[branch \"main\"]\n\tremote = origin\n\tmerge = refs/heads/main\n",
+                None,
+            ),
             ("# [diff]\n; external = x\n", None),
         ];
         for (config, expected) in table {
@@ -128,10 +212,23 @@ mod tests {
 
     #[test]
     fn harmless_settings_are_told_from_others() {
-        for setting in ["color.ui=never", "core.pager=cat", "core.quotePath=false", "user.name=A B", "core.fsmonitor=false"] {
+        for setting in [
+            "color.ui=never",
+            "core.pager=cat",
+            "core.quotePath=false",
+            "user.name=A B",
+            "core.fsmonitor=false",
+        ] {
             assert!(is_harmless(setting), "{setting}");
         }
-        for setting in ["core.pager=./x", "diff.external=x", "alias.x=!id", "core.fsmonitor=./x", "log.showSignature=true", "core.fsmonitor"] {
+        for setting in [
+            "core.pager=./x",
+            "diff.external=x",
+            "alias.x=!id",
+            "core.fsmonitor=./x",
+            "log.showSignature=true",
+            "core.fsmonitor",
+        ] {
             assert!(!is_harmless(setting), "{setting}");
         }
     }

@@ -2,5 +2,5 @@
 
 pub(super) mod awk;
 pub(super) mod find;
-pub mod git;
+pub(super) mod git;
 pub(super) mod sed;

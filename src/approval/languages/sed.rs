@@ -8,11 +8,20 @@ use crate::approval::verdict::Risk;
 type Judged = Option<(Said, Option<String>)>;
 
 /// What the scripts in the arguments could do beyond printing.
-pub(in crate::approval) fn risk(args: &[Arg], weighed: &Weighed<'_>) -> Judged {
-    let medium = |why| Some((Said { risk: Risk::Medium, why }, None));
-    let is_script = |name: &str| name == "-e" || (name.len() > 2 && "--expression".starts_with(name));
-    let mut scripts: Vec<&Arg> = weighed.options.iter().filter(|(name, _)| is_script(name)).filter_map(|(_, value)| value.as_ref()).collect();
-    let from_file = weighed.options.iter().any(|(name, _)| name == "-f" || (name.len() > 2 && "--file".starts_with(name.as_str())));
+pub(in crate::approval) fn risk(args: &[Arg], weighed: &Weighed) -> Judged {
+    let medium = |why| Some((Said::new(Risk::Medium, why), None));
+    let is_script =
+        |name: &str| name == "-e" || (name.len() > 2 && "--expression".starts_with(name));
+    let mut scripts: Vec<&Arg> = weighed
+        .options
+        .iter()
+        .filter(|(name, _)| is_script(name))
+        .filter_map(|(_, value)| value.as_ref())
+        .collect();
+    let from_file = weighed
+        .options
+        .iter()
+        .any(|(name, _)| name == "-f" || (name.len() > 2 && "--file".starts_with(name.as_str())));
     if from_file {
         return medium("its script is in a file");
     }
@@ -39,13 +48,19 @@ const UNCLEAR: &str = "its script is not understood";
 
 impl<'s> Script<'s> {
     fn new(text: &'s str) -> Self {
-        Script { rest: text.chars().peekable() }
+        Script {
+            rest: text.chars().peekable(),
+        }
     }
 
     /// The first command that does more than print.
     fn danger(mut self) -> Option<&'static str> {
         loop {
-            while self.rest.next_if(|c| c.is_whitespace() || *c == ';').is_some() {}
+            while self
+                .rest
+                .next_if(|c| c.is_whitespace() || *c == ';')
+                .is_some()
+            {}
             if !self.addresses() {
                 return Some(UNCLEAR);
             }
@@ -53,10 +68,23 @@ impl<'s> Script<'s> {
             match command {
                 'e' => return Some("its script runs a command (`e`)"),
                 'w' | 'W' => return Some("its script writes a file (`w`)"),
-                '{' | '}' | '=' | 'd' | 'D' | 'g' | 'G' | 'h' | 'H' | 'n' | 'N' | 'p' | 'P' | 'x' | 'z' | 'F' => {}
+                '{' | '}' | '=' | 'd' | 'D' | 'g' | 'G' | 'h' | 'H' | 'n' | 'N' | 'p' | 'P'
+                | 'x' | 'z' | 'F' => {}
                 '#' | 'a' | 'i' | 'c' | 'r' | 'R' => self.line(),
-                ':' | 'b' | 't' | 'T' => while self.rest.next_if(|c| !matches!(c, ';' | '\n' | '}')).is_some() {},
-                'q' | 'Q' | 'l' | 'L' => while self.rest.next_if(|c| c.is_ascii_digit() || *c == ' ').is_some() {},
+                ':' | 'b' | 't' | 'T' => {
+                    while self
+                        .rest
+                        .next_if(|c| !matches!(c, ';' | '\n' | '}'))
+                        .is_some()
+                    {}
+                }
+                'q' | 'Q' | 'l' | 'L' => {
+                    while self
+                        .rest
+                        .next_if(|c| c.is_ascii_digit() || *c == ' ')
+                        .is_some()
+                    {}
+                }
                 's' => match self.substitute() {
                     Some(None) => {}
                     Some(danger) => return danger,
@@ -101,7 +129,9 @@ impl<'s> Script<'s> {
                 }
                 Some('\\') => {
                     self.rest.next();
-                    let Some(delimiter) = self.rest.next() else { return false };
+                    let Some(delimiter) = self.rest.next() else {
+                        return false;
+                    };
                     if !self.until(delimiter) {
                         return false;
                     }
@@ -156,12 +186,48 @@ mod tests {
     #[test]
     fn only_commands_that_do_more_than_print_are_dangerous() {
         for script in [
-            "s/a/b/g", "1,5p", "/x/d", "$!N;P;D", "s|/usr|/opt|", "/a/,/b/{s/x/y/;p}", "5q", "s/we/be/", "/w/p", "y/abc/xyz/", "1~2d", "s/a\\/b/c/gI",
-            "/start/,$ s/e/w/p", ":a;N;$!ba;s/\\n/ /g", "a\\ text w file", "2i hello", "\\,x,d", "$=", "n;d", "10,20p;20q", "/^#/!p", "s,e,w,2p", "$ d",
+            "s/a/b/g",
+            "1,5p",
+            "/x/d",
+            "$!N;P;D",
+            "s|/usr|/opt|",
+            "/a/,/b/{s/x/y/;p}",
+            "5q",
+            "s/we/be/",
+            "/w/p",
+            "y/abc/xyz/",
+            "1~2d",
+            "s/a\\/b/c/gI",
+            "/start/,$ s/e/w/p",
+            ":a;N;$!ba;s/\\n/ /g",
+            "a\\ text w file",
+            "2i hello",
+            "\\,x,d",
+            "$=",
+            "n;d",
+            "10,20p;20q",
+            "/^#/!p",
+            "s,e,w,2p",
+            "$ d",
         ] {
             assert_eq!(Script::new(script).danger(), None, "{script}");
         }
-        for script in ["e", "1e touch x", "w f", "1wf", "s/a/b/e", "s/a/b/w f", "s/a/b/ge", "/x/e", "1,3{w out\n}", "p;w x", "s/x/y/;e id", "W x", "{e id\n}", "/a/,/b/we"] {
+        for script in [
+            "e",
+            "1e touch x",
+            "w f",
+            "1wf",
+            "s/a/b/e",
+            "s/a/b/w f",
+            "s/a/b/ge",
+            "/x/e",
+            "1,3{w out\n}",
+            "p;w x",
+            "s/x/y/;e id",
+            "W x",
+            "{e id\n}",
+            "/a/,/b/we",
+        ] {
             assert!(Script::new(script).danger().is_some(), "{script}");
         }
     }

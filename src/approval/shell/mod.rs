@@ -4,6 +4,9 @@
 //! pass; everything else goes to `brush-parser`, behind the limits of [`scan`], and what it found is
 //! held against an independent look. Whatever is not understood for certain is [`Unreadable`], never empty.
 
+mod ansi;
+mod case;
+mod parameter;
 mod scan;
 mod strict;
 mod tree;
@@ -15,11 +18,11 @@ mod tests;
 pub(super) use word::{Operator, Parameter, Piece, Word};
 
 /// Longer text is not read at all.
-pub const MAX_TEXT_BYTES: usize = 64 * 1024;
+pub(super) const MAX_TEXT_BYTES: usize = 64 * 1024;
 
 /// Why a text was not understood.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Unreadable {
+pub(super) enum Unreadable {
     #[error("longer than {MAX_TEXT_BYTES} bytes")]
     TooLong,
     #[error("nested too deeply")]
@@ -62,15 +65,25 @@ pub(super) enum Node {
     Subshell(Box<Node>),
     /// Contents of `<(…)` or `>(…)` stand in [`Simple::process_substitutions`]; this one for compound commands.
     Redirected(Box<Node>, Vec<Redirect>),
-    Function { name: String, body: Box<Node> },
+    Function {
+        name: String,
+        body: Box<Node>,
+    },
     /// `for NAME in WORDS; do …`: `values` is `None` for the positional parameters.
-    For { name: String, values: Option<Vec<Word>>, body: Box<Node> },
+    For {
+        name: String,
+        values: Option<Vec<Word>>,
+        body: Box<Node>,
+    },
     /// `if`, `while`, `case`: parts of which any may run, in this order.
     Branches(Vec<Node>),
     /// Words that are expanded and not run: the subject of `case`.
     Words(Vec<Word>),
     /// `[[ … ]]`: its operands; `evaluates` where one is taken as arithmetic or a variable's name.
-    Test { words: Vec<Word>, evaluates: bool },
+    Test {
+        words: Vec<Word>,
+        evaluates: bool,
+    },
     Arithmetic(Word),
 }
 
@@ -102,9 +115,15 @@ pub(super) enum Redirect {
     /// Onto a descriptor, or closing one.
     Descriptor,
     /// `<<<` and `<<`: what the command reads. `literal`: nothing in it is expanded.
-    Text { text: Word, literal: bool },
+    Text {
+        text: Word,
+        literal: bool,
+    },
     /// `< <(…)`, `> >(…)`
-    Process { body: Box<Node>, reads: bool },
+    Process {
+        body: Box<Node>,
+        reads: bool,
+    },
 }
 
 /// Reads a whole command text.

@@ -7,6 +7,7 @@
 use std::ops::Range;
 
 use super::Unreadable;
+use super::case::CasePatterns;
 
 /// Brackets in brackets. `brush-parser` backtracks exponentially in nested parentheses (12 levels take 0.4 s).
 const MAX_DEPTH: usize = 8;
@@ -73,7 +74,15 @@ struct HereDocument {
 
 impl<'t> Scanner<'t> {
     fn new(text: &'t str) -> Self {
-        Scanner { text: text.as_bytes(), at: 0, depth: 0, inside: 0, openers: 0, found: Scan::default(), pending: Vec::new() }
+        Scanner {
+            text: text.as_bytes(),
+            at: 0,
+            depth: 0,
+            inside: 0,
+            openers: 0,
+            found: Scan::default(),
+            pending: Vec::new(),
+        }
     }
 
     fn peek(&self) -> Option<u8> {
@@ -81,18 +90,28 @@ impl<'t> Scanner<'t> {
     }
 
     fn starts_with(&self, prefix: &[u8]) -> bool {
-        self.text.get(self.at..).is_some_and(|rest| rest.starts_with(prefix))
+        self.text
+            .get(self.at..)
+            .is_some_and(|rest| rest.starts_with(prefix))
     }
 
     fn enter(&mut self) -> Result<(), Unreadable> {
         self.depth += 1;
         self.open()?;
-        if self.depth > MAX_DEPTH { Err(Unreadable::Nesting) } else { Ok(()) }
+        if self.depth > MAX_DEPTH {
+            Err(Unreadable::Nesting)
+        } else {
+            Ok(())
+        }
     }
 
     fn open(&mut self) -> Result<(), Unreadable> {
         self.openers += 1;
-        if self.openers > MAX_OPENERS { Err(Unreadable::Nesting) } else { Ok(()) }
+        if self.openers > MAX_OPENERS {
+            Err(Unreadable::Nesting)
+        } else {
+            Ok(())
+        }
     }
 
     /// Commands up to the closing parenthesis (consumed), or to the end of the text.
@@ -116,7 +135,11 @@ impl<'t> Scanner<'t> {
                 b')' if cases.pattern_ends() => self.at += 1,
                 b')' if close.is_some() => {
                     self.at += 1;
-                    return if self.pending.is_empty() { Ok(()) } else { Err(Unreadable::HereDocument) };
+                    return if self.pending.is_empty() {
+                        Ok(())
+                    } else {
+                        Err(Unreadable::HereDocument)
+                    };
                 }
                 b')' => return Err(Unreadable::Unbalanced),
                 b'(' => self.parenthesis()?,
@@ -148,12 +171,28 @@ impl<'t> Scanner<'t> {
         }
         let bare = &self.text[start..self.at];
         cases.see(bare);
-        let opens: [&[u8]; 12] =
-            [b"if", b"for", b"while", b"until", b"case", b"select", b"function", b"coproc", b"{", b"[[", b"!", b"time"];
+        let opens: [&[u8]; 12] = [
+            b"if",
+            b"for",
+            b"while",
+            b"until",
+            b"case",
+            b"select",
+            b"function",
+            b"coproc",
+            b"{",
+            b"[[",
+            b"!",
+            b"time",
+        ];
         if opens.contains(&bare) {
             self.open()?;
         }
-        if self.at == start { self.part() } else { Ok(()) }
+        if self.at == start {
+            self.part()
+        } else {
+            Ok(())
+        }
     }
 
     /// One quoted or expanding part of a word, or one plain byte.
@@ -179,7 +218,10 @@ impl<'t> Scanner<'t> {
 
     fn single_quoted(&mut self) -> Result<(), Unreadable> {
         let rest = &self.text[self.at + 1..];
-        let end = rest.iter().position(|&byte| byte == b'\'').ok_or(Unreadable::Unbalanced)?;
+        let end = rest
+            .iter()
+            .position(|&byte| byte == b'\'')
+            .ok_or(Unreadable::Unbalanced)?;
         self.at += end + 2;
         Ok(())
     }
@@ -354,7 +396,10 @@ impl<'t> Scanner<'t> {
             self.at += 1;
         }
         let start = self.at;
-        while self.peek().is_some_and(|byte| !b" \t\n;&|()<>".contains(&byte)) {
+        while self
+            .peek()
+            .is_some_and(|byte| !b" \t\n;&|()<>".contains(&byte))
+        {
             self.part()?;
         }
         let raw = &self.text[start..self.at];
@@ -362,8 +407,16 @@ impl<'t> Scanner<'t> {
             return Err(Unreadable::HereDocument);
         }
         let expands = !raw.iter().any(|byte| b"'\"\\".contains(byte));
-        let end = raw.iter().copied().filter(|byte| !b"'\"\\".contains(byte)).collect();
-        self.pending.push(HereDocument { end, expands, strips_tabs });
+        let end = raw
+            .iter()
+            .copied()
+            .filter(|byte| !b"'\"\\".contains(byte))
+            .collect();
+        self.pending.push(HereDocument {
+            end,
+            expands,
+            strips_tabs,
+        });
         Ok(())
     }
 
@@ -384,7 +437,10 @@ impl<'t> Scanner<'t> {
         let mut line_start = self.at;
         while line_start < self.text.len() {
             let rest = &self.text[line_start..];
-            let length = rest.iter().position(|&byte| byte == b'\n').unwrap_or(rest.len());
+            let length = rest
+                .iter()
+                .position(|&byte| byte == b'\n')
+                .unwrap_or(rest.len());
             let mut line = &rest[..length];
             if document.strips_tabs {
                 while let [b'\t', tail @ ..] = line {
@@ -409,34 +465,10 @@ impl<'t> Scanner<'t> {
             }
         }
         // An expansion that runs past the end of its document.
-        if self.at > end + 1 { Err(Unreadable::HereDocument) } else { Ok(()) }
-    }
-}
-
-/// Follows `case WORD in PATTERN)` so that the parenthesis after a pattern closes nothing.
-#[derive(Default)]
-struct CasePatterns {
-    /// Words since `case`, while `in` has not come.
-    awaiting_in: Option<usize>,
-    open: usize,
-}
-
-impl CasePatterns {
-    fn see(&mut self, bare: &[u8]) {
-        match (bare, self.awaiting_in) {
-            (b"case", _) => self.awaiting_in = Some(0),
-            (b"in", Some(1..)) => {
-                self.awaiting_in = None;
-                self.open += 1;
-            }
-            (_, Some(0)) => self.awaiting_in = Some(1),
-            (_, Some(_)) => self.awaiting_in = None,
-            (b"esac", None) => self.open = self.open.saturating_sub(1),
-            _ => {}
+        if self.at > end + 1 {
+            Err(Unreadable::HereDocument)
+        } else {
+            Ok(())
         }
-    }
-
-    fn pattern_ends(&self) -> bool {
-        self.open > 0
     }
 }

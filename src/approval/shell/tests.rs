@@ -4,7 +4,11 @@ use super::*;
 fn picture(node: &Node) -> String {
     match node {
         Node::Simple(simple) => {
-            let mut parts: Vec<String> = simple.assignments.iter().map(|a| format!("{}=", a.name)).collect();
+            let mut parts: Vec<String> = simple
+                .assignments
+                .iter()
+                .map(|a| format!("{}=", a.name))
+                .collect();
             parts.extend(simple.words.iter().map(show));
             parts.extend(simple.redirects.iter().map(|redirect| match redirect {
                 Redirect::Read(word) => format!("<{}", show(word)),
@@ -13,7 +17,12 @@ fn picture(node: &Node) -> String {
                 Redirect::Text { text, .. } => format!("<<{}", show(text)),
                 Redirect::Process { body, .. } => format!("<({})", picture(body)),
             }));
-            parts.extend(simple.process_substitutions.iter().map(|node| format!("@{}", picture(node))));
+            parts.extend(
+                simple
+                    .process_substitutions
+                    .iter()
+                    .map(|node| format!("@{}", picture(node))),
+            );
             parts.join(" ")
         }
         Node::Pipeline(stages) => stages.iter().map(picture).collect::<Vec<_>>().join(" | "),
@@ -34,9 +43,14 @@ fn picture(node: &Node) -> String {
         Node::Redirected(inner, redirects) => format!("{{{}}}>{}", picture(inner), redirects.len()),
         Node::Function { name, body } => format!("{name}(){{{}}}", picture(body)),
         Node::For { name, body, .. } => format!("for {name} {{{}}}", picture(body)),
-        Node::Branches(parts) => format!("[{}]", parts.iter().map(picture).collect::<Vec<_>>().join(" / ")),
+        Node::Branches(parts) => format!(
+            "[{}]",
+            parts.iter().map(picture).collect::<Vec<_>>().join(" / ")
+        ),
         Node::Words(words) => format!("w:{}", words.iter().map(show).collect::<Vec<_>>().join(" ")),
-        Node::Test { words, .. } => format!("t:{}", words.iter().map(show).collect::<Vec<_>>().join(" ")),
+        Node::Test { words, .. } => {
+            format!("t:{}", words.iter().map(show).collect::<Vec<_>>().join(" "))
+        }
         Node::Arithmetic(word) => format!("a:{}", show(word)),
     }
 }
@@ -68,7 +82,10 @@ fn texts_are_read_as_the_shell_reads_them() {
         ("echo a#b", "echo a#b;"),
         ("echo $'\\'' ; touch m #'", "echo '''; touch m;"),
         ("cat <<EOF\n$(touch m)\nEOF", "cat <<$(touch m)'\n';"),
-        ("cat <<'EOF'; touch m\n$(x)\nEOF", "cat <<'$(x)\n'; touch m;"),
+        (
+            "cat <<'EOF'; touch m\n$(x)\nEOF",
+            "cat <<'$(x)\n'; touch m;",
+        ),
         ("f(){ touch m; }; f", "f(){touch m;}; f;"),
         ("cat <(touch m)", "cat ? @(touch m;);"),
         ("x > a 2>&1 < b", "x >a & <b;"),
@@ -82,7 +99,11 @@ fn texts_are_read_as_the_shell_reads_them() {
         ("coproc touch m; wait", "touch m &; wait;"),
     ];
     for (text, expected) in table {
-        assert_eq!(read(text).map(|node| picture(&node)), Ok(expected.to_owned()), "{text}");
+        assert_eq!(
+            read(text).map(|node| picture(&node)),
+            Ok(expected.to_owned()),
+            "{text}"
+        );
     }
 }
 
@@ -93,8 +114,21 @@ fn what_is_not_certain_is_not_read() {
     let ifs = format!("{}id{}", "if true; then ".repeat(500), "; fi".repeat(500));
     let long = "echo a;".repeat(20_000);
     for text in [
-        "echo 'a", "echo \"a", "echo $(a", "( ( id ) )", "((a); b)", "cat <<EOF\nx", "ls )", "echo $\\\n(id)", "a\0b", "echo ${a", "echo $(case x in a) b;; esac)", &deep,
-        &nested, &ifs, &long,
+        "echo 'a",
+        "echo \"a",
+        "echo $(a",
+        "( ( id ) )",
+        "((a); b)",
+        "cat <<EOF\nx",
+        "ls )",
+        "echo $\\\n(id)",
+        "a\0b",
+        "echo ${a",
+        "echo $(case x in a) b;; esac)",
+        &deep,
+        &nested,
+        &ifs,
+        &long,
     ] {
         assert!(read(text).is_err(), "{:?}", &text[..text.len().min(60)]);
     }
@@ -103,10 +137,27 @@ fn what_is_not_certain_is_not_read() {
 #[test]
 fn both_readers_agree_on_plain_commands() {
     for text in [
-        "ls -la", "a 'b c' \"d e\" f\\ g", "a;b", "a&b", "a || b && c", "a | b | c > d 2>&1", "a # b\nc", "x >| y", "x <> y", "a >& b", "a 3> b",
-        "find . -exec x {} \\;", "grep 'a|b' f", "a\n\nb\n", "a |\nb",
+        "ls -la",
+        "a 'b c' \"d e\" f\\ g",
+        "a;b",
+        "a&b",
+        "a || b && c",
+        "a | b | c > d 2>&1",
+        "a # b\nc",
+        "x >| y",
+        "x <> y",
+        "a >& b",
+        "a 3> b",
+        "find . -exec x {} \\;",
+        "grep 'a|b' f",
+        "a\n\nb\n",
+        "a |\nb",
     ] {
         let strict = strict::read(text).map(|node| picture(&node));
-        assert_eq!(strict, tree::read(text).ok().map(|node| picture(&node)), "{text}");
+        assert_eq!(
+            strict,
+            tree::read(text).ok().map(|node| picture(&node)),
+            "{text}"
+        );
     }
 }

@@ -1,10 +1,10 @@
 //! One word of shell text → its pieces: what is literal, what is expanded, and how.
 
-use super::{Unreadable, scan};
+use super::{Unreadable, ansi, parameter, scan};
 
 /// A word as the shell sees it before expansion.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Word {
+pub(crate) struct Word {
     pub(crate) pieces: Vec<Piece>,
 }
 
@@ -18,7 +18,10 @@ pub(crate) enum Piece {
     Tilde(String),
     Parameter(Parameter),
     /// `$(…)` or backticks, with the text inside.
-    Substitution { text: String, quoted: bool },
+    Substitution {
+        text: String,
+        quoted: bool,
+    },
     /// `$((…))`: a number. Its inner expansions.
     Arithmetic(Word),
     /// Something unknown, as the name of a pipe for `<(…)`.
@@ -52,11 +55,15 @@ pub(crate) enum Operator {
 
 impl Word {
     pub(crate) fn literal(text: &str) -> Word {
-        Word { pieces: vec![Piece::Quoted(text.to_owned())] }
+        Word {
+            pieces: vec![Piece::Quoted(text.to_owned())],
+        }
     }
 
     pub(crate) fn unknown() -> Word {
-        Word { pieces: vec![Piece::Unknown] }
+        Word {
+            pieces: vec![Piece::Unknown],
+        }
     }
 
     /// The text of a word that expands nothing.
@@ -73,14 +80,25 @@ impl Word {
 
     /// Reads the raw text of one word.
     pub(super) fn read(raw: &str) -> Result<Word, Unreadable> {
-        Reader { text: raw, at: 0, pieces: Vec::new() }.word()
+        Reader {
+            text: raw,
+            at: 0,
+            pieces: Vec::new(),
+        }
+        .word()
     }
 
     /// Reads text in which only expansions count: a here-document, arithmetic, the operand of an expansion.
     pub(super) fn read_expansions(raw: &str) -> Result<Word, Unreadable> {
-        let mut reader = Reader { text: raw, at: 0, pieces: Vec::new() };
+        let mut reader = Reader {
+            text: raw,
+            at: 0,
+            pieces: Vec::new(),
+        };
         reader.quoted_until(None)?;
-        Ok(Word { pieces: reader.pieces })
+        Ok(Word {
+            pieces: reader.pieces,
+        })
     }
 
     /// Calls `each` with the text of every substitution in the word, in order.
@@ -103,9 +121,11 @@ impl Word {
 impl Operator {
     pub(crate) fn operand(&self) -> Option<&Word> {
         match self {
-            Operator::Default(word) | Operator::Alternate(word) | Operator::Other(word) | Operator::Computes(word) | Operator::Evaluates(word) => {
-                Some(word)
-            }
+            Operator::Default(word)
+            | Operator::Alternate(word)
+            | Operator::Other(word)
+            | Operator::Computes(word)
+            | Operator::Evaluates(word) => Some(word),
             Operator::Plain | Operator::Length => None,
         }
     }
@@ -160,20 +180,28 @@ impl Reader<'_> {
                 '$' => self.dollar(false)?,
                 '`' => self.backtick(false)?,
                 _ => {
-                    let length = self.rest().find(['\\', '\'', '"', '$', '`']).unwrap_or(self.rest().len());
+                    let length = self
+                        .rest()
+                        .find(['\\', '\'', '"', '$', '`'])
+                        .unwrap_or(self.rest().len());
                     let text = self.rest()[..length].to_owned();
                     self.bare(&text);
                     self.at += length;
                 }
             }
         }
-        Ok(Word { pieces: self.pieces })
+        Ok(Word {
+            pieces: self.pieces,
+        })
     }
 
     fn tilde(&mut self) {
         if let Some(rest) = self.text.strip_prefix('~') {
             let end = rest.find('/').unwrap_or(rest.len());
-            if rest[..end].chars().all(|c| c.is_alphanumeric() || "_-+.".contains(c)) {
+            if rest[..end]
+                .chars()
+                .all(|c| c.is_alphanumeric() || "_-+.".contains(c))
+            {
                 self.pieces.push(Piece::Tilde(rest[..end].to_owned()));
                 self.at = end + 1;
             }
@@ -207,7 +235,9 @@ impl Reader<'_> {
                 '\\' => {
                     let escaped = self.rest()[1..].chars().next();
                     match escaped {
-                        Some(c @ ('$' | '`' | '"' | '\\')) => self.quoted(c.encode_utf8(&mut [0; 4])),
+                        Some(c @ ('$' | '`' | '"' | '\\')) => {
+                            self.quoted(c.encode_utf8(&mut [0; 4]))
+                        }
                         Some('\n') => {}
                         Some(c) => {
                             self.quoted("\\");
@@ -228,7 +258,11 @@ impl Reader<'_> {
                 }
             }
         }
-        if end.is_none() { Ok(()) } else { Err(Unreadable::Unbalanced) }
+        if end.is_none() {
+            Ok(())
+        } else {
+            Err(Unreadable::Unbalanced)
+        }
     }
 
     fn ansi_quoted(&mut self) -> Result<(), Unreadable> {
@@ -247,7 +281,7 @@ impl Reader<'_> {
             }
         }
         let end = end.ok_or(Unreadable::Unbalanced)?;
-        let decoded = decode_ansi(&body[..end])?;
+        let decoded = ansi::decode(&body[..end])?;
         self.at += end + 3;
         self.quoted(&decoded);
         Ok(())
@@ -287,7 +321,7 @@ impl Reader<'_> {
             self.at = end;
         } else if rest.starts_with("${") {
             let end = scan::expansion_end(self.text, self.at)?;
-            let parameter = braced(&self.text[self.at + 2..end - 1], quoted)?;
+            let parameter = parameter::braced(&self.text[self.at + 2..end - 1], quoted)?;
             self.pieces.push(Piece::Parameter(parameter));
             self.at = end;
         } else {
@@ -299,7 +333,9 @@ impl Reader<'_> {
     fn simple_parameter(&mut self, quoted: bool) {
         let after = &self.rest()[1..];
         let length = match after.chars().next() {
-            Some(c) if c.is_ascii_alphabetic() || c == '_' => after.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(after.len()),
+            Some(c) if c.is_ascii_alphabetic() || c == '_' => after
+                .find(|c: char| !c.is_ascii_alphanumeric() && c != '_')
+                .unwrap_or(after.len()),
             Some(c) if c.is_ascii_digit() || "@*#?-$!".contains(c) => 1,
             _ => {
                 self.at += 1;
@@ -309,119 +345,10 @@ impl Reader<'_> {
         };
         let name = after[..length].to_owned();
         self.at += 1 + length;
-        self.pieces.push(Piece::Parameter(Parameter { name, quoted, operator: Operator::Plain }));
-    }
-}
-
-/// The inside of `${…}`.
-fn braced(inner: &str, quoted: bool) -> Result<Parameter, Unreadable> {
-    let parameter = |name: &str, operator| Parameter { name: name.to_owned(), quoted, operator };
-    if let Some(rest) = inner.strip_prefix('!') {
-        return Ok(parameter(rest, Operator::Evaluates(Word::read_expansions(rest)?)));
-    }
-    if inner.len() > 1 && inner.starts_with('#') {
-        let operator = if inner.contains('[') && !inner.ends_with("[@]") && !inner.ends_with("[*]") {
-            Operator::Other(Word::read_expansions(inner)?)
-        } else {
-            Operator::Length
-        };
-        return Ok(parameter(&inner[1..], operator));
-    }
-    let name_length = inner.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(inner.len());
-    // One of the special parameters, or nothing that is a name at all.
-    let name_length = if name_length == 0 { inner.chars().next().map_or(0, char::len_utf8) } else { name_length };
-    let (name, mut rest) = inner.split_at(name_length);
-    if let Some(subscript) = rest.strip_prefix('[') {
-        let end = subscript.rfind(']').ok_or(Unreadable::Unbalanced)?;
-        let plain = subscript[..end].chars().all(|c| c.is_ascii_alphanumeric() || "@*_-".contains(c));
-        let word = Word::read_expansions(inner)?;
-        let evaluates = !plain || subscript[end + 1..].contains("@P");
-        return Ok(parameter(name, if evaluates { Operator::Evaluates(word) } else { Operator::Computes(Word::read_expansions(&subscript[..end])?) }));
-    }
-    if rest.is_empty() {
-        return Ok(parameter(name, Operator::Plain));
-    }
-    if rest.starts_with('@') {
-        let word = Word::read_expansions(rest)?;
-        return Ok(parameter(name, if rest.contains('P') { Operator::Evaluates(word) } else { Operator::Other(word) }));
-    }
-    let tested = rest.strip_prefix(':').unwrap_or(rest);
-    let kind = tested.chars().next();
-    if matches!(kind, Some('-' | '=' | '+' | '?')) {
-        rest = &tested[1..];
-        let word = if quoted { Word::read_expansions(rest)? } else { Word::read(rest)? };
-        return Ok(parameter(name, match kind {
-            Some('-' | '=') => Operator::Default(word),
-            Some('+') => Operator::Alternate(word),
-            _ => Operator::Other(word),
+        self.pieces.push(Piece::Parameter(Parameter {
+            name,
+            quoted,
+            operator: Operator::Plain,
         }));
     }
-    let operand = operand(rest)?;
-    Ok(parameter(name, if rest.starts_with(':') { Operator::Computes(operand) } else { Operator::Other(operand) }))
-}
-
-/// The operand of cutting and replacing: quotes are live in it, expansions too.
-fn operand(rest: &str) -> Result<Word, Unreadable> {
-    Word::read(rest).or_else(|_| Word::read_expansions(rest))
-}
-
-/// The escapes of `$'…'`.
-fn decode_ansi(body: &str) -> Result<String, Unreadable> {
-    let mut bytes = Vec::with_capacity(body.len());
-    let mut rest = body;
-    while let Some(at) = rest.find('\\') {
-        bytes.extend_from_slice(&rest.as_bytes()[..at]);
-        let escape = rest[at + 1..].chars().next().ok_or(Unreadable::Syntax)?;
-        rest = &rest[at + 1 + escape.len_utf8()..];
-        let simple = match escape {
-            'a' => 7,
-            'b' => 8,
-            'e' | 'E' => 27,
-            'f' => 12,
-            'n' => b'\n',
-            'r' => b'\r',
-            't' => b'\t',
-            'v' => 11,
-            '\\' | '\'' | '"' | '?' => escape as u8,
-            'x' => u8::try_from(digits(&mut rest, 16, 2)).unwrap_or(0),
-            'c' => {
-                let control = rest.bytes().next().ok_or(Unreadable::Syntax)?;
-                rest = rest.get(1..).ok_or(Unreadable::NotUtf8)?;
-                control & 0x1f
-            }
-            'u' | 'U' => {
-                let value = digits(&mut rest, 16, if escape == 'u' { 4 } else { 8 });
-                let decoded = char::from_u32(value).ok_or(Unreadable::NotUtf8)?;
-                bytes.extend_from_slice(decoded.encode_utf8(&mut [0; 4]).as_bytes());
-                continue;
-            }
-            '0'..='7' => {
-                let first = escape.to_digit(8).unwrap_or(0);
-                let more = rest.len();
-                let tail = digits(&mut rest, 8, 2);
-                let shift = 3 * (more - rest.len());
-                u8::try_from(((first << shift) | tail) & 0xff).unwrap_or(0)
-            }
-            other => {
-                bytes.push(b'\\');
-                bytes.extend_from_slice(other.encode_utf8(&mut [0; 4]).as_bytes());
-                continue;
-            }
-        };
-        bytes.push(simple);
-    }
-    bytes.extend_from_slice(rest.as_bytes());
-    // The shell ends such a string at a NUL; what is not UTF-8 is not followed further.
-    if bytes.contains(&0) {
-        return Err(Unreadable::Nul);
-    }
-    String::from_utf8(bytes).map_err(|_| Unreadable::NotUtf8)
-}
-
-/// Takes at most `most` digits from the front of `rest`.
-fn digits(rest: &mut &str, radix: u32, most: usize) -> u32 {
-    let length = rest.bytes().take(most).take_while(|byte| char::from(*byte).is_digit(radix)).count();
-    let value = u32::from_str_radix(&rest[..length], radix).unwrap_or(0);
-    *rest = &rest[length..];
-    value
 }
