@@ -99,9 +99,12 @@ fn the_organisation_has_the_last_word_or_nothing_runs() {
         );
         scene.askance().wrapped(&wrapper)
     };
-    let text = format!("{{ \"sandbox\": {{ \"enabled\": true, \"filesystem\": {{ \"denyWrite\": [\"{out}/kept\"], \"blockWrite\": [\"{out}/never\"] }} }} }}");
+    let text = format!(
+        "{{ \"sandbox\": {{ \"enabled\": true, \"filesystem\": {{ \"denyWrite\": [\"{out}/kept\"], \"blockWrite\": [\"{out}/never\"] }} }} }}"
+    );
     under(&text, "644").shell(&format!("echo x > {out}/f")).success();
-    let finished = under(&text, "644").answers(format!("write {out}/** once\n")).shell(&format!("echo x > {out}/kept/mine"));
+    let finished =
+        under(&text, "644").answers(format!("write {out}/** once\n")).shell(&format!("echo x > {out}/kept/mine"));
     finished.fails();
     under(&text, "644").shell(&format!("echo x > {out}/never")).fails();
     assert!(!scene.outside.join("kept/mine").exists() && !scene.outside.join("never").exists());

@@ -28,7 +28,12 @@ Exit status:
 /// on (or not) from there. "Always" writes the answer to a settings file.
 #[derive(Debug, Parser)]
 #[command(name = "askance", version, after_help = EXIT_STATUS, max_term_width = 100)]
-#[command(verbatim_doc_comment, disable_help_subcommand = true, subcommand_required = true, arg_required_else_help = true)]
+#[command(
+    verbatim_doc_comment,
+    disable_help_subcommand = true,
+    subcommand_required = true,
+    arg_required_else_help = true
+)]
 pub struct Cli {
     #[command(subcommand)]
     pub command: Command,
@@ -105,9 +110,7 @@ Examples:
     /// Exit status 125 if something is missing that askance cannot do without.
     Doctor(DoctorArgs),
     /// Print completions for a shell
-    Completions {
-        shell: clap_complete::Shell,
-    },
+    Completions { shell: clap_complete::Shell },
     /// Print the manual page
     #[command(hide = true)]
     Man {
@@ -412,13 +415,8 @@ mod tests {
 
     #[test]
     fn times_have_units() {
-        let table = [
-            ("90", Ok(90_000)),
-            ("90s", Ok(90_000)),
-            ("5m", Ok(300_000)),
-            ("1h", Ok(3_600_000)),
-            ("500ms", Ok(500)),
-        ];
+        let table =
+            [("90", Ok(90_000)), ("90s", Ok(90_000)), ("5m", Ok(300_000)), ("1h", Ok(3_600_000)), ("500ms", Ok(500))];
         for (text, expected) in table {
             assert_eq!(milliseconds(text), expected, "{text}");
         }
@@ -426,5 +424,4 @@ mod tests {
             assert!(milliseconds(text).is_err(), "{text}");
         }
     }
-
 }

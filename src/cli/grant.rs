@@ -154,11 +154,7 @@ fn normal(subject: Subject, target: &OsStr, locations: &Locations) -> Result<Str
 }
 
 /// Every way in which the target may have been written: as it resolves now and as it was typed.
-fn spellings(
-    subject: Subject,
-    target: &OsStr,
-    locations: &Locations,
-) -> Result<Vec<String>, TargetError> {
+fn spellings(subject: Subject, target: &OsStr, locations: &Locations) -> Result<Vec<String>, TargetError> {
     let mut all = vec![normal(subject, target, locations)?, utf8(target)?.to_owned()];
     if matches!(subject, Subject::Read | Subject::Write | Subject::Unix) {
         let absolute = std::path::absolute(Path::new(target));
@@ -223,9 +219,8 @@ pub(crate) fn real_path(target: &OsStr, locations: &Locations) -> Result<PathBuf
 
 /// A pattern: what stands before its first special component is a place and made real.
 fn glob(pattern: &Path) -> Result<String, TargetError> {
-    let special = |component: &Component<'_>| {
-        component.as_os_str().to_string_lossy().contains(['*', '?', '[', '{', '\\'])
-    };
+    let special =
+        |component: &Component<'_>| component.as_os_str().to_string_lossy().contains(['*', '?', '[', '{', '\\']);
     let components: Vec<Component<'_>> = pattern.components().collect();
     let at = components.iter().position(special).unwrap_or(components.len());
     let place: PathBuf = components[..at].iter().collect();

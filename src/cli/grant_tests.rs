@@ -65,9 +65,8 @@ fn paths_become_absolute_and_real_and_patterns_stay_patterns() {
     assert_eq!(below_workspace(&format!("{here}/work"), &locations), ".");
     assert_eq!(below_workspace(&format!("{here}/workshop"), &locations), format!("{here}/workshop"));
 
-    let same = |a: &str, b: &str| {
-        comparable(Subject::Write, a, &locations) == comparable(Subject::Write, b, &locations)
-    };
+    let same =
+        |a: &str, b: &str| comparable(Subject::Write, a, &locations) == comparable(Subject::Write, b, &locations);
     assert!(same("~/out", &format!("{here}/home/out")));
     assert!(same("src/x", &format!("{here}/work/src/x/**")));
     assert!(same("./src", "src/"));

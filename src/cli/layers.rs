@@ -9,7 +9,7 @@ use super::grant::{self, TargetError};
 use crate::settings::load::understand;
 use crate::settings::profile::{self, ProfileError};
 use crate::settings::read::At;
-use crate::settings::{registries, Document, LocationError, Locations, Runtime, Settings, SettingsError};
+use crate::settings::{Document, LocationError, Locations, Runtime, Settings, SettingsError, registries};
 
 /// Settings as text, in the form of a settings file: below the flags, above every file.
 const SETTINGS_VARIABLE: &str = "ASKANCE_SETTINGS";
@@ -36,10 +36,7 @@ pub(crate) enum LayersError {
 }
 
 /// The locations that flags and variables name.
-pub(crate) fn locations(
-    workspace: Option<&Path>,
-    cwd: Option<&Path>,
-) -> Result<Locations, LocationError> {
+pub(crate) fn locations(workspace: Option<&Path>, cwd: Option<&Path>) -> Result<Locations, LocationError> {
     let inherited = std::env::var_os(WORKSPACE_VARIABLE).filter(|workspace| !workspace.is_empty());
     Locations::find(workspace.or(inherited.as_deref().map(Path::new)), cwd)
 }
@@ -50,10 +47,7 @@ pub(crate) fn load(flags: &PolicyFlags) -> Result<(Locations, Settings), LayersE
 }
 
 /// The same, with what other flags say in `document`.
-pub(crate) fn load_with(
-    flags: &PolicyFlags,
-    document: Document,
-) -> Result<(Locations, Settings), LayersError> {
+pub(crate) fn load_with(flags: &PolicyFlags, document: Document) -> Result<(Locations, Settings), LayersError> {
     let (locations, runtime) = runtime(flags, document)?;
     let settings = settings(&locations, &runtime)?;
     Ok((locations, settings))
@@ -67,10 +61,7 @@ pub(crate) fn settings(locations: &Locations, runtime: &Runtime) -> Result<Setti
 }
 
 /// The locations that the flags name and what the flags say.
-pub(crate) fn runtime(
-    flags: &PolicyFlags,
-    mut document: Document,
-) -> Result<(Locations, Runtime), LayersError> {
+pub(crate) fn runtime(flags: &PolicyFlags, mut document: Document) -> Result<(Locations, Runtime), LayersError> {
     let locations = locations(flags.workspace.as_deref(), flags.cwd.as_deref())?;
     if locations.workspace == Path::new("/") && !names_workspace(flags) {
         return Err(LayersError::WholeFileSystem);
@@ -105,9 +96,6 @@ fn names_workspace(flags: &PolicyFlags) -> bool {
     flags.workspace.is_some() || std::env::var_os(WORKSPACE_VARIABLE).is_some_and(|workspace| !workspace.is_empty())
 }
 
-fn paths(
-    flags: &[OsString],
-    locations: &Locations,
-) -> Result<Vec<At<String>>, TargetError> {
+fn paths(flags: &[OsString], locations: &Locations) -> Result<Vec<At<String>>, TargetError> {
     flags.iter().map(|path| grant::path(path, locations).map(At::nowhere)).collect()
 }

@@ -41,9 +41,9 @@ fn listed(locations: &Locations, output: Format) -> String {
             text
         }),
         Format::Json => {
-            let rows = usable.iter().map(|profile| {
-                json!({ "name": profile.name, "description": profile.description, "file": profile.file })
-            });
+            let rows = usable.iter().map(
+                |profile| json!({ "name": profile.name, "description": profile.description, "file": profile.file }),
+            );
             format!("{:#}\n", Value::Array(rows.collect()))
         }
     }
@@ -70,9 +70,8 @@ fn explained(profile: &Profile, locations: &Locations) -> String {
 fn explained_as_json(profile: &Profile, locations: &Locations) -> Value {
     let adds = rows(profile).into_iter().map(|(key, value)| json!({ "key": key, "value": value }));
     let managers = &profile.document.sandbox.network.package_registries;
-    let registries = managers.iter().map(|at| {
-        json!({ "manager": at.value, "domains": registries::domains(at.value, locations) })
-    });
+    let registries =
+        managers.iter().map(|at| json!({ "manager": at.value, "domains": registries::domains(at.value, locations) }));
     json!({
         "name": profile.name,
         "description": profile.description,

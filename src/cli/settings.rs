@@ -70,9 +70,10 @@ fn shown_as_json(settings: &Settings) -> Value {
     let values = settings.all().into_iter().map(|Shown { key, value, source }| {
         json!({ "key": key, "value": value, "layer": source.layer, "file": source.file, "line": source.line })
     });
-    let ignored = settings.ignored.iter().map(|ignored| {
-        json!({ "file": ignored.file, "layer": ignored.layer, "reason": because(ignored.reason) })
-    });
+    let ignored = settings
+        .ignored
+        .iter()
+        .map(|ignored| json!({ "file": ignored.file, "layer": ignored.layer, "reason": because(ignored.reason) }));
     json!({
         "values": values.collect::<Vec<_>>(),
         "ignored": ignored.collect::<Vec<_>>(),

@@ -44,7 +44,9 @@ pub enum EditError {
     Read { path: PathBuf, source: io::Error },
     #[error("write the settings file {path:?}")]
     Write { path: PathBuf, source: io::Error },
-    #[error("{path:?} says things that nobody trusted yet: look at it and run `askance trust`, or write to the user settings (`--user`)")]
+    #[error(
+        "{path:?} says things that nobody trusted yet: look at it and run `askance trust`, or write to the user settings (`--user`)"
+    )]
     Untrusted { path: PathBuf },
     #[error("{path:?} was changed meanwhile")]
     Changed { path: PathBuf },
@@ -57,12 +59,7 @@ pub enum EditError {
 }
 
 /// Adds an entry at the end of the list that `keys` lead to, creating the file if need be.
-pub fn add(
-    locations: &Locations,
-    file: &Path,
-    keys: &[&str],
-    entry: &str,
-) -> Result<Change, EditError> {
+pub fn add(locations: &Locations, file: &Path, keys: &[&str], entry: &str) -> Result<Change, EditError> {
     edit(locations, file, keys, Missing::Create, |root| {
         let array = keys[..keys.len() - 1]
             .iter()
@@ -80,12 +77,7 @@ pub fn add(
 }
 
 /// Removes every occurrence of an entry from the list that `keys` lead to.
-pub fn remove(
-    locations: &Locations,
-    file: &Path,
-    keys: &[&str],
-    entry: &str,
-) -> Result<Change, EditError> {
+pub fn remove(locations: &Locations, file: &Path, keys: &[&str], entry: &str) -> Result<Change, EditError> {
     edit(locations, file, keys, Missing::Leave, |root| {
         let parents = keys[..keys.len() - 1].iter();
         let parent = parents.copied().try_fold(root, |object, key| object.object_value(key));
@@ -162,8 +154,7 @@ pub fn save(locations: &Locations, file: &Path, old: &[u8], new: &[u8]) -> Resul
     }
     // What was malformed before vouches for nothing that comes after it.
     let before = understand(file, old).unwrap_or_else(|_| after.clone());
-    let edited =
-        Edited { file, text: new, old: current.as_ref(), before: &before, after: &after };
+    let edited = Edited { file, text: new, old: current.as_ref(), before: &before, after: &after };
     edited.vouch(locations, &target)?;
     edited.write(&target, &locked)
 }
@@ -227,9 +218,7 @@ fn rewrite(text: &[u8], apply: impl FnOnce(CstObject) -> Change) -> (String, Cha
 
 fn find(array: &CstArray, entry: &str) -> Option<CstNode> {
     array.elements().into_iter().find(|element| {
-        element
-            .as_string_lit()
-            .is_some_and(|text| text.decoded_value().is_ok_and(|value| value == entry))
+        element.as_string_lit().is_some_and(|text| text.decoded_value().is_ok_and(|value| value == entry))
     })
 }
 
@@ -250,23 +239,16 @@ struct Target {
 
 impl Target {
     /// `None` if there is nothing to remove from.
-    fn find(
-        locations: &Locations,
-        file: &Path,
-        missing: Missing,
-    ) -> Result<Option<Self>, EditError> {
-        let whose =
-            if file == locations.user_file() { Whose::User } else { Whose::Repository };
+    fn find(locations: &Locations, file: &Path, missing: Missing) -> Result<Option<Self>, EditError> {
+        let whose = if file == locations.user_file() { Whose::User } else { Whose::Repository };
         // The user may keep the file elsewhere and link to it; a repository may not.
         let real = match whose {
-            Whose::User if file.is_symlink() => file
-                .canonicalize()
-                .map_err(|source| EditError::Read { path: file.to_owned(), source })?,
+            Whose::User if file.is_symlink() => {
+                file.canonicalize().map_err(|source| EditError::Read { path: file.to_owned(), source })?
+            }
             _ => file.to_owned(),
         };
-        let (Some(directory), Some(name)) =
-            (real.parent(), real.file_name().and_then(OsStr::to_str))
-        else {
+        let (Some(directory), Some(name)) = (real.parent(), real.file_name().and_then(OsStr::to_str)) else {
             let source = io::ErrorKind::InvalidInput.into();
             return Err(EditError::Read { path: file.to_owned(), source });
         };

@@ -108,7 +108,9 @@ fn a_repositorys_links_are_not_followed() {
 #[test]
 fn a_malformed_file_is_left_alone() {
     let place = Place::new();
-    for text in ["{", "[]", "{\"sandbox\": []}", "{\"sandbox\": {\"filesystem\": {\"allowWrite\": \"/\"}}}", "{\"x\": 1}"] {
+    for text in
+        ["{", "[]", "{\"sandbox\": []}", "{\"sandbox\": {\"filesystem\": {\"allowWrite\": \"/\"}}}", "{\"x\": 1}"]
+    {
         let file = place.write(&place.locations.user_file(), text);
         add(&place.locations, &file, WRITE, "/out").unwrap_err();
         remove(&place.locations, &file, WRITE, "/out").unwrap_err();

@@ -82,10 +82,7 @@ mod tests {
             source: Arc::new(Source { layer, file: None, line: None }),
         };
         let env = Env {
-            remove: vec![
-                entry(Layer::Default, "*_TOKEN"),
-                entry(Layer::Organisation, "DEPLOY_TOKEN"),
-            ],
+            remove: vec![entry(Layer::Default, "*_TOKEN"), entry(Layer::Organisation, "DEPLOY_TOKEN")],
             allow: vec![entry(Layer::User, "GH_TOKEN"), entry(Layer::User, "DEPLOY_TOKEN")],
         };
         let table = [("GH_TOKEN", false), ("DEPLOY_TOKEN", true), ("NPM_TOKEN", true), ("PATH", false)];

@@ -129,10 +129,9 @@ impl List {
         match self {
             Self::CommandAllow | Self::CommandDeny | Self::CommandBlock => EntryKind::Command,
             Self::AllowedDomains | Self::DeniedDomains | Self::BlockedDomains => EntryKind::Domain,
-            Self::AllowUnixSockets
-            | Self::DenyUnixSockets
-            | Self::BlockUnixSockets
-            | Self::QuietUnixSockets => EntryKind::UnixSocket,
+            Self::AllowUnixSockets | Self::DenyUnixSockets | Self::BlockUnixSockets | Self::QuietUnixSockets => {
+                EntryKind::UnixSocket
+            }
             Self::Nameservers => EntryKind::Nameserver,
             Self::EnvAllow | Self::EnvRemove => EntryKind::Variable,
             _ => EntryKind::Path,

@@ -26,7 +26,9 @@ pub enum SettingsError {
     Malformed { path: PathBuf, position: Position, problem: Problem },
     #[error("{option} {text:?}: expected {expected}")]
     Flag { option: String, text: String, expected: &'static str },
-    #[error("the organisation's settings {path:?} count only if root owns them and nobody else can write them (owner {uid}, mode {mode:o})")]
+    #[error(
+        "the organisation's settings {path:?} count only if root owns them and nobody else can write them (owner {uid}, mode {mode:o})"
+    )]
     Exposed { path: PathBuf, uid: u32, mode: u32 },
     #[error(transparent)]
     Trust(#[from] TrustError),
@@ -127,8 +129,8 @@ fn organisation(path: &Path) -> Result<Option<Layered>, SettingsError> {
 
 /// A settings file's document and content; `None` if there is no such file.
 pub fn open(path: &Path) -> Result<Option<(Document, Vec<u8>)>, SettingsError> {
-    let content = read_at(CWD, path, Links::Follow)
-        .map_err(|source| SettingsError::Read { path: path.to_owned(), source })?;
+    let content =
+        read_at(CWD, path, Links::Follow).map_err(|source| SettingsError::Read { path: path.to_owned(), source })?;
     let Some(content) = content else { return Ok(None) };
     let document = understand(path, &content.bytes)?;
     Ok(Some((document, content.bytes)))
@@ -136,11 +138,8 @@ pub fn open(path: &Path) -> Result<Option<(Document, Vec<u8>)>, SettingsError> {
 
 /// Reads the content of the settings file `path` and checks every entry.
 pub fn understand(path: &Path, bytes: &[u8]) -> Result<Document, SettingsError> {
-    let malformed = |Mistake { position, problem }| SettingsError::Malformed {
-        path: path.to_owned(),
-        position,
-        problem,
-    };
+    let malformed =
+        |Mistake { position, problem }| SettingsError::Malformed { path: path.to_owned(), position, problem };
     let document = read(bytes).map_err(malformed)?;
     for (key, at) in [("name", &document.name), ("description", &document.description)] {
         if let Some(at) = at {
@@ -154,11 +153,8 @@ pub fn understand(path: &Path, bytes: &[u8]) -> Result<Document, SettingsError> 
 
 /// Reads the content of the profile `path`: a settings file that may have a name and a description.
 pub(super) fn understand_profile(path: &Path, bytes: &[u8]) -> Result<Document, SettingsError> {
-    let malformed = |Mistake { position, problem }| SettingsError::Malformed {
-        path: path.to_owned(),
-        position,
-        problem,
-    };
+    let malformed =
+        |Mistake { position, problem }| SettingsError::Malformed { path: path.to_owned(), position, problem };
     let document = read(bytes).map_err(malformed)?;
     entry::check(&document).map_err(malformed)?;
     Ok(document)

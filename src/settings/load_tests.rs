@@ -106,9 +106,10 @@ fn a_list_is_the_union_of_all_layers_highest_first() {
         let defaults = defaults();
         let built_in = list.written(&defaults.document).iter();
         for at in built_in {
-            let kept = list.merged(&settings).iter().any(|entry| {
-                entry.value == at.value && entry.source.layer == Layer::Default
-            });
+            let kept = list
+                .merged(&settings)
+                .iter()
+                .any(|entry| entry.value == at.value && entry.source.layer == Layer::Default);
             assert!(kept, "{} {}", list.path(), at.value);
         }
     }
@@ -156,7 +157,11 @@ fn an_untrusted_file_can_only_forbid() {
 
             trust::remember(&place.locations, &file, text.as_bytes()).unwrap();
             let settings = load(&place);
-            assert!(list.merged(&settings).iter().any(|entry| entry.value == sample(list, 0)), "{layer}: {}", list.path());
+            assert!(
+                list.merged(&settings).iter().any(|entry| entry.value == sample(list, 0)),
+                "{layer}: {}",
+                list.path()
+            );
             assert!(settings.ignored.is_empty());
         }
         for (key, value) in [
@@ -256,13 +261,11 @@ fn what_is_no_readable_file_is_an_error_and_holds_nobody_up() {
     let place = place();
     let file = place.locations.project_file();
     fs::create_dir_all(&file).unwrap();
-    let error = |expected: io::ErrorKind| {
-        match Settings::load(&place.locations, Runtime::default()).unwrap_err() {
-            SettingsError::Read { path, source } => {
-                assert_eq!((path, source.kind()), (file.clone(), expected));
-            }
-            other => panic!("{other:?}"),
+    let error = |expected: io::ErrorKind| match Settings::load(&place.locations, Runtime::default()).unwrap_err() {
+        SettingsError::Read { path, source } => {
+            assert_eq!((path, source.kind()), (file.clone(), expected));
         }
+        other => panic!("{other:?}"),
     };
     error(io::ErrorKind::IsADirectory);
     fs::remove_dir(&file).unwrap();

@@ -47,9 +47,7 @@ impl Locations {
     /// The locations for a command that starts in `cwd` (else the caller's working directory) with
     /// `workspace` (else the enclosing repository's root, else `cwd`).
     pub fn find(workspace: Option<&Path>, cwd: Option<&Path>) -> Result<Self, LocationError> {
-        let home = std::env::home_dir()
-            .filter(|home| home.is_absolute())
-            .ok_or(LocationError::Home)?;
+        let home = std::env::home_dir().filter(|home| home.is_absolute()).ok_or(LocationError::Home)?;
         // Accesses are judged by real paths, so what is below `~` has to be one.
         let home = home.canonicalize().unwrap_or(home);
         let cwd = match cwd {
@@ -60,9 +58,7 @@ impl Locations {
             Some(workspace) => real_directory(workspace)?,
             None => enclosing_repository(&cwd, &home).unwrap_or_else(|| cwd.clone()),
         };
-        let below_home = |variable: &str, default: &str| {
-            absolute(variable).unwrap_or_else(|| home.join(default))
-        };
+        let below_home = |variable: &str, default: &str| absolute(variable).unwrap_or_else(|| home.join(default));
         Ok(Self {
             config_home: below_home("XDG_CONFIG_HOME", ".config"),
             state_home: below_home("XDG_STATE_HOME", ".local/state"),
@@ -144,9 +140,7 @@ fn is_repository(folder: &Path, uid: u32) -> bool {
     let ours = uid == 0 || metadata.uid() == uid || metadata.uid() == 0;
     let real = if metadata.is_file() {
         let mut start = [0; 8];
-        std::fs::File::open(&git)
-            .and_then(|mut file| file.read_exact(&mut start))
-            .is_ok_and(|()| &start == b"gitdir: ")
+        std::fs::File::open(&git).and_then(|mut file| file.read_exact(&mut start)).is_ok_and(|()| &start == b"gitdir: ")
     } else {
         git.join(OsStr::new("HEAD")).symlink_metadata().is_ok()
     };

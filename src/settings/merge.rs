@@ -76,8 +76,7 @@ pub(super) fn merge(layers: &[Layered]) -> Settings {
             }
         }
     }
-    let full: Vec<&Layered> =
-        layers.iter().filter(|layer| layer.standing == Standing::Full).collect();
+    let full: Vec<&Layered> = layers.iter().filter(|layer| layer.standing == Standing::Full).collect();
     merge_approval(&full, &mut settings);
     merge_sandbox(&full, &mut settings);
     settings.ignored = ignored(layers);
@@ -101,45 +100,37 @@ fn highest<T: Clone + serde::Serialize>(
 fn merge_approval(layers: &[&Layered], settings: &mut Settings) {
     let shown = &mut settings.scalars;
     let approval = &mut settings.approval;
-    approval.autonomy_level =
-        highest(layers, shown, "sessionDefaultSettings.autonomyLevel", |document| {
-            document.session_default_settings.autonomy_level.as_ref()
-        });
-    approval.interaction_mode =
-        highest(layers, shown, "sessionDefaultSettings.interactionMode", |document| {
-            document.session_default_settings.interaction_mode.as_ref()
-        });
+    approval.autonomy_level = highest(layers, shown, "sessionDefaultSettings.autonomyLevel", |document| {
+        document.session_default_settings.autonomy_level.as_ref()
+    });
+    approval.interaction_mode = highest(layers, shown, "sessionDefaultSettings.interactionMode", |document| {
+        document.session_default_settings.interaction_mode.as_ref()
+    });
     approval.max_autonomy_level =
         highest(layers, shown, "maxAutonomyLevel", |document| document.max_autonomy_level.as_ref());
-    approval.subagent_autonomy_level = highest(layers, shown, "subagentAutonomyLevel", |document| {
-        document.subagent_autonomy_level.as_ref()
-    });
+    approval.subagent_autonomy_level =
+        highest(layers, shown, "subagentAutonomyLevel", |document| document.subagent_autonomy_level.as_ref());
     approval.forbid_skip_permissions =
-        highest(layers, shown, "forbidSkipPermissions", |document| {
-            document.forbid_skip_permissions.as_ref()
-        })
-        .is_some_and(|found| found.value);
-    approval.mission_policy.restricted_access =
-        highest(layers, shown, "missionPolicy.restrictedAccess", |document| {
-            document.mission_policy.restricted_access.as_ref()
-        })
-        .is_some_and(|found| found.value);
-    if let Some((layer, ids)) = layers
-        .iter()
-        .find_map(|layer| Some((layer, layer.document.mission_policy.allowed_user_ids.as_ref()?)))
+        highest(layers, shown, "forbidSkipPermissions", |document| document.forbid_skip_permissions.as_ref())
+            .is_some_and(|found| found.value);
+    approval.mission_policy.restricted_access = highest(layers, shown, "missionPolicy.restrictedAccess", |document| {
+        document.mission_policy.restricted_access.as_ref()
+    })
+    .is_some_and(|found| found.value);
+    if let Some((layer, ids)) =
+        layers.iter().find_map(|layer| Some((layer, layer.document.mission_policy.allowed_user_ids.as_ref()?)))
     {
         let ids = ids.iter().map(|at| layer.sourced(at));
         approval.mission_policy.allowed_user_ids = ids.collect();
     }
     for layer in layers {
         let hooks = &layer.document.hooks.pre_command;
-        approval.hooks.pre_command.extend(hooks.iter().map(|at| Sourced {
-            value: at.value.0.clone(),
-            source: layer.source(at.position),
-        }));
+        approval
+            .hooks
+            .pre_command
+            .extend(hooks.iter().map(|at| Sourced { value: at.value.0.clone(), source: layer.source(at.position) }));
         for (name, server) in &layer.document.mcp_autonomy_overrides {
-            let merged: &mut McpOverrides =
-                approval.mcp_autonomy_overrides.entry(name.clone()).or_default();
+            let merged: &mut McpOverrides = approval.mcp_autonomy_overrides.entry(name.clone()).or_default();
             if merged.default_level.is_none() {
                 merged.default_level = server.default_level.as_ref().map(|at| layer.sourced(at));
             }
@@ -153,40 +144,29 @@ fn merge_approval(layers: &[&Layered], settings: &mut Settings) {
 fn merge_sandbox(layers: &[&Layered], settings: &mut Settings) {
     let shown = &mut settings.scalars;
     let sandbox = &mut settings.sandbox;
-    let may_say_enabled: Vec<&Layered> =
-        layers.iter().copied().filter(|layer| !switches_off(layer)).collect();
-    sandbox.enabled = highest(&may_say_enabled, shown, "sandbox.enabled", |document| {
-        document.sandbox.enabled.as_ref()
-    })
-    .is_none_or(|found| found.value);
+    let may_say_enabled: Vec<&Layered> = layers.iter().copied().filter(|layer| !switches_off(layer)).collect();
+    sandbox.enabled = highest(&may_say_enabled, shown, "sandbox.enabled", |document| document.sandbox.enabled.as_ref())
+        .is_none_or(|found| found.value);
     sandbox.keep_root_capabilities =
-        highest(layers, shown, "sandbox.capabilities", |document| {
-            document.sandbox.capabilities.as_ref()
-        })
-        .is_none_or(|found| found.value == Capabilities::Default);
-    sandbox.network.allow_local_binding =
-        highest(layers, shown, "sandbox.network.allowLocalBinding", |document| {
-            document.sandbox.network.allow_local_binding.as_ref()
-        })
-        .is_some_and(|found| found.value);
+        highest(layers, shown, "sandbox.capabilities", |document| document.sandbox.capabilities.as_ref())
+            .is_none_or(|found| found.value == Capabilities::Default);
+    sandbox.network.allow_local_binding = highest(layers, shown, "sandbox.network.allowLocalBinding", |document| {
+        document.sandbox.network.allow_local_binding.as_ref()
+    })
+    .is_some_and(|found| found.value);
     for layer in layers {
         let managers = &layer.document.sandbox.network.package_registries;
         let managers = managers.iter().map(|at| layer.sourced(at));
         sandbox.network.package_registries.extend(managers);
     }
     let limits = &mut sandbox.limits;
-    let mut limit = |key: &str, of: fn(&Document) -> Option<&At<u64>>| {
-        highest(layers, shown, key, of).map(|found| found.value)
-    };
-    limits.wall_time_ms =
-        limit("sandbox.limits.wallTimeMs", |d| d.sandbox.limits.wall_time_ms.as_ref());
+    let mut limit =
+        |key: &str, of: fn(&Document) -> Option<&At<u64>>| highest(layers, shown, key, of).map(|found| found.value);
+    limits.wall_time_ms = limit("sandbox.limits.wallTimeMs", |d| d.sandbox.limits.wall_time_ms.as_ref());
     limits.processes = limit("sandbox.limits.processes", |d| d.sandbox.limits.processes.as_ref());
-    limits.memory_bytes =
-        limit("sandbox.limits.memoryBytes", |d| d.sandbox.limits.memory_bytes.as_ref());
-    limits.open_files =
-        limit("sandbox.limits.openFiles", |d| d.sandbox.limits.open_files.as_ref());
-    limits.output_bytes =
-        limit("sandbox.limits.outputBytes", |d| d.sandbox.limits.output_bytes.as_ref());
+    limits.memory_bytes = limit("sandbox.limits.memoryBytes", |d| d.sandbox.limits.memory_bytes.as_ref());
+    limits.open_files = limit("sandbox.limits.openFiles", |d| d.sandbox.limits.open_files.as_ref());
+    limits.output_bytes = limit("sandbox.limits.outputBytes", |d| d.sandbox.limits.output_bytes.as_ref());
 }
 
 /// A repository's file that says `sandbox.enabled: false`, trusted or not.

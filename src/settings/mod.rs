@@ -32,8 +32,8 @@ pub use list::List;
 pub use load::{Runtime, SettingsError};
 pub use locations::{LocationError, Locations};
 pub use merge::{Ignored, IgnoredBecause, Shown, widens};
-pub use show::scalars_of;
 pub use schema::{AutonomyLevel, Capabilities, Document, InteractionMode, PackageManager};
+pub use show::scalars_of;
 
 /// The built-in lists, as `askance settings defaults` prints them.
 pub const DEFAULTS: &str = include_str!("../../policies/default.jsonc");

@@ -218,11 +218,7 @@ impl<'de> de::Deserializer<'de> for Node<'_, '_> {
         visitor.visit_some(self)
     }
 
-    fn deserialize_newtype_struct<V: Visitor<'de>>(
-        self,
-        name: &'static str,
-        visitor: V,
-    ) -> Result<V::Value, Unfit> {
+    fn deserialize_newtype_struct<V: Visitor<'de>>(self, name: &'static str, visitor: V) -> Result<V::Value, Unfit> {
         if name == AT {
             visitor.visit_seq(Positioned { node: self, given: 0 })
         } else {
@@ -243,11 +239,7 @@ impl<'de> de::Deserializer<'de> for Node<'_, '_> {
     fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Unfit> {
         match self.value {
             Value::Object(object) => {
-                let entries = Entries {
-                    all: &object.properties,
-                    next: 0,
-                    lines: self.lines,
-                };
+                let entries = Entries { all: &object.properties, next: 0, lines: self.lines };
                 self.located(visitor.visit_map(entries))
             }
             _ => Err(self.unfit("an object")),
@@ -270,9 +262,7 @@ impl<'de> de::Deserializer<'de> for Node<'_, '_> {
         visitor: V,
     ) -> Result<V::Value, Unfit> {
         match self.value {
-            Value::StringLit(text) => {
-                self.located(visitor.visit_enum(StrDeserializer::new(&text.value)))
-            }
+            Value::StringLit(text) => self.located(visitor.visit_enum(StrDeserializer::new(&text.value))),
             _ => Err(self.unfit(format!("one of {}", words.join(", ")))),
         }
     }
@@ -291,14 +281,9 @@ struct Items<'s, 'a> {
 impl<'de> SeqAccess<'de> for Items<'_, '_> {
     type Error = Unfit;
 
-    fn next_element_seed<T: DeserializeSeed<'de>>(
-        &mut self,
-        seed: T,
-    ) -> Result<Option<T::Value>, Unfit> {
+    fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, Unfit> {
         let Some((index, value)) = self.items.next() else { return Ok(None) };
-        seed.deserialize(Node { value, lines: self.lines })
-            .map(Some)
-            .map_err(|unfit| unfit.below(Step::Item(index)))
+        seed.deserialize(Node { value, lines: self.lines }).map(Some).map_err(|unfit| unfit.below(Step::Item(index)))
     }
 
     fn size_hint(&self) -> Option<usize> {
@@ -322,10 +307,7 @@ fn name<'p>(property: &'p ObjectProp<'_>) -> &'p str {
 impl<'de> MapAccess<'de> for Entries<'_, '_> {
     type Error = Unfit;
 
-    fn next_key_seed<K: DeserializeSeed<'de>>(
-        &mut self,
-        seed: K,
-    ) -> Result<Option<K::Value>, Unfit> {
+    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Unfit> {
         let Some(property) = self.all.get(self.next) else { return Ok(None) };
         let key = name(property);
         let start = property.name.start();
@@ -353,10 +335,7 @@ struct Positioned<'s, 'a> {
 impl<'de> SeqAccess<'de> for Positioned<'_, '_> {
     type Error = Unfit;
 
-    fn next_element_seed<T: DeserializeSeed<'de>>(
-        &mut self,
-        seed: T,
-    ) -> Result<Option<T::Value>, Unfit> {
+    fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, Unfit> {
         self.given += 1;
         match self.given {
             1 => {

@@ -8,11 +8,11 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::Runtime;
 use super::load::{SettingsError, understand_profile};
 use super::locations::Locations;
 use super::nearest::nearest;
 use super::schema::Document;
-use super::Runtime;
 
 /// The lowest layer of every run already: as a flag it adds nothing, or it would outrank the user.
 const DEFAULT: &str = r#"{

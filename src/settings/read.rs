@@ -28,12 +28,7 @@ pub enum Problem {
     #[error("not JSON: {0}")]
     Syntax(String),
     #[error("unknown key {key:?} in {within}{}", Hint(.nearest, .known))]
-    UnknownKey {
-        key: String,
-        within: String,
-        nearest: Option<String>,
-        known: &'static [&'static str],
-    },
+    UnknownKey { key: String, within: String, nearest: Option<String>, known: &'static [&'static str] },
     #[error("{key}: expected {expected}, found {found}")]
     WrongType { key: String, expected: String, found: &'static str },
     #[error("{key}: expected {expected}, found {found:?}")]
@@ -79,8 +74,7 @@ pub fn read(bytes: &[u8]) -> Result<Document, Mistake> {
         problem: Problem::Syntax(lower_first(error.kind().to_string())),
     })?;
     let Some(value) = &tree.value else { return Ok(Document::default()) };
-    Document::deserialize(Node { value, lines: &lines })
-        .map_err(|unfit| unfit.into_mistake(&lines, value.start()))
+    Document::deserialize(Node { value, lines: &lines }).map_err(|unfit| unfit.into_mistake(&lines, value.start()))
 }
 
 fn text(bytes: &[u8]) -> Result<&str, Mistake> {

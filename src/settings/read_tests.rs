@@ -39,7 +39,10 @@ fn every_mistake_names_its_place_and_what_was_expected() {
             "{\"sandbox\": {\"zzzzzzzz\": 1}}",
             "1:14: unknown key \"zzzzzzzz\" in sandbox, expected one of enabled, capabilities, filesystem, network, env, limits",
         ),
-        ("{\"x\\u001b[2J\": 1}", "1:2: unknown key \"x\\u{1b}[2J\" in the file, expected one of $schema, name, description, sessionDefaultSettings, maxAutonomyLevel, subagentAutonomyLevel, missionPolicy, commandAllowlist, commandDenylist, commandBlocklist, mcpAutonomyOverrides, hooks, forbidSkipPermissions, sandbox"),
+        (
+            "{\"x\\u001b[2J\": 1}",
+            "1:2: unknown key \"x\\u{1b}[2J\" in the file, expected one of $schema, name, description, sessionDefaultSettings, maxAutonomyLevel, subagentAutonomyLevel, missionPolicy, commandAllowlist, commandDenylist, commandBlocklist, mcpAutonomyOverrides, hooks, forbidSkipPermissions, sandbox",
+        ),
         ("{\"sandbox\": []}", "1:13: sandbox: expected an object, found a list"),
         (
             "{\"sandbox\": {\"filesystem\": {\"allowRead\": \"/\"}}}",
@@ -59,10 +62,7 @@ fn every_mistake_names_its_place_and_what_was_expected() {
             "{\"maxAutonomyLevel\": \"hihg\"}",
             "1:22: maxAutonomyLevel: expected one of off, low, medium, high, found \"hihg\"",
         ),
-        (
-            "{\"maxAutonomyLevel\": 3}",
-            "1:22: maxAutonomyLevel: expected one of off, low, medium, high, found a number",
-        ),
+        ("{\"maxAutonomyLevel\": 3}", "1:22: maxAutonomyLevel: expected one of off, low, medium, high, found a number"),
         (
             "{\"sandbox\": {\"limits\": {\"processes\": 0}}}",
             "1:38: sandbox.limits.processes: expected a whole number of at least 1, found \"0\"",
@@ -84,10 +84,7 @@ fn every_mistake_names_its_place_and_what_was_expected() {
             "1:38: sandbox.limits.processes: expected a whole number of at least 1, found a string",
         ),
         ("{\"sandbox\": {}, \"sandbox\": {}}", "1:17: the key \"sandbox\" stands here twice"),
-        (
-            "{\"mcpAutonomyOverrides\": {\"a\": {}, \"a\": {}}}",
-            "1:36: the key \"a\" stands here twice",
-        ),
+        ("{\"mcpAutonomyOverrides\": {\"a\": {}, \"a\": {}}}", "1:36: the key \"a\" stands here twice"),
         (
             "{\"mcpAutonomyOverrides\": {\"a\": {\"tools\": {\"t\": \"no\"}}}}",
             "1:48: mcpAutonomyOverrides.a.tools.t: expected one of off, low, medium, high, found \"no\"",
@@ -116,7 +113,8 @@ fn every_mistake_names_its_place_and_what_was_expected() {
     ];
     let found: Vec<String> = table.iter().map(|(text, _)| mistake(text.as_bytes())).collect();
     let wrong = table.iter().zip(&found).filter(|((_, expected), found)| found != expected);
-    let wrong: Vec<_> = wrong.map(|((text, expected), found)| format!("{text}\n  expected {expected}\n  found    {found}")).collect();
+    let wrong: Vec<_> =
+        wrong.map(|((text, expected), found)| format!("{text}\n  expected {expected}\n  found    {found}")).collect();
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     assert_eq!(mistake(b"{\n\"\xff\": 1}"), "2:2: not UTF-8 text");
     assert_eq!(mistake(b"\xff\xfe{\x00}\x00"), "1:1: not UTF-8 text");

@@ -64,7 +64,8 @@ fn pip(locations: &Locations) -> Vec<String> {
     let of = |key: &str| {
         let lines = set.lines().filter_map(|line| line.split_once('='));
         let values = lines.filter(|(name, _)| name.rsplit('.').next() == Some(key));
-        let values = values.flat_map(|(_, value)| value.trim_matches('\'').split(|c: char| c.is_whitespace() || c == '\\'));
+        let values =
+            values.flat_map(|(_, value)| value.trim_matches('\'').split(|c: char| c.is_whitespace() || c == '\\'));
         values.map(|url| url.trim_start_matches('n').to_owned()).collect::<Vec<_>>()
     };
     let mut urls = of("index-url");

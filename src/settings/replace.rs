@@ -70,13 +70,7 @@ impl Locked {
     }
 
     /// Puts `bytes` in the place of the file `name`: afterwards it has the old content or the new.
-    pub(super) fn replace(
-        &self,
-        name: &str,
-        bytes: &[u8],
-        old: Option<&Content>,
-        mode: Mode,
-    ) -> io::Result<()> {
+    pub(super) fn replace(&self, name: &str, bytes: &[u8], old: Option<&Content>, mode: Mode) -> io::Result<()> {
         // The lock is held: a file of this name is what a writer left behind when it was killed.
         let temporary = format!(".{name}.askance-new");
         match rustix::fs::unlinkat(&self.directory, temporary.as_str(), AtFlags::empty()) {
@@ -117,11 +111,7 @@ fn fill(mut file: File, bytes: &[u8], old: Option<&Content>) -> io::Result<()> {
 }
 
 /// Reads a whole regular file; `None` if there is none of this name.
-pub(super) fn read_at(
-    directory: impl rustix::fd::AsFd,
-    path: &Path,
-    links: Links,
-) -> io::Result<Option<Content>> {
+pub(super) fn read_at(directory: impl rustix::fd::AsFd, path: &Path, links: Links) -> io::Result<Option<Content>> {
     // NONBLOCK: a FIFO in the place of a settings file must not hold anybody up.
     let mut flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
     if links == Links::Refuse {

@@ -12,9 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::read::At;
 
 /// What runs without asking: requests whose risk is at most this.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
-)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum AutonomyLevel {
     /// Only the built-in read-only commands and allowlisted ones.
@@ -78,9 +76,7 @@ impl Capabilities {
 }
 
 /// A package manager whose own configuration names the registries that it may reach.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
-)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum PackageManager {
     Cargo,
@@ -192,10 +188,7 @@ impl<'de> Deserialize<'de> for HookCommand {
             fn visit_str<E>(self, path: &str) -> Result<Self::Value, E> {
                 Ok(vec![path.to_owned()])
             }
-            fn visit_seq<A: serde::de::SeqAccess<'de>>(
-                self,
-                mut words: A,
-            ) -> Result<Self::Value, A::Error> {
+            fn visit_seq<A: serde::de::SeqAccess<'de>>(self, mut words: A) -> Result<Self::Value, A::Error> {
                 let mut argv = Vec::new();
                 while let Some(word) = words.next_element()? {
                     argv.push(word);

@@ -55,7 +55,9 @@ pub enum TrustError {
     Read { path: PathBuf, source: io::Error },
     #[error("write {path:?}")]
     Write { path: PathBuf, source: io::Error },
-    #[error("{path:?} can be written by others (mode {mode:o}, owner {uid}): remove it, then trust again what you trust")]
+    #[error(
+        "{path:?} can be written by others (mode {mode:o}, owner {uid}): remove it, then trust again what you trust"
+    )]
     Exposed { path: PathBuf, mode: u32, uid: u32 },
     #[error("{path:?}, line {line}: expected a hash and a path: remove the line, then trust that file again")]
     Malformed { path: PathBuf, line: usize },
@@ -162,18 +164,13 @@ pub fn revoke(locations: &Locations, file: &Path) -> Result<bool, TrustError> {
     Ok(found)
 }
 
-fn change(
-    locations: &Locations,
-    edit: impl FnOnce(&mut Vec<(PathBuf, Fingerprint)>),
-) -> Result<(), TrustError> {
+fn change(locations: &Locations, edit: impl FnOnce(&mut Vec<(PathBuf, Fingerprint)>)) -> Result<(), TrustError> {
     let directory = locations.state_directory();
     let path = directory.join(FILE);
     let failed = |source| TrustError::Write { path: path.clone(), source };
     DirBuilder::new().recursive(true).mode(0o700).create(&directory).map_err(failed)?;
     let locked = Locked::open(&directory, Links::Follow).map_err(failed)?;
-    let old = locked
-        .read(FILE)
-        .map_err(|source| TrustError::Read { path: path.clone(), source })?;
+    let old = locked.read(FILE).map_err(|source| TrustError::Read { path: path.clone(), source })?;
     let mut trust = Trust::parse(old.as_ref(), &path)?;
     edit(&mut trust.entries);
     locked.replace(FILE, &trust.text(), old.as_ref(), Mode::from_raw_mode(0o600)).map_err(failed)
