@@ -3,18 +3,20 @@
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{RenameFlags, Stat};
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, RenameFlags, Stat};
 
 use super::create::{entry_path, may_change};
 use super::decide::{Granted, Job, Need, judge};
 use super::errno::Errno;
 use super::entries::{AT_CWD, beneath_link, is_device, is_directory, standing, sticky_refuses};
+use super::held::Held;
 use super::resolve::{Entry, mount_of};
 use super::view::{Spelled, View, low};
 use super::{bound, carried, quick, record};
 use crate::policy::{Beneath, Change};
 use crate::sandbox::Rights;
 use crate::supervisor::{Call, Context, Outcome, PathBuffer, Reply};
+use crate::sys::files;
 
 const NOREPLACE: u32 = libc::RENAME_NOREPLACE;
 const EXCHANGE: u32 = libc::RENAME_EXCHANGE;
@@ -108,14 +110,8 @@ impl Job for Rename {
             return Outcome::Reply(Reply::Value(0));
         }
         let exchanged = self.flags & EXCHANGE != 0;
-        let needs = needs(context, &old, &new).and_then(|mut all| {
-            if exchanged {
-                all.extend(needs(context, &new, &old)?);
-            }
-            Ok(all)
-        });
-        let needs = match needs {
-            Ok(needs) => needs,
+        let (needs, way) = match plan(context, (&old, &new), exchanged) {
+            Ok(planned) => planned,
             Err(carried) => {
                 let Errno(errno) = refusal(&old, &new, self.flags).err().unwrap_or(carried);
                 return Outcome::errno(errno);
@@ -132,12 +128,34 @@ impl Job for Rename {
         if !context.still_waiting(call) {
             return Outcome::errno(libc::EINTR);
         }
-        match act(&old.entry, &new.entry, self.flags) {
+        match act(&old, &new, (self.flags, way)) {
             Ok(()) => conclude(context, old, new, exchanged),
             Err(Errno(errno)) => return Outcome::errno(errno),
         }
         Outcome::Reply(Reply::Value(0))
     }
+}
+
+/// How something is moved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    /// By its names.
+    Names,
+    /// By a link to the very object that was judged, because something else could take its name.
+    Object,
+}
+
+/// What the move needs, and how it is made.
+fn plan(context: &Context, (old, new): (&End, &End), exchanged: bool) -> Result<(Vec<Need>, Way), Errno> {
+    let (mut all, way) = needs(context, old, new)?;
+    if exchanged {
+        let (more, other) = needs(context, new, old)?;
+        if way == Way::Object || other == Way::Object {
+            return Err(Errno(libc::EXDEV));
+        }
+        all.extend(more);
+    }
+    Ok((all, way))
 }
 
 /// Two names of one file: the kernel does nothing.
@@ -205,8 +223,8 @@ fn refusal(old: &End, new: &End, flags: u32) -> Result<(), Errno> {
 }
 
 /// What moving `from` to `to` needs, in this direction.
-fn needs(context: &Context, from: &End, to: &End) -> Result<Vec<Need>, Errno> {
-    let Some(moved) = &from.standing else { return Ok(Vec::new()) };
+fn needs(context: &Context, from: &End, to: &End) -> Result<(Vec<Need>, Way), Errno> {
+    let Some(moved) = &from.standing else { return Ok((Vec::new(), Way::Names)) };
     let change = if to.standing.is_some() { Change::Existing } else { Change::Create };
     let mut needs = vec![Need::write(&from.path, Change::Existing), Need::write(&to.path, change)];
     if bound::refuses_tree(context, (&from.path, moved), &to.path) {
@@ -218,17 +236,17 @@ fn needs(context: &Context, from: &End, to: &End) -> Result<Vec<Need>, Errno> {
     needs.extend(carried::itself(context, &from.path, &to.path));
     let beneath = context.policy().beneath_rename(&from.path, &to.path);
     if beneath == Beneath::default() {
-        return Ok(needs);
+        return Ok((needs, Way::Names));
     }
-    if changes_unseen(context, from) {
-        // What stands there can change until the move happens, so nothing can be said of it: the
+    match (from.is_directory(), changes_unseen(context, from)) {
+        // What lies in it can change until the move happens, so nothing can be said of it: the
         // caller copies, and each name is judged as it is made.
-        return Err(Errno(libc::EXDEV));
+        (true, true) => return Err(Errno(libc::EXDEV)),
+        (true, false) => needs.extend(carried::beneath(context, (&from.entry, &from.path), &to.path, &beneath)?),
+        (false, true) => return Ok((needs, Way::Object)),
+        (false, false) => {}
     }
-    if from.is_directory() {
-        needs.extend(carried::beneath(context, (&from.entry, &from.path), &to.path, &beneath)?);
-    }
-    Ok(needs)
+    Ok((needs, Way::Names))
 }
 
 /// Does the floor let the run change names around `end` without the broker?
@@ -238,9 +256,35 @@ fn changes_unseen(context: &Context, end: &End) -> bool {
     free(parent) || end.is_directory() && free(&end.path)
 }
 
-fn act(old: &Entry, new: &Entry, flags: u32) -> Result<(), Errno> {
+fn act(old: &End, new: &End, (flags, way): (u32, Way)) -> Result<(), Errno> {
     let flags = RenameFlags::from_bits_retain(flags);
-    Ok(rustix::fs::renameat_with(&old.parent.fd, &old.name, &new.parent.fd, &new.name, flags)?)
+    let (from, to) = (&old.entry, &new.entry);
+    match way {
+        Way::Names => Ok(rustix::fs::renameat_with(&from.parent.fd, &from.name, &to.parent.fd, &to.name, flags)?),
+        Way::Object => move_object(old, to, flags),
+    }
+}
+
+/// Gives the object judged as `old` its new name by a link to its descriptor, then takes the old
+/// name away if it still is that object's.
+fn move_object(old: &End, to: &Entry, flags: RenameFlags) -> Result<(), Errno> {
+    let copy = Errno(libc::EXDEV);
+    let pin = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let object = Held::new(rustix::fs::openat(&old.entry.parent.fd, &old.entry.name, pin, Mode::empty())?)?;
+    if object.is_directory() || !old.standing.as_ref().is_some_and(|judged| object.is(judged)) {
+        return Err(copy);
+    }
+    let path = files::descriptor_path(object.fd.as_fd());
+    let aside = format!(".askance-{:x}-{:x}", object.stat.st_ino, std::process::id());
+    rustix::fs::linkat(CWD, &path, &to.parent.fd, &aside, AtFlags::SYMLINK_FOLLOW).map_err(|_| copy)?;
+    if let Err(error) = rustix::fs::renameat_with(&to.parent.fd, &aside, &to.parent.fd, &to.name, flags) {
+        let _ = rustix::fs::unlinkat(&to.parent.fd, &aside, AtFlags::empty());
+        return Err(error.into());
+    }
+    if matches!(standing(&old.entry), Ok(Some(still)) if object.is(&still)) {
+        let _ = rustix::fs::unlinkat(&old.entry.parent.fd, &old.entry.name, AtFlags::empty());
+    }
+    Ok(())
 }
 
 fn conclude(context: &Context, old: End, new: End, exchanged: bool) {
