@@ -122,7 +122,12 @@ fn missing(features: &Features) -> Vec<Missing> {
             "a filter with a listener is above this process already (askance in askance?), and the kernel allows one",
             true,
         ),
-        (features.pidfd_getfd, "pidfd_getfd", "no socket or descriptor of a program can be acted on: nothing runs", true),
+        (
+            features.pidfd_getfd,
+            "pidfd_getfd",
+            "no socket or descriptor of a program can be acted on: nothing runs",
+            true,
+        ),
         (features.addfd_send, "giving descriptors in one step", "brokered opens need Linux 5.14: nothing runs", true),
         (
             features.wait_killable,

@@ -14,7 +14,9 @@ use std::path::{Path, PathBuf};
 use landlock::{AccessFs, CompatLevel, Compatible, PathBeneath, Ruleset, RulesetAttr, RulesetCreatedAttr, Scope};
 use rustix::fs::{CWD, Mode, OFlags};
 use rustix::io::Errno;
-use rustix::net::{AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendFlags, SocketFlags, SocketType};
+use rustix::net::{
+    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendFlags, SocketFlags, SocketType,
+};
 use rustix::pipe::PipeFlags;
 use rustix::process::{PidfdFlags, WaitId, WaitIdOptions};
 
@@ -178,13 +180,9 @@ pub fn launch(plan: ChildPlan<'_>) -> Result<Launched, LaunchError> {
 /// As [`launch`], told whether the kernel confines the monitor's signals.
 pub(super) fn launch_scoped(plan: ChildPlan<'_>, scoped: bool) -> Result<Launched, LaunchError> {
     let program = plan.program.clone();
-    let (channel, far) = rustix::net::socketpair(
-        AddressFamily::UNIX,
-        SocketType::SEQPACKET,
-        SocketFlags::CLOEXEC,
-        None,
-    )
-    .map_err(prepare)?;
+    let (channel, far) =
+        rustix::net::socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
+            .map_err(prepare)?;
     let (reports, reported) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC).map_err(prepare)?;
     rustix::io::ioctl_fionbio(&reports, true).map_err(prepare)?;
     let (waited, go) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC).map_err(prepare)?;

@@ -32,7 +32,9 @@ pub fn sample(monitor: i32) -> Sample {
 fn parents() -> HashMap<i32, i32> {
     let Ok(entries) = fs::read_dir("/proc") else { return HashMap::new() };
     let numbers = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
-    numbers.filter_map(|pid: i32| Some((pid, parent(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)?))).collect()
+    numbers
+        .filter_map(|pid: i32| Some((pid, parent(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)?)))
+        .collect()
 }
 
 /// The fourth field of `/proc/PID/stat`; the second is in parentheses and may hold anything.
@@ -152,7 +154,7 @@ fn own_group() -> Option<PathBuf> {
 
 fn is_unified(mount: &str) -> bool {
     const CGROUP2_SUPER_MAGIC: i64 = 0x6367_7270;
-    rustix::fs::statfs(mount).is_ok_and(|stat| i64::from(stat.f_type) == CGROUP2_SUPER_MAGIC)
+    rustix::fs::statfs(mount).is_ok_and(|stat| stat.f_type == CGROUP2_SUPER_MAGIC)
 }
 
 /// Do children of `group` get the controllers that these bounds need?

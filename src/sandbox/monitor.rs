@@ -76,8 +76,8 @@ fn confine(plan: &MonitorPlan<'_>) -> Result<OwnedFd, Failed> {
 
 /// Clones the command.
 fn start<'a>(plan: &'a MonitorPlan<'_>, children: OwnedFd) -> Result<Monitor<'a>, Failed> {
-    let command = spawn::fork_sharing_descriptors(|| command::run(&plan.command))
-        .map_err(|error| (Stage::Fork, error))?;
+    let command =
+        spawn::fork_sharing_descriptors(|| command::run(&plan.command)).map_err(|error| (Stage::Fork, error))?;
     let command = Pid::from_raw(command).ok_or((Stage::Fork, io::Error::from_raw_os_error(libc::ECHILD)))?;
     Ok(Monitor {
         channel: borrow(plan.channel),

@@ -35,8 +35,8 @@ pub(super) fn kill_descendants() {
             if process.ours {
                 continue;
             }
-            let child = process.parent == own
-                || processes.iter().any(|other| other.ours && other.pid == process.parent);
+            let child =
+                process.parent == own || processes.iter().any(|other| other.ours && other.pid == process.parent);
             if child && let Some(process) = processes.get_mut(at) {
                 process.ours = true;
                 more = true;

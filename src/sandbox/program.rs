@@ -72,7 +72,8 @@ mod tests {
     fn programs_are_found_as_execvp_finds_them() {
         let directory = tempfile::tempdir().unwrap();
         let at = |name: &str| directory.path().join(name);
-        for (bin, file, mode) in [("a", "run", 0o644), ("b", "run", 0o755), ("a", "only", 0o644), ("a", "first", 0o755)] {
+        for (bin, file, mode) in [("a", "run", 0o644), ("b", "run", 0o755), ("a", "only", 0o644), ("a", "first", 0o755)]
+        {
             fs::create_dir_all(at(bin)).unwrap();
             fs::write(at(bin).join(file), "").unwrap();
             fs::set_permissions(at(bin).join(file), fs::Permissions::from_mode(mode)).unwrap();

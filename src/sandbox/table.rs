@@ -60,7 +60,7 @@ impl Table {
 
     fn slot(&self, hash: u64) -> usize {
         // FNV mixes upwards: fold the high half down before masking.
-        ((hash ^ (hash >> 32)) & (self.slots.len() as u64 - 1)) as usize
+        usize::try_from((hash ^ (hash >> 32)) & (self.slots.len() as u64 - 1)).unwrap_or(0)
     }
 }
 

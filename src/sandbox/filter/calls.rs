@@ -1,6 +1,8 @@
 //! The table: what becomes of each system call that is not simply let through.
 
-use libc::{EACCES, EAFNOSUPPORT, EBUSY, EINVAL, ENODEV, ENOPROTOOPT, ENOSYS, ENOTTY, EOPNOTSUPP, EPERM, EPROTONOSUPPORT};
+use libc::{
+    EACCES, EAFNOSUPPORT, EBUSY, EINVAL, ENODEV, ENOPROTOOPT, ENOSYS, ENOTTY, EOPNOTSUPP, EPERM, EPROTONOSUPPORT,
+};
 
 use super::FilterPlan;
 use super::rows::Action::{self, Allow, Errno, Trap};
@@ -102,6 +104,8 @@ fn open(nr: i64, flags: u8, plan: FilterPlan) -> Row {
 fn ioctl(plan: FilterPlan) -> Row {
     const FIOSETOWN: u32 = 0x8901;
     const SIOCSPGRP: u32 = 0x8902;
+    const TIOCSTI: u32 = 0x5412;
+    const TIOCSETD: u32 = 0x5423;
     const TIOCLINUX: u32 = 0x541c;
     const FS_IOC_SETFLAGS: u32 = 0x4008_6602;
     const FS_IOC32_SETFLAGS: u32 = 0x4004_6602;
@@ -118,13 +122,18 @@ fn ioctl(plan: FilterPlan) -> Row {
     const TYPE: u32 = 0xff00;
     let mut row = Row::new(libc::SYS_ioctl, Allow);
     // Terminal and descriptor requests are the common ones: let them out early.
-    for refused in [libc::TIOCSTI as u32, TIOCLINUX, libc::TIOCSETD as u32] {
+    for refused in [TIOCSTI, TIOCLINUX, TIOCSETD] {
         row = row.when([is(1, refused)], Errno(EPERM));
     }
     row = row.when([masked(1, TYPE, 0x5400)], Allow);
-    for changes in
-        [FS_IOC_SETFLAGS, FS_IOC32_SETFLAGS, FS_IOC_FSSETXATTR, FS_IOC_SETVERSION, FS_IOC32_SETVERSION, EXT4_IOC_SETVERSION]
-    {
+    for changes in [
+        FS_IOC_SETFLAGS,
+        FS_IOC32_SETFLAGS,
+        FS_IOC_FSSETXATTR,
+        FS_IOC_SETVERSION,
+        FS_IOC32_SETVERSION,
+        EXT4_IOC_SETVERSION,
+    ] {
         row = row.when([is(1, changes)], Trap);
     }
     for refused in [FAT_IOCTL_SET_ATTRIBUTES, FS_IOC_SET_ENCRYPTION_POLICY, FS_IOC_ENABLE_VERITY] {
@@ -163,9 +172,7 @@ pub(super) fn sockets(plan: FilterPlan) -> Vec<Row> {
     rows.push(socket());
     rows.push(Row::new(libc::SYS_socketpair, Errno(EOPNOTSUPP)).when([is(0, libc::AF_UNIX)], Allow));
     // Fast open connects without connect(2), on older kernels past Landlock's rules too.
-    rows.push(
-        Row::new(libc::SYS_sendto, Trap).when(fast_open(3), Errno(EOPNOTSUPP)).when([null(4)], Allow),
-    );
+    rows.push(Row::new(libc::SYS_sendto, Trap).when(fast_open(3), Errno(EOPNOTSUPP)).when([null(4)], Allow));
     rows.push(Row::new(libc::SYS_sendmsg, Trap).when(fast_open(2), Errno(EOPNOTSUPP)));
     rows.push(Row::new(libc::SYS_sendmmsg, Trap).when(fast_open(3), Errno(EOPNOTSUPP)));
     rows.push(setsockopt());
@@ -290,13 +297,8 @@ pub(super) fn processes(plan: FilterPlan) -> Vec<Row> {
         rows.extend(all(&[libc::SYS_execve, libc::SYS_execveat], Trap));
     }
     if plan.trap_signals {
-        let signals = [
-            libc::SYS_kill,
-            libc::SYS_tkill,
-            libc::SYS_tgkill,
-            libc::SYS_rt_sigqueueinfo,
-            libc::SYS_rt_tgsigqueueinfo,
-        ];
+        let signals =
+            [libc::SYS_kill, libc::SYS_tkill, libc::SYS_tgkill, libc::SYS_rt_sigqueueinfo, libc::SYS_rt_tgsigqueueinfo];
         rows.extend(all(&signals, Trap));
         // A descriptor can be exchanged between judgement and use; programs fall back on numbers.
         rows.push(Row::new(libc::SYS_pidfd_send_signal, Errno(ENOSYS)));

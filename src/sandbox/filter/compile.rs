@@ -131,10 +131,9 @@ fn search(segments: &[Segment]) -> Vec<sock_filter> {
     let mut found = match u8::try_from(below.len()) {
         Ok(distance) => vec![jump(JUMP_IF_NOT_LESS, middle, distance, 0)],
         // Conditional jumps reach 255 instructions; an unconditional one reaches all.
-        Err(_) => vec![
-            jump(JUMP_IF_NOT_LESS, middle, 0, 1),
-            statement(JUMP, u32::try_from(below.len()).unwrap_or(u32::MAX)),
-        ],
+        Err(_) => {
+            vec![jump(JUMP_IF_NOT_LESS, middle, 0, 1), statement(JUMP, u32::try_from(below.len()).unwrap_or(u32::MAX))]
+        }
     };
     found.extend(below);
     found.extend(search(above));

@@ -31,7 +31,8 @@ fn lineages(directory: &Path) -> Option<String> {
 /// Live processes whose environment holds the mark.
 fn marked(mark: &str) -> Vec<i32> {
     let entry = format!("{MARK}={mark}\0");
-    let processes = fs::read_dir("/proc").unwrap().filter_map(|entry| entry.unwrap().file_name().to_str()?.parse().ok());
+    let processes =
+        fs::read_dir("/proc").unwrap().filter_map(|entry| entry.unwrap().file_name().to_str()?.parse().ok());
     let holds = |pid: &i32| {
         let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
         environment.windows(entry.len()).any(|window| window == entry.as_bytes())
@@ -96,11 +97,9 @@ fn without_a_signal_scope_the_tree_is_killed_one_by_one() {
     assert!(!is_dead(1));
 }
 
-/// Not a test: the process that the next test kills. It launches, and its storm is marked.
-#[test]
-#[ignore = "run by askance_killed_at_any_moment_leaves_nothing"]
-fn a_victim() {
-    let (Ok(mark), Ok(program)) = (std::env::var(MARK), std::env::var("ASKANCE_TEST_PROGRAM")) else { return };
+/// The process that is killed: it launches storms, and is not to come back.
+fn be_the_victim(mark: &str) -> ! {
+    let program = std::env::var("ASKANCE_TEST_PROGRAM").unwrap();
     let trial = Trial { env: vec![format!("{MARK}={mark}")], ..Trial::new() };
     loop {
         let (launched, _reader) = trial.launch(&[&program, "8", "1000"]).unwrap();
@@ -114,6 +113,10 @@ fn a_victim() {
 
 #[test]
 fn askance_killed_at_any_moment_leaves_nothing() {
+    // The victim is this test again, in a process of its own.
+    if let Ok(mark) = std::env::var(MARK) {
+        be_the_victim(&mark)
+    }
     let directory = tempfile::tempdir().unwrap();
     let Some(program) = lineages(directory.path()) else { return };
     // Moments spread over a launch and the run after it; a fixed sequence, for who has to repeat it.
@@ -122,7 +125,7 @@ fn askance_killed_at_any_moment_leaves_nothing() {
     for (round, moment) in moments.enumerate() {
         let mark = format!("killed{round}");
         let mut victim = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "--ignored", "--nocapture", "sandbox::tests::ending::a_victim"])
+            .args(["--exact", "--nocapture", "sandbox::tests::ending::askance_killed_at_any_moment_leaves_nothing"])
             .env(MARK, &mark)
             .env("ASKANCE_TEST_PROGRAM", &program)
             .stdin(Stdio::null())

@@ -63,7 +63,8 @@ fn c(path: &Path) -> CString {
 
 /// The deepest root or carve at or above the path decides.
 fn silently_allowed(silent: &SilentYes, path: &Path) -> bool {
-    let deepest = |marks: &[PathBuf]| marks.iter().filter(|mark| path.starts_with(mark)).map(|m| m.as_os_str().len()).max();
+    let deepest =
+        |marks: &[PathBuf]| marks.iter().filter(|mark| path.starts_with(mark)).map(|m| m.as_os_str().len()).max();
     deepest(&silent.roots) > deepest(&silent.carve)
 }
 
@@ -252,7 +253,13 @@ fn older_kernels_get_what_they_know_and_too_old_ones_nothing() {
     for abi in 3..=7 {
         let floor = Floor::lay_with_abi(&read, &silent(&["/dev/null"], &[]), abi).unwrap();
         assert_eq!((floor.abi(), floor.scopes_signals()), (abi, abi >= 6));
-        assert_eq!(below(&floor, &[(Attempt::Read, c(Path::new("/usr/bin/env"))), (Attempt::Read, c(Path::new("/etc/passwd")))]), [true, false]);
+        assert_eq!(
+            below(
+                &floor,
+                &[(Attempt::Read, c(Path::new("/usr/bin/env"))), (Attempt::Read, c(Path::new("/etc/passwd")))]
+            ),
+            [true, false]
+        );
     }
     assert_eq!(Floor::lay_with_abi(&read, &read, 99).unwrap().abi(), 7);
     for found in [0, 1, 2] {

@@ -19,7 +19,11 @@ fn only_the_standard_streams_are_open() {
 
 #[test]
 fn a_process_group_of_its_own_in_a_session_of_the_monitor() {
-    let ended = Trial::new().run(&["/usr/bin/python3", "-c", "import os; print(os.getpid()==os.getpgid(0), os.getsid(0)==os.getppid())"]);
+    let ended = Trial::new().run(&[
+        "/usr/bin/python3",
+        "-c",
+        "import os; print(os.getpid()==os.getpgid(0), os.getsid(0)==os.getppid())",
+    ]);
     assert_eq!(ended.unwrap().output, "True True\n");
 }
 

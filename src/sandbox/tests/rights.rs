@@ -125,7 +125,9 @@ fn an_owner_outside_is_not_signalled() {
 fn others_cannot_be_traced_or_read() {
     let outside = Outside::start();
     let pid = outside.id();
-    let script = format!("cat /proc/{pid}/environ; cat /proc/{pid}/mem; cat /proc/{pid}/fd/0; cat /proc/$PPID/environ; ls /proc/$PPID/root/");
+    let script = format!(
+        "cat /proc/{pid}/environ; cat /proc/{pid}/mem; cat /proc/{pid}/fd/0; cat /proc/$PPID/environ; ls /proc/$PPID/root/"
+    );
     let ended = Trial::new().shell(&script);
     assert_eq!(ended.output.matches("denied").count(), 5, "{ended:?}");
 }
