@@ -185,10 +185,8 @@ impl Desk {
     }
 
     fn wait(&mut self) -> Result<(), Gone> {
-        let mut descriptors = vec![
-            PollFd::new(&self.post.wake, PollFlags::IN),
-            PollFd::new(&self.signals, PollFlags::IN),
-        ];
+        let mut descriptors =
+            vec![PollFd::new(&self.post.wake, PollFlags::IN), PollFd::new(&self.signals, PollFlags::IN)];
         if self.open.is_some() {
             descriptors.push(PollFd::new(self.surface.tty(), PollFlags::IN));
         }

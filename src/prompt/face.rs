@@ -33,7 +33,9 @@ pub(super) struct Surface {
 enum Held {
     Not,
     /// Ours, with the relay standing still where there is one.
-    Taken { _hold: Option<Hold> },
+    Taken {
+        _hold: Option<Hold>,
+    },
 }
 
 impl Surface {

@@ -38,7 +38,10 @@ pub(super) struct Keys {
 enum State {
     Ground,
     /// More bytes of a UTF-8 character follow.
-    Utf8 { value: u32, missing: u8 },
+    Utf8 {
+        value: u32,
+        missing: u8,
+    },
     Escape,
     Control,
     /// So many bytes of an old mouse report follow.
@@ -72,8 +75,12 @@ impl Keys {
         let (state, key) = match self.state {
             State::Ground => ground(byte),
             State::Utf8 { value, missing } => match (byte, missing) {
-                (0x80..=0xbf, 1) => (State::Ground, char::from_u32(value << 6 | u32::from(byte & 0x3f)).map(Key::Character)),
-                (0x80..=0xbf, _) => (State::Utf8 { value: value << 6 | u32::from(byte & 0x3f), missing: missing - 1 }, None),
+                (0x80..=0xbf, 1) => {
+                    (State::Ground, char::from_u32(value << 6 | u32::from(byte & 0x3f)).map(Key::Character))
+                }
+                (0x80..=0xbf, _) => {
+                    (State::Utf8 { value: value << 6 | u32::from(byte & 0x3f), missing: missing - 1 }, None)
+                }
                 _ => ground(byte),
             },
             State::Escape => (self.escape(byte), None),
@@ -106,6 +113,14 @@ impl Keys {
         key
     }
 
+    /// A key without modifiers where the command made the terminal report all of them as sequences.
+    fn reported(&self) -> Option<Key> {
+        let parameters = std::str::from_utf8(&self.parameters).ok()?;
+        let code = parameters.strip_suffix(";1").unwrap_or(parameters);
+        let character = code.parse().ok().and_then(char::from_u32)?;
+        (!character.is_control()).then_some(Key::Character(character))
+    }
+
     fn escape(&mut self, byte: u8) -> State {
         match byte {
             b'[' => {
@@ -129,6 +144,7 @@ impl Keys {
             b'~' if self.parameters == b"200" => (State::Paste, None),
             // Ctrl-C where the command left an enhanced keyboard protocol on.
             b'u' if self.parameters == b"99;5" => (State::Ground, Some(Key::Interrupt)),
+            b'u' => (State::Ground, self.reported()),
             b'~' if self.parameters == b"27;5;99" => (State::Ground, Some(Key::Interrupt)),
             0x40..=0x7e => (State::Ground, None),
             _ => {
@@ -174,7 +190,7 @@ mod tests {
 
     #[test]
     fn keys_are_what_was_pressed() {
-        let table: [(&[u8], &[Key]); 9] = [
+        let table: [(&[u8], &[Key]); 14] = [
             (b"y", &[Key::Character('y')]),
             ("é".as_bytes(), &[Key::Character('é')]),
             (b"\x03", &[Key::Interrupt]),
@@ -183,6 +199,11 @@ mod tests {
             (b"\x0c", &[Key::Redraw]),
             (b"\x1b[99;5u", &[Key::Interrupt]),
             (b"\x1b[27;5;99~", &[Key::Interrupt]),
+            (b"\x1b[121u", &[Key::Character('y')]),
+            (b"\x1b[121;1u", &[Key::Character('y')]),
+            (b"\x1b[121;3u", &[]),
+            (b"\x1b[121;1:3u", &[]),
+            (b"\x1b[?121u", &[]),
             (b"\r\n\t\x7f", &[]),
         ];
         for (bytes, expected) in table {

@@ -131,11 +131,10 @@ impl Relay<'_> {
         let open = |wanted: bool, flags: PollFlags| if wanted { flags } else { PollFlags::empty() };
         let reading = !held && self.master.is_some() && self.foreground && self.input.is_empty();
         let tty = open(reading, PollFlags::IN) | open(!self.output.is_empty(), PollFlags::OUT);
-        let master = open(!held && self.output.is_empty(), PollFlags::IN) | open(!self.input.is_empty(), PollFlags::OUT);
-        let mut descriptors = vec![
-            PollFd::new(&self.shared.wake, PollFlags::IN),
-            PollFd::new(self.signals, PollFlags::IN),
-        ];
+        let master =
+            open(!held && self.output.is_empty(), PollFlags::IN) | open(!self.input.is_empty(), PollFlags::OUT);
+        let mut descriptors =
+            vec![PollFd::new(&self.shared.wake, PollFlags::IN), PollFd::new(self.signals, PollFlags::IN)];
         // A descriptor that hung up is always ready: leave it out where nothing is wanted of it.
         let tty_at = (!tty.is_empty()).then(|| {
             descriptors.push(PollFd::new(&self.shared.tty, tty));

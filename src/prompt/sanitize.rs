@@ -109,8 +109,16 @@ fn shows(character: char) -> bool {
 /// Columns of a character that shows, generously: what is counted too wide only wraps early.
 fn width(character: char) -> usize {
     match u32::from(character) {
-        0x0300..=0x036f | 0x0483..=0x0489 | 0x0591..=0x05bd | 0x064b..=0x065f | 0x1ab0..=0x1aff | 0x1dc0..=0x1dff
-        | 0x20d0..=0x20f0 | 0x302a..=0x302d | 0x3099..=0x309a | 0xfe20..=0xfe2f => 0,
+        0x0300..=0x036f
+        | 0x0483..=0x0489
+        | 0x0591..=0x05bd
+        | 0x064b..=0x065f
+        | 0x1ab0..=0x1aff
+        | 0x1dc0..=0x1dff
+        | 0x20d0..=0x20f0
+        | 0x302a..=0x302d
+        | 0x3099..=0x309a
+        | 0xfe20..=0xfe2f => 0,
         0..=0x10ff | 0x1e00..=0x2319 | 0x231c..=0x23e8 | 0x2400..=0x25fc | 0x25ff..=0x2613 => 1,
         _ => 2,
     }
@@ -128,7 +136,15 @@ mod tests {
 
     #[test]
     fn plain_names_stay_as_they_are() {
-        for name in ["/home/me/.ssh/config", "/srv/Größe/naïve", "/srv/日本語", "/a b/c", "/हिन्दी", "it's \"quoted\"", "/e\u{301}"] {
+        for name in [
+            "/home/me/.ssh/config",
+            "/srv/Größe/naïve",
+            "/srv/日本語",
+            "/a b/c",
+            "/हिन्दी",
+            "it's \"quoted\"",
+            "/e\u{301}",
+        ] {
             assert_eq!(shown(name.as_bytes()), name, "{name}");
         }
     }

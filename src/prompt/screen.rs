@@ -6,8 +6,7 @@
 use std::collections::BTreeSet;
 
 /// Private modes that hide, move or garble a question, or make the terminal send what was not typed.
-const WATCHED: [u16; 16] =
-    [1, 6, 7, 9, 25, 47, 1000, 1002, 1003, 1004, 1005, 1006, 1015, 1047, 1049, 2004];
+const WATCHED: [u16; 18] = [1, 6, 7, 9, 25, 47, 69, 1000, 1002, 1003, 1004, 1005, 1006, 1015, 1047, 1049, 2004, 2026];
 /// Modes that are on unless the command turned them off: wrapping, and the cursor.
 const ON_BY_DEFAULT: [u16; 2] = [7, 25];
 const ALTERNATE: [u16; 3] = [47, 1047, 1049];
@@ -25,6 +24,8 @@ pub(super) struct Screen {
     changed: BTreeSet<u16>,
     /// A scrolling region smaller than the screen may be set.
     region: bool,
+    /// Colours were redefined: text may be as dark as what is behind it.
+    colours: bool,
     /// Flags of the enhanced keyboard protocol that were pushed and not popped.
     keyboard: Vec<u16>,
     /// The last character written was not a newline.
@@ -40,6 +41,8 @@ enum State {
     Text,
     Escape,
     Control,
+    /// The number of an operating system command.
+    Command(u16),
 }
 
 impl Screen {
@@ -60,6 +63,7 @@ impl Screen {
                 State::Escape => {
                     self.state = match rest[0] {
                         b'[' => State::Control,
+                        b']' => State::Command(0),
                         0x1b => State::Escape,
                         b'c' => {
                             // A full reset: everything is as it is by default.
@@ -73,6 +77,19 @@ impl Screen {
                 }
                 State::Control => {
                     self.control(rest[0]);
+                    &rest[1..]
+                }
+                State::Command(number) => {
+                    self.state = match rest[0] {
+                        digit @ b'0'..=b'9' => {
+                            State::Command(number.saturating_mul(10).saturating_add(u16::from(digit - b'0')))
+                        }
+                        0x1b => State::Escape,
+                        _ => {
+                            self.colours |= matches!(number, 4 | 5 | 10..=19);
+                            State::Text
+                        }
+                    };
                     &rest[1..]
                 }
             };
@@ -135,6 +152,11 @@ impl Screen {
         }
         // CAN and ST end what is unfinished; SGR 0, ASCII in G0, no insert mode, no hyperlink.
         let mut bytes = b"\x18\x1b\\\x1b[0m\x1b(B\x0f\x1b[4l\x1b]8;;\x1b\\".to_vec();
+        if self.colours {
+            bytes.extend_from_slice(
+                b"\x1b]104\x1b\\\x1b]105\x1b\\\x1b]110\x1b\\\x1b]111\x1b\\\x1b]112\x1b\\\x1b]117\x1b\\\x1b]119\x1b\\",
+            );
+        }
         if !self.keyboard.is_empty() {
             bytes.extend_from_slice(format!("\x1b[<{}u", self.keyboard.len()).as_bytes());
         }
@@ -153,8 +175,8 @@ impl Screen {
         bytes
     }
 
-    /// Gives the command, below the last line of a question, the modes back that it had set. What was on its screen it draws again
-    /// itself when the window changes.
+    /// Gives the command, below the last line of a question, the modes back that it had set. What was
+    /// on its screen it draws again itself when the window changes.
     pub(super) fn restored(&mut self) -> Vec<u8> {
         (self.plain, self.mid_line, self.region) = (false, false, false);
         let mut bytes = Vec::new();
@@ -173,9 +195,7 @@ fn set(mode: u16, on: bool) -> Vec<u8> {
 }
 
 fn numbers(parameters: &[u8]) -> impl Iterator<Item = u16> {
-    parameters
-        .split(|&byte| byte == b';')
-        .filter_map(|number| std::str::from_utf8(number).ok()?.parse().ok())
+    parameters.split(|&byte| byte == b';').filter_map(|number| std::str::from_utf8(number).ok()?.parse().ok())
 }
 
 #[cfg(test)]
@@ -237,6 +257,19 @@ mod tests {
             b"\x1b[?99h",
         ] {
             assert!(after(output).restored().is_empty(), "{output:?}");
+        }
+    }
+
+    #[test]
+    fn redefined_colours_are_reset() {
+        for (output, redefined) in [
+            (&b"\x1b]11;#000000\x07"[..], true),
+            (b"\x1b]4;0;#ffffff\x1b\\", true),
+            (b"\x1b]0;title 11\x07", false),
+            (b"\x1b]8;;http://x\x1b\\", false),
+            (b"\x1b]112\x07", false),
+        ] {
+            assert_eq!(plain(output).contains("\x1b]110\x1b\\"), redefined, "{output:?}");
         }
     }
 

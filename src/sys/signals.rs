@@ -21,9 +21,8 @@ struct Place {
     write: AtomicI32,
 }
 
-static PLACES: [Place; WATCHERS] = [const {
-    Place { wanted: AtomicU64::new(0), read: AtomicI32::new(-1), write: AtomicI32::new(-1) }
-}; WATCHERS];
+static PLACES: [Place; WATCHERS] =
+    [const { Place { wanted: AtomicU64::new(0), read: AtomicI32::new(-1), write: AtomicI32::new(-1) } }; WATCHERS];
 
 /// The process that catches: a fork inherits handlers and pipes until it execs, and stays silent.
 static OWNER: AtomicI32 = AtomicI32::new(0);
@@ -68,7 +67,8 @@ impl Signals {
             .ok_or(io::ErrorKind::ResourceBusy)?;
         let watcher = Self { place };
         if PLACES[place].write.load(Ordering::Relaxed) < 0 {
-            let (read, write) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC | rustix::pipe::PipeFlags::NONBLOCK)?;
+            let (read, write) =
+                rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC | rustix::pipe::PipeFlags::NONBLOCK)?;
             PLACES[place].read.store(read.into_raw_fd(), Ordering::Relaxed);
             PLACES[place].write.store(write.into_raw_fd(), Ordering::Relaxed);
         }

@@ -4,11 +4,11 @@
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
-use std::sync::{Mutex, Once};
 use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
+use std::sync::{Mutex, Once};
 use std::time::Duration;
 
-use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, SigmaskHow};
+use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, SigmaskHow, Signal};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::{Mode, OFlags};
 use rustix::termios::{
@@ -223,7 +223,9 @@ impl LastResort {
         static AT_EXIT: Once = Once::new();
         // SAFETY: the handler runs on a normal exit and only makes system calls. Without room for it
         // the terminal depends on the other ways out.
-        AT_EXIT.call_once(|| unsafe { libc::atexit(restore_at_exit); });
+        AT_EXIT.call_once(|| unsafe {
+            libc::atexit(restore_at_exit);
+        });
         for signal in [Signal::SIGHUP, Signal::SIGINT, Signal::SIGQUIT, Signal::SIGTERM, Signal::SIGABRT] {
             if disposition(signal)? == Disposition::Default {
                 let flags = SaFlags::SA_RESETHAND | SaFlags::SA_NODEFER;

@@ -76,10 +76,7 @@ impl Line {
     pub(super) fn parse(text: &str, home: &Path) -> Result<Option<Self>, LineError> {
         let words = split(text)?;
         let Some(first) = words.first() else { return Ok(None) };
-        let operation = first
-            .keyword()
-            .and_then(operation)
-            .ok_or(LineError::new(first.column, Expected::Operation))?;
+        let operation = first.keyword().and_then(operation).ok_or(LineError::new(first.column, Expected::Operation))?;
         let end = text.trim_end().chars().count() + 1;
         let rest = &words[1..];
         let Some(target) = rest.first() else { return Err(LineError::new(end, Expected::Target)) };
@@ -157,10 +154,7 @@ fn always(operation: Operation, words: &[Word]) -> Result<(Answer, &[Word]), Lin
         Operation::Unix => (&[], Scope::Socket, Expected::Place),
         Operation::Command => (&[], Scope::Command, Expected::Place),
     };
-    let said = words
-        .first()
-        .and_then(Word::keyword)
-        .and_then(|word| scopes.iter().find(|(name, _)| *name == word));
+    let said = words.first().and_then(Word::keyword).and_then(|word| scopes.iter().find(|(name, _)| *name == word));
     let (scope, rest, expected) = match said {
         Some((_, scope)) => (*scope, &words[1..], Expected::Place),
         None => (narrowest, words, expected),

@@ -13,10 +13,16 @@ use crate::policy::{Host, Operation, Target, UnixName};
 pub(super) enum Pattern {
     Path(PathPattern),
     /// Names, addresses and `name=address`, with a port or any.
-    Host { host: GlobMatcher, port: Option<u16> },
+    Host {
+        host: GlobMatcher,
+        port: Option<u16>,
+    },
     /// An abstract Unix socket, without its `@`.
     Abstract(GlobMatcher),
-    Command { words: Vec<GlobMatcher>, end: End },
+    Command {
+        words: Vec<GlobMatcher>,
+        end: End,
+    },
 }
 
 /// A glob over real paths; `DIR/**` covers `DIR` as well, and names it.

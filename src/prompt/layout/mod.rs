@@ -245,9 +245,7 @@ impl Face {
             Answer::Unlist => plain("rule taken out"),
             Answer::Deny => plain("denied"),
             Answer::Never { place } => [plain("denied always"), saved(place)].concat(),
-            Answer::Always { place, .. } => {
-                [plain("always "), self.reach(question, answer), saved(place)].concat()
-            }
+            Answer::Always { place, .. } => [plain("always "), self.reach(question, answer), saved(place)].concat(),
         }
     }
 }

@@ -30,7 +30,8 @@ impl Face {
                     (Target::Path(path), None) => Some(path.parent().unwrap_or(path)),
                     _ => None,
                 };
-                let shown = directory.map(|directory| self.shown(directory.as_os_str().as_encoded_bytes(), Style::Plain));
+                let shown =
+                    directory.map(|directory| self.shown(directory.as_os_str().as_encoded_bytes(), Style::Plain));
                 [plain("all of "), shown.unwrap_or_else(|| plain("its directory"))].concat()
             }
             Scope::Domain | Scope::Subdomains | Scope::Port => match question.grant(answer) {

@@ -30,7 +30,11 @@ fn asked(operation: Operation, target: Target, reason: Reason, offers: Vec<Answe
     Asked {
         id: 1,
         question: Arc::new(question),
-        process: Process { pid: 4711, program: "/usr/bin/cat".into(), argv: vec!["cat".into(), "a b".into(), "c".into()] },
+        process: Process {
+            pid: 4711,
+            program: "/usr/bin/cat".into(),
+            argv: vec!["cat".into(), "a b".into(), "c".into()],
+        },
         request: "make -j2 all".into(),
     }
 }
@@ -61,11 +65,8 @@ fn a_write_that_no_list_covers() {
 fn a_read_that_the_users_own_rule_denies() {
     let mut asked = path(Operation::Read, "/home/me/notes/private.txt");
     let question = Arc::get_mut(&mut asked.question).unwrap();
-    question.reason = denied_by(
-        "sandbox.filesystem.denyRead: ~/notes",
-        Layer::User,
-        Some("/home/me/.config/askance/settings.json"),
-    );
+    question.reason =
+        denied_by("sandbox.filesystem.denyRead: ~/notes", Layer::User, Some("/home/me/.config/askance/settings.json"));
     question.offers.insert(3, Answer::Unlist);
     assert_snapshot!(shown(&asked, 80, 24));
 }
@@ -93,7 +94,8 @@ fn a_name_that_leads_to_a_private_address() {
 fn an_organisations_rule() {
     let mut asked = path(Operation::Write, "/etc/hosts");
     let question = Arc::get_mut(&mut asked.question).unwrap();
-    question.reason = denied_by("sandbox.filesystem.denyWrite: /etc", Layer::Organisation, Some("/etc/askance/settings.json"));
+    question.reason =
+        denied_by("sandbox.filesystem.denyWrite: /etc", Layer::Organisation, Some("/etc/askance/settings.json"));
     question.organisation = true;
     assert_snapshot!(shown(&asked, 80, 24));
 }
@@ -131,7 +133,10 @@ fn a_flood_of_arguments_hides_neither_end() {
     let asked = asked(Operation::Command, Target::Command(argv), Reason::NotListed, offers(&[]));
     let shown = shown(&asked, 80, 24);
     assert!(shown.lines().count() < 100, "{shown}");
-    assert!(shown.contains("first word") && shown.contains("bytes not shown") && shown.contains("word last"), "{shown}");
+    assert!(
+        shown.contains("first word") && shown.contains("bytes not shown") && shown.contains("word last"),
+        "{shown}"
+    );
 }
 
 #[test]

@@ -11,7 +11,9 @@ const ANSWER: &str = "answer: ";
 
 #[test]
 fn the_command_has_a_terminal_of_its_own() {
-    let mut trial = Trial::start(Some("tty; stty size; test -t 0 && test -t 1 && test -t 2 && echo all three; read -r line; echo \"got $line\""));
+    let mut trial = Trial::start(Some(
+        "tty; stty size; test -t 0 && test -t 1 && test -t 2 && echo all three; read -r line; echo \"got $line\"",
+    ));
     trial.see("/dev/pts/");
     trial.see("30 80");
     trial.see("all three\r\n");
@@ -120,7 +122,10 @@ fn being_killed_gives_the_modes_back() {
 
 #[test]
 fn a_background_start_does_not_hang_and_leaves_the_terminal_alone() {
-    let mut trial = Trial::start_with(Some("echo shown; read -r line; echo \"got $line\""), "set -m; \"$0\" \"$@\" & read; fg >/dev/null");
+    let mut trial = Trial::start_with(
+        Some("echo shown; read -r line; echo \"got $line\""),
+        "set -m; \"$0\" \"$@\" & read; fg >/dev/null",
+    );
     trial.see("shown");
     assert!(!is_raw(&trial.modes()));
     trial.press("\n");
@@ -133,7 +138,8 @@ fn a_background_start_does_not_hang_and_leaves_the_terminal_alone() {
 
 #[test]
 fn a_stopped_command_stops_the_job_and_goes_on_with_it() {
-    let mut trial = Trial::start_with(Some("echo ready; sleep 100"), "set -m; \"$0\" \"$@\"; echo stopped; read; fg >/dev/null");
+    let mut trial =
+        Trial::start_with(Some("echo ready; sleep 100"), "set -m; \"$0\" \"$@\"; echo stopped; read; fg >/dev/null");
     trial.see("ready");
     assert!(is_raw(&trial.modes()));
     trial.order("suspend");
