@@ -40,20 +40,14 @@ impl Integer for u8 {}
 impl Integer for i32 {}
 impl Integer for u64 {}
 
-fn read_option<T: Integer>(
-    fd: BorrowedFd<'_>,
-    level: i32,
-    name: i32,
-    value: &mut T,
-) -> io::Result<()> {
+fn read_option<T: Integer>(fd: BorrowedFd<'_>, level: i32, name: i32, value: &mut T) -> io::Result<()> {
     let Ok(mut length) = libc::socklen_t::try_from(size_of::<T>()) else {
         return Err(invalid());
     };
     let value: *mut T = value;
     // SAFETY: value points to size_of::<T>() writable bytes, the length says so, and T is an
     // integer, so whatever the kernel writes there is a T.
-    let done =
-        unsafe { libc::getsockopt(fd.as_raw_fd(), level, name, value.cast(), &raw mut length) };
+    let done = unsafe { libc::getsockopt(fd.as_raw_fd(), level, name, value.cast(), &raw mut length) };
     succeeded(done)
 }
 
@@ -63,15 +57,7 @@ pub fn set_option(fd: BorrowedFd<'_>, level: i32, name: i32, value: i32) -> io::
         return Err(invalid());
     };
     // SAFETY: the kernel copies the four bytes of value and keeps no pointer to them.
-    let done = unsafe {
-        libc::setsockopt(
-            fd.as_raw_fd(),
-            level,
-            name,
-            (&raw const value).cast(),
-            length,
-        )
-    };
+    let done = unsafe { libc::setsockopt(fd.as_raw_fd(), level, name, (&raw const value).cast(), length) };
     succeeded(done)
 }
 
@@ -80,12 +66,7 @@ pub fn set_option(fd: BorrowedFd<'_>, level: i32, name: i32, value: i32) -> io::
 ///
 /// `EPERM`: it is bound to another device already.
 pub fn confine_to_loopback(fd: BorrowedFd<'_>) -> io::Result<()> {
-    set_option(
-        fd,
-        libc::SOL_SOCKET,
-        libc::SO_BINDTOIFINDEX,
-        LOOPBACK_DEVICE,
-    )
+    set_option(fd, libc::SOL_SOCKET, libc::SO_BINDTOIFINDEX, LOOPBACK_DEVICE)
 }
 
 /// Is this the number of the loopback device?
@@ -118,9 +99,7 @@ pub fn local_address(fd: BorrowedFd<'_>) -> io::Result<Vec<u8>> {
     let mut bytes = vec![0; ADDRESS_MAX];
     let mut length = address_length(&bytes)?;
     // SAFETY: bytes has length writable bytes, and the kernel writes no more than that.
-    succeeded(unsafe {
-        libc::getsockname(fd.as_raw_fd(), bytes.as_mut_ptr().cast(), &raw mut length)
-    })?;
+    succeeded(unsafe { libc::getsockname(fd.as_raw_fd(), bytes.as_mut_ptr().cast(), &raw mut length) })?;
     bytes.truncate(usize::try_from(length).unwrap_or(0));
     Ok(bytes)
 }
@@ -147,10 +126,7 @@ pub struct Outgoing<'a> {
 
 /// `sendmsg(fd, message, flags)`: how many bytes were taken.
 pub fn send(fd: BorrowedFd<'_>, message: &Outgoing<'_>) -> io::Result<usize> {
-    let mut part = libc::iovec {
-        iov_base: message.data.as_ptr().cast_mut().cast(),
-        iov_len: message.data.len(),
-    };
+    let mut part = libc::iovec { iov_base: message.data.as_ptr().cast_mut().cast(), iov_len: message.data.len() };
     // SAFETY: all-zero is a valid msghdr: no name, no data, no control.
     let mut header: libc::msghdr = unsafe { std::mem::zeroed() };
     if !message.address.is_empty() {
@@ -181,18 +157,10 @@ pub struct Incoming {
 }
 
 /// `recvmsg(fd, …, flags)` into `data`, with room for `control_room` bytes of control messages.
-pub fn receive(
-    fd: BorrowedFd<'_>,
-    data: &mut [u8],
-    control_room: usize,
-    flags: i32,
-) -> io::Result<Incoming> {
+pub fn receive(fd: BorrowedFd<'_>, data: &mut [u8], control_room: usize, flags: i32) -> io::Result<Incoming> {
     let mut address = vec![0_u8; ADDRESS_MAX];
     let mut control = vec![0_u8; control_room];
-    let mut part = libc::iovec {
-        iov_base: data.as_mut_ptr().cast(),
-        iov_len: data.len(),
-    };
+    let mut part = libc::iovec { iov_base: data.as_mut_ptr().cast(), iov_len: data.len() };
     // SAFETY: all-zero is a valid msghdr.
     let mut header: libc::msghdr = unsafe { std::mem::zeroed() };
     header.msg_name = address.as_mut_ptr().cast();
@@ -206,43 +174,9 @@ pub fn receive(
     let received = unsafe { libc::recvmsg(fd.as_raw_fd(), &raw mut header, flags) };
     let length = usize::try_from(received).map_err(|_| io::Error::last_os_error())?;
     address.truncate(usize::try_from(header.msg_namelen).unwrap_or(0));
-    #[allow(
-        clippy::unnecessary_cast,
-        reason = "the field's type differs between C libraries"
-    )]
+    #[allow(clippy::unnecessary_cast, reason = "the field's type differs between C libraries")]
     control.truncate(header.msg_controllen as usize);
-    Ok(Incoming {
-        length,
-        address,
-        control,
-        flags: header.msg_flags,
-    })
-}
-
-/// What to wait for in [`wait`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Readiness {
-    Readable,
-    Writable,
-}
-
-/// `poll(fd, timeout)`: is it ready, or in error, before `timeout_ms` are over (negative: for ever)?
-///
-/// `EINTR`: a signal arrived here.
-pub fn wait(fd: BorrowedFd<'_>, readiness: Readiness, timeout_ms: i32) -> io::Result<bool> {
-    let events = match readiness {
-        Readiness::Readable => libc::POLLIN,
-        Readiness::Writable => libc::POLLOUT,
-    };
-    let mut polled = libc::pollfd {
-        fd: fd.as_raw_fd(),
-        events,
-        revents: 0,
-    };
-    // SAFETY: polled is one pollfd, and the count says so.
-    let ready = unsafe { libc::poll(&raw mut polled, 1, timeout_ms) };
-    succeeded(ready.min(0))?;
-    Ok(ready > 0)
+    Ok(Incoming { length, address, control, flags: header.msg_flags })
 }
 
 fn address_length(address: &[u8]) -> io::Result<libc::socklen_t> {
@@ -254,9 +188,5 @@ fn invalid() -> io::Error {
 }
 
 fn succeeded(done: i32) -> io::Result<()> {
-    if done < 0 {
-        Err(io::Error::last_os_error())
-    } else {
-        Ok(())
-    }
+    if done < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }

@@ -79,12 +79,8 @@ pub fn decode_connect(kind: Kind, bytes: &[u8]) -> Result<Peer, i32> {
         Kind::Udp(Version::V6) if family == libc::AF_INET => {
             decode_v4(bytes, libc::EINVAL, libc::EAFNOSUPPORT).map(Peer::Inet)
         }
-        Kind::Tcp(Version::V6) | Kind::Udp(Version::V6) => {
-            decode_v6(bytes, libc::EAFNOSUPPORT).map(Peer::Inet)
-        }
-        Kind::UnixStream | Kind::UnixDatagram | Kind::UnixSequenced => {
-            decode_unix_peer(bytes).map(Peer::Unix)
-        }
+        Kind::Tcp(Version::V6) | Kind::Udp(Version::V6) => decode_v6(bytes, libc::EAFNOSUPPORT).map(Peer::Inet),
+        Kind::UnixStream | Kind::UnixDatagram | Kind::UnixSequenced => decode_unix_peer(bytes).map(Peer::Unix),
         Kind::Route => decode_kernel(bytes).map(|()| Peer::Kernel),
     }
 }
@@ -100,11 +96,7 @@ pub fn decode_send(kind: Kind, bytes: &[u8]) -> Result<Option<Peer>, i32> {
         Kind::Route => decode_kernel(bytes).map(|()| Some(Peer::Kernel)),
         Kind::Udp(Version::V4) => {
             let unspecified = family_of_long(bytes)? == libc::AF_UNSPEC;
-            let peer = if unspecified {
-                v4_at(bytes)
-            } else {
-                decode_v4(bytes, libc::EINVAL, libc::EAFNOSUPPORT)?
-            };
+            let peer = if unspecified { v4_at(bytes) } else { decode_v4(bytes, libc::EINVAL, libc::EAFNOSUPPORT)? };
             with_port(peer)
         }
         Kind::Udp(Version::V6) => match family(bytes)? {
@@ -197,11 +189,7 @@ pub fn encode_unix(address: &UnixAddress) -> Result<Vec<u8>, i32> {
             bytes.extend(name);
         }
     }
-    if bytes.len() > UNIX_LENGTH {
-        Err(libc::ENAMETOOLONG)
-    } else {
-        Ok(bytes)
-    }
+    if bytes.len() > UNIX_LENGTH { Err(libc::ENAMETOOLONG) } else { Ok(bytes) }
 }
 
 /// The wildcard address, and a port of the kernel's choice.
@@ -234,13 +222,9 @@ pub fn kernel() -> Vec<u8> {
 /// `None`: a socket of this version cannot reach it.
 pub fn fit(version: Version, address: IpAddr, port: u16) -> Option<SocketAddr> {
     match (version, address) {
-        (Version::V4, IpAddr::V4(_)) | (Version::V6, IpAddr::V6(_)) => {
-            Some(SocketAddr::new(address, port))
-        }
+        (Version::V4, IpAddr::V4(_)) | (Version::V6, IpAddr::V6(_)) => Some(SocketAddr::new(address, port)),
         (Version::V6, IpAddr::V4(v4)) => Some(SocketAddr::new(v4.to_ipv6_mapped().into(), port)),
-        (Version::V4, IpAddr::V6(v6)) => v6
-            .to_ipv4_mapped()
-            .map(|v4| SocketAddr::new(v4.into(), port)),
+        (Version::V4, IpAddr::V6(v6)) => v6.to_ipv4_mapped().map(|v4| SocketAddr::new(v4.into(), port)),
     }
 }
 
@@ -253,11 +237,7 @@ fn family(bytes: &[u8]) -> Result<i32, i32> {
 
 /// The family of an address that must be a whole `sockaddr_in`.
 fn family_of_long(bytes: &[u8]) -> Result<i32, i32> {
-    if bytes.len() < INET_LENGTH {
-        Err(libc::EINVAL)
-    } else {
-        family(bytes)
-    }
+    if bytes.len() < INET_LENGTH { Err(libc::EINVAL) } else { family(bytes) }
 }
 
 fn decode_v4(bytes: &[u8], short: i32, other_family: i32) -> Result<SocketAddr, i32> {
@@ -289,11 +269,7 @@ fn decode_v6(bytes: &[u8], other_family: i32) -> Result<SocketAddr, i32> {
     let mut address = raw_v6(bytes);
     if address.ip().is_unspecified() {
         address.set_ip(Ipv6Addr::LOCALHOST);
-    } else if address
-        .ip()
-        .to_ipv4_mapped()
-        .is_some_and(|v4| v4.is_unspecified())
-    {
+    } else if address.ip().to_ipv4_mapped().is_some_and(|v4| v4.is_unspecified()) {
         address.set_ip(Ipv4Addr::LOCALHOST.to_ipv6_mapped());
     }
     Ok(SocketAddr::V6(address))
@@ -325,11 +301,7 @@ fn array_at<const N: usize>(bytes: &[u8], start: usize) -> [u8; N] {
 
 /// Datagrams to port 0 are refused by the kernel.
 fn with_port(address: SocketAddr) -> Result<Option<Peer>, i32> {
-    if address.port() == 0 {
-        Err(libc::EINVAL)
-    } else {
-        Ok(Some(Peer::Inet(address)))
-    }
+    if address.port() == 0 { Err(libc::EINVAL) } else { Ok(Some(Peer::Inet(address))) }
 }
 
 /// A Unix address that names something: as `unix_validate_addr` and `unix_mkname` of the kernel.
@@ -341,10 +313,7 @@ fn decode_unix_peer(bytes: &[u8]) -> Result<UnixAddress, i32> {
     match name.split_first() {
         Some((0, rest)) => Ok(UnixAddress::Abstract(rest.to_vec())),
         _ => {
-            let end = name
-                .iter()
-                .position(|&byte| byte == 0)
-                .unwrap_or(name.len());
+            let end = name.iter().position(|&byte| byte == 0).unwrap_or(name.len());
             Ok(UnixAddress::Path(name[..end].to_vec()))
         }
     }
@@ -357,11 +326,7 @@ fn decode_kernel(bytes: &[u8]) -> Result<(), i32> {
     }
     let port = u32::from_ne_bytes(array_at(bytes, 4));
     let groups = u32::from_ne_bytes(array_at(bytes, 8));
-    if port == 0 && groups == 0 {
-        Ok(())
-    } else {
-        Err(libc::EPERM)
-    }
+    if port == 0 && groups == 0 { Ok(()) } else { Err(libc::EPERM) }
 }
 
 fn family_bytes(family: i32) -> [u8; 2] {

@@ -31,94 +31,24 @@ fn connect_addresses_are_read_as_the_kernel_reads_them() {
     let long = |text: &str| [v4(text), vec![0xaa; 100]].concat();
     let cases: [Case<Peer>; 19] = [
         ("plain", TCP4, v4("192.0.2.1:80"), inet("192.0.2.1:80")),
-        (
-            "surplus bytes are not looked at",
-            TCP4,
-            long("192.0.2.1:80"),
-            inet("192.0.2.1:80"),
-        ),
-        (
-            "one byte short",
-            TCP4,
-            short("192.0.2.1:80", 15),
-            Err(libc::EINVAL),
-        ),
+        ("surplus bytes are not looked at", TCP4, long("192.0.2.1:80"), inet("192.0.2.1:80")),
+        ("one byte short", TCP4, short("192.0.2.1:80", 15), Err(libc::EINVAL)),
         ("one byte", TCP4, vec![2], Err(libc::EINVAL)),
         ("nothing", TCP4, vec![], Err(libc::EINVAL)),
         ("family alone", TCP4, nowhere(), Err(libc::EINVAL)),
-        (
-            "the wildcard is loopback",
-            TCP4,
-            v4("0.0.0.0:80"),
-            inet("127.0.0.1:80"),
-        ),
-        (
-            "the IPv6 wildcard too",
-            TCP6,
-            v4("[::]:80"),
-            inet("[::1]:80"),
-        ),
-        (
-            "and the mapped one",
-            TCP6,
-            v4("[::ffff:0.0.0.0]:80"),
-            inet("[::ffff:127.0.0.1]:80"),
-        ),
-        (
-            "another family",
-            TCP4,
-            v4("[2001:db8::1]:80"),
-            Err(libc::EAFNOSUPPORT),
-        ),
-        (
-            "IPv4 on an IPv6 stream",
-            TCP6,
-            [v4("192.0.2.1:80"), vec![0; 12]].concat(),
-            Err(libc::EAFNOSUPPORT),
-        ),
-        (
-            "IPv4 on an IPv6 datagram socket",
-            UDP6,
-            v4("192.0.2.1:80"),
-            inet("192.0.2.1:80"),
-        ),
-        (
-            "no family ends the association",
-            TCP4,
-            nobody(),
-            Ok(Peer::Nobody),
-        ),
+        ("the wildcard is loopback", TCP4, v4("0.0.0.0:80"), inet("127.0.0.1:80")),
+        ("the IPv6 wildcard too", TCP6, v4("[::]:80"), inet("[::1]:80")),
+        ("and the mapped one", TCP6, v4("[::ffff:0.0.0.0]:80"), inet("[::ffff:127.0.0.1]:80")),
+        ("another family", TCP4, v4("[2001:db8::1]:80"), Err(libc::EAFNOSUPPORT)),
+        ("IPv4 on an IPv6 stream", TCP6, [v4("192.0.2.1:80"), vec![0; 12]].concat(), Err(libc::EAFNOSUPPORT)),
+        ("IPv4 on an IPv6 datagram socket", UDP6, v4("192.0.2.1:80"), inet("192.0.2.1:80")),
+        ("no family ends the association", TCP4, nobody(), Ok(Peer::Nobody)),
         ("even in two bytes", UDP6, vec![0, 0], Ok(Peer::Nobody)),
-        (
-            "a Unix datagram socket can be detached",
-            Kind::UnixDatagram,
-            nobody(),
-            Ok(Peer::Nobody),
-        ),
-        (
-            "a Unix stream cannot",
-            Kind::UnixStream,
-            nobody(),
-            Err(libc::EINVAL),
-        ),
-        (
-            "an unknown family",
-            TCP4,
-            with_family(v4("192.0.2.1:80"), 99),
-            Err(libc::EAFNOSUPPORT),
-        ),
-        (
-            "netlink, to the kernel",
-            Kind::Route,
-            kernel(),
-            Ok(Peer::Kernel),
-        ),
-        (
-            "netlink, to a process",
-            Kind::Route,
-            [&kernel()[..4], &[1; 8]].concat(),
-            Err(libc::EPERM),
-        ),
+        ("a Unix datagram socket can be detached", Kind::UnixDatagram, nobody(), Ok(Peer::Nobody)),
+        ("a Unix stream cannot", Kind::UnixStream, nobody(), Err(libc::EINVAL)),
+        ("an unknown family", TCP4, with_family(v4("192.0.2.1:80"), 99), Err(libc::EAFNOSUPPORT)),
+        ("netlink, to the kernel", Kind::Route, kernel(), Ok(Peer::Kernel)),
+        ("netlink, to a process", Kind::Route, [&kernel()[..4], &[1; 8]].concat(), Err(libc::EPERM)),
     ];
     for (what, kind, bytes, expected) in cases {
         assert_eq!(decode_connect(kind, &bytes), expected, "{what}");
@@ -140,54 +70,14 @@ fn datagram_addresses_are_read_as_the_kernel_reads_them() {
     let cases: [Case<Option<Peer>>; 10] = [
         ("plain", UDP4, v4("192.0.2.1:80"), some("192.0.2.1:80")),
         ("port 0", UDP4, v4("192.0.2.1:0"), Err(libc::EINVAL)),
-        (
-            "IPv4 takes no family for its own",
-            UDP4,
-            unspecified.clone(),
-            some("192.0.2.1:80"),
-        ),
-        (
-            "IPv6 takes no family for no address",
-            UDP6,
-            unspecified,
-            Ok(None),
-        ),
-        (
-            "IPv4 on an IPv6 socket",
-            UDP6,
-            v4("192.0.2.1:80"),
-            some("192.0.2.1:80"),
-        ),
-        (
-            "the wildcard is loopback",
-            UDP6,
-            v4("[::]:80"),
-            some("[::1]:80"),
-        ),
-        (
-            "another family on IPv6",
-            UDP6,
-            with_family(v4("[::1]:80"), 99),
-            Err(libc::EINVAL),
-        ),
-        (
-            "another family on IPv4",
-            UDP4,
-            with_family(v4("192.0.2.1:80"), 99),
-            Err(libc::EAFNOSUPPORT),
-        ),
-        (
-            "short, whatever the family",
-            UDP4,
-            vec![99, 0, 0, 0],
-            Err(libc::EINVAL),
-        ),
-        (
-            "a stream has no use for it",
-            TCP4,
-            v4("192.0.2.1:80"),
-            Ok(None),
-        ),
+        ("IPv4 takes no family for its own", UDP4, unspecified.clone(), some("192.0.2.1:80")),
+        ("IPv6 takes no family for no address", UDP6, unspecified, Ok(None)),
+        ("IPv4 on an IPv6 socket", UDP6, v4("192.0.2.1:80"), some("192.0.2.1:80")),
+        ("the wildcard is loopback", UDP6, v4("[::]:80"), some("[::1]:80")),
+        ("another family on IPv6", UDP6, with_family(v4("[::1]:80"), 99), Err(libc::EINVAL)),
+        ("another family on IPv4", UDP4, with_family(v4("192.0.2.1:80"), 99), Err(libc::EAFNOSUPPORT)),
+        ("short, whatever the family", UDP4, vec![99, 0, 0, 0], Err(libc::EINVAL)),
+        ("a stream has no use for it", TCP4, v4("192.0.2.1:80"), Ok(None)),
     ];
     for (what, kind, bytes, expected) in cases {
         assert_eq!(decode_send(kind, &bytes), expected, "{what}");
@@ -196,19 +86,10 @@ fn datagram_addresses_are_read_as_the_kernel_reads_them() {
 
 #[test]
 fn wildcards_stay_wildcards_in_a_bind() {
-    assert_eq!(
-        decode_bind(Version::V4, &v4("0.0.0.0:80")),
-        Ok("0.0.0.0:80".parse().unwrap())
-    );
-    assert_eq!(
-        decode_bind(Version::V6, &v4("[::]:80")),
-        Ok("[::]:80".parse().unwrap())
-    );
+    assert_eq!(decode_bind(Version::V4, &v4("0.0.0.0:80")), Ok("0.0.0.0:80".parse().unwrap()));
+    assert_eq!(decode_bind(Version::V6, &v4("[::]:80")), Ok("[::]:80".parse().unwrap()));
     let old = with_family(v4("0.0.0.0:80"), libc::AF_UNSPEC);
-    assert_eq!(
-        decode_bind(Version::V4, &old),
-        Ok("0.0.0.0:80".parse().unwrap())
-    );
+    assert_eq!(decode_bind(Version::V4, &old), Ok("0.0.0.0:80".parse().unwrap()));
     let not_old = with_family(v4("192.0.2.1:80"), libc::AF_UNSPEC);
     assert_eq!(decode_bind(Version::V4, &not_old), Err(libc::EAFNOSUPPORT));
 }
@@ -218,42 +99,19 @@ fn unix_names_end_where_the_kernel_ends_them() {
     let raw = |name: &[u8]| [&family_bytes(libc::AF_UNIX)[..], name].concat();
     let path = |text: &[u8]| Ok(UnixAddress::Path(text.to_vec()));
     let cases: Vec<(&str, Vec<u8>, Result<UnixAddress, i32>)> = vec![
-        (
-            "a path ends at its NUL",
-            raw(b"/run/a\0rest"),
-            path(b"/run/a"),
-        ),
+        ("a path ends at its NUL", raw(b"/run/a\0rest"), path(b"/run/a")),
         ("or at the address's end", raw(b"/run/a"), path(b"/run/a")),
-        (
-            "the longest path has no NUL",
-            raw(&[b'x'; 108]),
-            path(&[b'x'; 108]),
-        ),
+        ("the longest path has no NUL", raw(&[b'x'; 108]), path(&[b'x'; 108])),
         ("longer", raw(&[b'x'; 109]), Err(libc::EINVAL)),
-        (
-            "an abstract name keeps its NULs",
-            raw(b"\0a\0b\0"),
-            Ok(UnixAddress::Abstract(b"a\0b\0".to_vec())),
-        ),
-        (
-            "and may be empty",
-            raw(b"\0"),
-            Ok(UnixAddress::Abstract(vec![])),
-        ),
-        (
-            "another family",
-            with_family(raw(b"/run/a"), libc::AF_INET),
-            Err(libc::EINVAL),
-        ),
+        ("an abstract name keeps its NULs", raw(b"\0a\0b\0"), Ok(UnixAddress::Abstract(b"a\0b\0".to_vec()))),
+        ("and may be empty", raw(b"\0"), Ok(UnixAddress::Abstract(vec![]))),
+        ("another family", with_family(raw(b"/run/a"), libc::AF_INET), Err(libc::EINVAL)),
     ];
     for (what, bytes, expected) in cases {
         assert_eq!(decode_unix(&bytes), expected, "{what}");
     }
     assert_eq!(decode_unix(&raw(b"")), Ok(UnixAddress::Unnamed));
-    assert_eq!(
-        decode_connect(Kind::UnixStream, &raw(b"")),
-        Err(libc::EINVAL)
-    );
+    assert_eq!(decode_connect(Kind::UnixStream, &raw(b"")), Err(libc::EINVAL));
 }
 
 #[test]

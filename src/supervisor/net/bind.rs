@@ -30,12 +30,7 @@ fn decide(context: &Context, call: &Call) -> Result<Outcome, i32> {
             let local = address::decode_bind(version, &bytes)?;
             Ok(now(&socket, &address::encode(&local)))
         }
-        Kind::Udp(version) => Ok(bind_datagram(
-            context,
-            call,
-            socket,
-            address::decode_bind(version, &bytes)?,
-        )),
+        Kind::Udp(version) => Ok(bind_datagram(context, call, socket, address::decode_bind(version, &bytes)?)),
         Kind::UnixStream | Kind::UnixDatagram | Kind::UnixSequenced => {
             unix::bind(context, call, socket, address::decode_unix(&bytes)?)
         }
@@ -56,13 +51,7 @@ fn bind_datagram(context: &Context, call: &Call, socket: Socket, local: SocketAd
     if is_client {
         return act(context, socket);
     }
-    receiver::admit(
-        context,
-        call,
-        socket,
-        local,
-        move |context, _permit, socket| act(context, socket),
-    )
+    receiver::admit(context, call, socket, local, move |context, _permit, socket| act(context, socket))
 }
 
 fn now(socket: &Socket, address: &[u8]) -> Outcome {

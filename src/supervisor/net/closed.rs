@@ -19,12 +19,7 @@ static CLOSED: OnceLock<[Option<Held>; 2]> = OnceLock::new();
 
 /// The closed port, in the family of a socket of this version.
 pub(super) fn port(version: Version) -> Option<SocketAddr> {
-    let [v4, v6] = CLOSED.get_or_init(|| {
-        [
-            hold(Ipv4Addr::LOCALHOST.into()),
-            hold(Ipv6Addr::LOCALHOST.into()),
-        ]
-    });
+    let [v4, v6] = CLOSED.get_or_init(|| [hold(Ipv4Addr::LOCALHOST.into()), hold(Ipv6Addr::LOCALHOST.into())]);
     let held = |held: &Option<Held>| held.as_ref().map(|held| held.address);
     match version {
         Version::V4 => held(v4),
@@ -39,8 +34,5 @@ fn hold(loopback: std::net::IpAddr) -> Option<Held> {
     let socket = UdpSocket::bind((loopback, 0)).ok()?;
     let address = socket.local_addr().ok()?;
     socket.connect(address).ok()?;
-    Some(Held {
-        address,
-        _socket: socket,
-    })
+    Some(Held { address, _socket: socket })
 }

@@ -32,22 +32,14 @@ fn read(context: &Context, call: &Call) -> Result<(Socket, Peer), i32> {
     let bytes = copy_address(call, call.args[1], call.args[2])?;
     let socket = Socket::new(fd)?;
     let peer = address::decode_connect(socket.kind()?, &bytes)?;
-    if context.still_waiting(call) {
-        Ok((socket, peer))
-    } else {
-        Err(libc::EINTR)
-    }
+    if context.still_waiting(call) { Ok((socket, peer)) } else { Err(libc::EINTR) }
 }
 
 fn decide(context: &Context, call: &Call, socket: Socket, peer: Peer) -> Result<Outcome, i32> {
     Ok(match (socket.kind()?, peer) {
         (_, Peer::Nobody) => now(&socket, &address::nobody()),
-        (Kind::Tcp(version), Peer::Inet(peer)) => {
-            decide_tcp(context, call, socket, Far { version, peer })?
-        }
-        (Kind::Udp(version), Peer::Inet(peer)) => {
-            decide_udp(context, call, socket, Far { version, peer })?
-        }
+        (Kind::Tcp(version), Peer::Inet(peer)) => decide_tcp(context, call, socket, Far { version, peer })?,
+        (Kind::Udp(version), Peer::Inet(peer)) => decide_udp(context, call, socket, Far { version, peer })?,
         (Kind::Route, Peer::Kernel) => now(&socket, &address::kernel()),
         (_, Peer::Unix(name)) => unix::connect(context, call, socket, &name)?,
         _ => Outcome::errno(libc::EAFNOSUPPORT),
@@ -69,8 +61,7 @@ fn decide_tcp(context: &Context, call: &Call, socket: Socket, far: Far) -> Resul
         Stage::Fresh => {}
     }
     if far.peer.port() == 0 {
-        let refusing =
-            address::fit(far.version, Ipv4Addr::LOCALHOST.into(), 0).ok_or(libc::EINVAL)?;
+        let refusing = address::fit(far.version, Ipv4Addr::LOCALHOST.into(), 0).ok_or(libc::EINVAL)?;
         return Ok(reach(socket, vec![address::encode(&refusing)]));
     }
     if far.peer.ip().to_canonical().is_loopback() && context.facts().sockets().listen_at(far.peer) {
@@ -78,25 +69,16 @@ fn decide_tcp(context: &Context, call: &Call, socket: Socket, far: Far) -> Resul
     }
     match Destination::of(context, &far.peer)? {
         Destination::Stub => {
-            let stub =
-                destination::stub_for(context, &socket, &far.peer).ok_or(libc::ENETUNREACH)?;
+            let stub = destination::stub_for(context, &socket, &far.peer).ok_or(libc::ENETUNREACH)?;
             Ok(reach(socket, vec![address::encode(&stub)]))
         }
         Destination::Host(host) => {
-            let access = Access::Connect {
-                host: &host,
-                port: far.peer.port(),
-            };
+            let access = Access::Connect { host: &host, port: far.peer.port() };
             let named = host.clone();
-            Ok(judged(
-                context,
-                call,
-                &access,
-                move |permit, _, _| match named {
-                    Host::Address(_) => reach(socket, vec![address::encode(&far.peer)]),
-                    Host::Name(name) => reach_name(permit, socket, name, far),
-                },
-            ))
+            Ok(judged(context, call, &access, move |permit, _, _| match named {
+                Host::Address(_) => reach(socket, vec![address::encode(&far.peer)]),
+                Host::Name(name) => reach_name(permit, socket, name, far),
+            }))
         }
     }
 }
@@ -131,11 +113,7 @@ pub(super) fn reach_unix(socket: Socket, found: unix::Found) -> Outcome {
         Ok(address) => now(&socket, &address),
         Err(errno) => Outcome::errno(errno),
     };
-    if blocks {
-        Outcome::Apart(Box::new(move |_, _| connect()))
-    } else {
-        connect()
-    }
+    if blocks { Outcome::Apart(Box::new(move |_, _| connect())) } else { connect() }
 }
 
 fn try_each(socket: &Socket, addresses: &[Vec<u8>]) -> Outcome {
@@ -174,33 +152,21 @@ fn decide_udp(context: &Context, call: &Call, socket: Socket, far: Far) -> Resul
     }
     match Destination::of(context, &far.peer)? {
         Destination::Stub => {
-            let stub =
-                destination::stub_for(context, &socket, &far.peer).ok_or(libc::ENETUNREACH)?;
+            let stub = destination::stub_for(context, &socket, &far.peer).ok_or(libc::ENETUNREACH)?;
             if let Some(cookie) = socket.cookie() {
-                context
-                    .facts()
-                    .sockets()
-                    .record_alias(cookie, stub, far.peer);
+                context.facts().sockets().record_alias(cookie, stub, far.peer);
             }
             Ok(point(context, &socket, &stub))
         }
         Destination::Host(host) => {
-            let access = Access::Connect {
-                host: &host,
-                port: far.peer.port(),
-            };
+            let access = Access::Connect { host: &host, port: far.peer.port() };
             match host {
-                Host::Address(_) => Ok(judged(
-                    context,
-                    call,
-                    &access,
-                    move |_permit, context, _| point(context, &socket, &far.peer),
-                )),
+                Host::Address(_) => {
+                    Ok(judged(context, call, &access, move |_permit, context, _| point(context, &socket, &far.peer)))
+                }
                 Host::Name(ref name) => match context.judge(&access, call) {
                     Verdict::Allow(permit) => Ok(point_at_name(permit, socket, name.clone(), far)),
-                    Verdict::Ask(_) | Verdict::Deny(_) => {
-                        point_nowhere(context, &socket, far.version)
-                    }
+                    Verdict::Ask(_) | Verdict::Deny(_) => point_nowhere(context, &socket, far.version),
                 },
             }
         }
@@ -213,16 +179,11 @@ fn point_at_name(permit: Permit, socket: Socket, name: String, far: Far) -> Outc
         let pointed = match destination::resolve(context, call, &permit, &name, port) {
             Admitted::Addresses(addresses) => {
                 let fitting = destination::fitting(&socket, far.version, &addresses, port);
-                fitting
-                    .iter()
-                    .map(|to| point(context, &socket, to))
-                    .find(succeeded)
+                fitting.iter().map(|to| point(context, &socket, to)).find(succeeded)
             }
             Admitted::Ask(..) | Admitted::Refused(_) | Admitted::Failed(_) => None,
         };
-        pointed.unwrap_or_else(|| {
-            point_nowhere(context, &socket, far.version).unwrap_or_else(Outcome::errno)
-        })
+        pointed.unwrap_or_else(|| point_nowhere(context, &socket, far.version).unwrap_or_else(Outcome::errno))
     }))
 }
 
@@ -231,11 +192,7 @@ fn succeeded(outcome: &Outcome) -> bool {
 }
 
 fn point_nowhere(context: &Context, socket: &Socket, version: Version) -> Result<Outcome, i32> {
-    Ok(point(
-        context,
-        socket,
-        &closed::port(version).ok_or(libc::ENETUNREACH)?,
-    ))
+    Ok(point(context, socket, &closed::port(version).ok_or(libc::ENETUNREACH)?))
 }
 
 /// Connects a datagram socket, which never blocks, and remembers it as one that others of the run

@@ -14,7 +14,7 @@ use crate::supervisor::Caller;
 const HEADER: usize = size_of::<libc::cmsghdr>();
 /// `CMSG_ALIGN`.
 const ALIGNMENT: usize = size_of::<usize>();
-/// `SCM_MAX_FD`.
+/// `SCM_MAX_FD`, for all messages together.
 const DESCRIPTORS_MAX: usize = 253;
 /// `SCM_CREDENTIALS`: process, user, group.
 const CREDENTIALS: usize = 12;
@@ -33,7 +33,7 @@ const OLD_PACKET_INFO: i32 = 2;
 #[derive(Debug, Default)]
 pub(super) struct Control {
     pub(super) bytes: Vec<u8>,
-    _descriptors: Vec<OwnedFd>,
+    descriptors: Vec<OwnedFd>,
 }
 
 /// One control message of the child.
@@ -76,13 +76,12 @@ impl Control {
         self.bytes.extend(message.level.to_ne_bytes());
         self.bytes.extend(message.kind.to_ne_bytes());
         self.bytes.extend(message.data);
-        self.bytes
-            .resize(self.bytes.len().next_multiple_of(ALIGNMENT), 0);
+        self.bytes.resize(self.bytes.len().next_multiple_of(ALIGNMENT), 0);
     }
 
     fn push_descriptors(&mut self, caller: &Caller, message: Message<'_>) -> Result<(), i32> {
         let numbers = message.data.chunks_exact(4);
-        if numbers.len() > DESCRIPTORS_MAX {
+        if self.descriptors.len() + numbers.len() > DESCRIPTORS_MAX {
             return Err(libc::EINVAL);
         }
         let mut ours = Vec::new();
@@ -90,12 +89,9 @@ impl Control {
             let number = i32::from_ne_bytes(number.try_into().map_err(|_| libc::EINVAL)?);
             let taken = caller.take_fd(number)?;
             ours.extend(taken.as_raw_fd().to_ne_bytes());
-            self._descriptors.push(taken);
+            self.descriptors.push(taken);
         }
-        self.push(Message {
-            data: &ours,
-            ..message
-        });
+        self.push(Message { data: &ours, ..message });
         Ok(())
     }
 
@@ -107,44 +103,29 @@ impl Control {
             return Err(libc::EPERM);
         }
         let ours = int(u64::from(std::process::id())).to_ne_bytes();
-        self.push(Message {
-            data: &[&ours, &message.data[4..]].concat(),
-            ..message
-        });
+        self.push(Message { data: &[&ours, &message.data[4..]].concat(), ..message });
         Ok(())
     }
 }
 
 fn fate(kind: Kind, message: Message<'_>) -> Fate {
-    let is_unix = matches!(
-        kind,
-        Kind::UnixStream | Kind::UnixDatagram | Kind::UnixSequenced
-    );
+    let is_unix = matches!(kind, Kind::UnixStream | Kind::UnixDatagram | Kind::UnixSequenced);
     match (message.level, message.kind) {
         (libc::SOL_SOCKET, libc::SCM_RIGHTS) if is_unix => Fate::Descriptors,
         (libc::SOL_SOCKET, libc::SCM_CREDENTIALS) if is_unix || kind == Kind::Route => {
-            if message.data.len() == CREDENTIALS {
-                Fate::Credentials
-            } else {
-                Fate::Refuse(libc::EINVAL)
-            }
+            if message.data.len() == CREDENTIALS { Fate::Credentials } else { Fate::Refuse(libc::EINVAL) }
         }
         // The kernel skips other levels on Unix and netlink sockets.
         (libc::SOL_SOCKET, _) if is_unix || kind == Kind::Route => Fate::Refuse(libc::EINVAL),
         _ if is_unix || kind == Kind::Route => Fate::TakeOut,
         // Meaningless between internet sockets: the kernel looks at neither.
         (libc::SOL_SOCKET, libc::SCM_RIGHTS | libc::SCM_CREDENTIALS) => Fate::TakeOut,
-        (
-            libc::SOL_SOCKET,
-            libc::SO_TIMESTAMPING | SCM_TXTIME | libc::SO_PRIORITY | SCM_TS_OPT_ID,
-        ) => Fate::Pass,
+        (libc::SOL_SOCKET, libc::SO_TIMESTAMPING | SCM_TXTIME | libc::SO_PRIORITY | SCM_TS_OPT_ID) => Fate::Pass,
         (libc::SOL_SOCKET, libc::SO_MARK) => Fate::Refuse(libc::EPERM),
         (libc::SOL_IP, libc::IP_TTL | libc::IP_TOS) => Fate::Pass,
         (libc::SOL_IP, libc::IP_PKTINFO) => Fate::TakeOut,
         (libc::SOL_IP, libc::IP_RETOPTS) => Fate::Refuse(libc::EPERM),
-        (libc::SOL_IPV6, libc::IPV6_HOPLIMIT | libc::IPV6_TCLASS | libc::IPV6_DONTFRAG) => {
-            Fate::Pass
-        }
+        (libc::SOL_IPV6, libc::IPV6_HOPLIMIT | libc::IPV6_TCLASS | libc::IPV6_DONTFRAG) => Fate::Pass,
         (libc::SOL_IPV6, libc::IPV6_PKTINFO | OLD_PACKET_INFO) => Fate::TakeOut,
         (
             libc::SOL_IPV6,
@@ -177,18 +158,13 @@ fn split(bytes: &[u8]) -> Result<Vec<Message<'_>>, i32> {
             kind: number(size_of::<usize>() + 4)?,
             data: &rest[HEADER..length],
         });
-        rest = rest
-            .get(length.next_multiple_of(ALIGNMENT)..)
-            .unwrap_or_default();
+        rest = rest.get(length.next_multiple_of(ALIGNMENT)..).unwrap_or_default();
     }
     Ok(messages)
 }
 
 fn first<const N: usize>(bytes: &[u8], at: usize) -> Result<[u8; N], i32> {
-    bytes
-        .get(at..at + N)
-        .and_then(|found| found.try_into().ok())
-        .ok_or(libc::EINVAL)
+    bytes.get(at..at + N).and_then(|found| found.try_into().ok()).ok_or(libc::EINVAL)
 }
 
 #[cfg(test)]
@@ -206,11 +182,7 @@ mod tests {
 
     #[test]
     fn messages_come_back_as_they_were_put() {
-        let messages = [
-            message(1, 2, b""),
-            message(0, 8, b"abc"),
-            message(41, 50, &[7; 20]),
-        ];
+        let messages = [message(1, 2, b""), message(0, 8, b"abc"), message(41, 50, &[7; 20])];
         let mut control = Control::default();
         for each in messages {
             control.push(each);
@@ -222,11 +194,7 @@ mod tests {
     fn a_length_that_lies_is_refused() {
         let header = |length: usize| [&length.to_ne_bytes()[..], &[0; 8]].concat();
         for length in [0, HEADER - 1, HEADER + 1, usize::MAX] {
-            assert_eq!(
-                split(&header(length)).unwrap_err(),
-                libc::EINVAL,
-                "{length}"
-            );
+            assert_eq!(split(&header(length)).unwrap_err(), libc::EINVAL, "{length}");
         }
         assert_eq!(split(&header(HEADER)[..HEADER - 1]).unwrap(), []);
     }
@@ -234,42 +202,12 @@ mod tests {
     #[test]
     fn what_would_send_elsewhere_does_not_pass() {
         let cases = [
-            (
-                "a source address",
-                libc::SOL_IP,
-                libc::IP_PKTINFO,
-                Fate::TakeOut,
-            ),
-            (
-                "a source route",
-                libc::SOL_IP,
-                libc::IP_RETOPTS,
-                Fate::Refuse(libc::EPERM),
-            ),
-            (
-                "an IPv6 source address",
-                libc::SOL_IPV6,
-                libc::IPV6_PKTINFO,
-                Fate::TakeOut,
-            ),
-            (
-                "an IPv6 routing header",
-                libc::SOL_IPV6,
-                libc::IPV6_RTHDR,
-                Fate::Refuse(libc::EPERM),
-            ),
-            (
-                "a routing mark",
-                libc::SOL_SOCKET,
-                libc::SO_MARK,
-                Fate::Refuse(libc::EPERM),
-            ),
-            (
-                "what this release does not know",
-                libc::SOL_IP,
-                99,
-                Fate::Refuse(libc::EINVAL),
-            ),
+            ("a source address", libc::SOL_IP, libc::IP_PKTINFO, Fate::TakeOut),
+            ("a source route", libc::SOL_IP, libc::IP_RETOPTS, Fate::Refuse(libc::EPERM)),
+            ("an IPv6 source address", libc::SOL_IPV6, libc::IPV6_PKTINFO, Fate::TakeOut),
+            ("an IPv6 routing header", libc::SOL_IPV6, libc::IPV6_RTHDR, Fate::Refuse(libc::EPERM)),
+            ("a routing mark", libc::SOL_SOCKET, libc::SO_MARK, Fate::Refuse(libc::EPERM)),
+            ("what this release does not know", libc::SOL_IP, 99, Fate::Refuse(libc::EINVAL)),
             ("a level that the kernel skips", 99, 1, Fate::TakeOut),
             ("a time to live", libc::SOL_IP, libc::IP_TTL, Fate::Pass),
             ("a segment size", SOL_UDP, UDP_SEGMENT, Fate::Pass),

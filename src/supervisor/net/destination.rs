@@ -43,48 +43,29 @@ impl Destination {
 /// Is this name service allowed as such, or the run's own?
 fn is_own_choice(context: &Context, host: &Host) -> bool {
     let own = match host {
-        Host::Address(address) => {
-            address.is_loopback() && context.facts().sockets().hold_port(*address, DOMAIN)
-        }
+        Host::Address(address) => address.is_loopback() && context.facts().sockets().hold_port(*address, DOMAIN),
         Host::Name(_) => false,
     };
     own || context.policy().allows_port(host, DOMAIN)
 }
 
 /// The stub's address for a socket; `None` where that socket cannot reach it.
-pub(super) fn stub_for(
-    context: &Context,
-    socket: &Socket,
-    peer: &SocketAddr,
-) -> Option<SocketAddr> {
+pub(super) fn stub_for(context: &Context, socket: &Socket, peer: &SocketAddr) -> Option<SocketAddr> {
     let stub = context.dns().stub().ok()?;
-    let version = if peer.is_ipv4() {
-        Version::V4
-    } else {
-        Version::V6
-    };
+    let version = if peer.is_ipv4() { Version::V4 } else { Version::V6 };
     match version {
         Version::V4 => Some(SocketAddr::V4(stub.v4)),
         Version::V6 => {
             let mapped = || address::fit(Version::V6, (*stub.v4.ip()).into(), stub.v4.port());
             let native = stub.v6.map(SocketAddr::V6);
             let wants_v4 = matches!(peer.ip().to_canonical(), IpAddr::V4(_));
-            if wants_v4 {
-                mapped()
-            } else {
-                native.or_else(|| if socket.maps_v4() { mapped() } else { None })
-            }
+            if wants_v4 { mapped() } else { native.or_else(|| if socket.maps_v4() { mapped() } else { None }) }
         }
     }
 }
 
 /// The addresses of a judged name that a socket of this version can be pointed at, best first.
-pub(super) fn fitting(
-    socket: &Socket,
-    version: Version,
-    addresses: &[IpAddr],
-    port: u16,
-) -> Vec<SocketAddr> {
+pub(super) fn fitting(socket: &Socket, version: Version, addresses: &[IpAddr], port: u16) -> Vec<SocketAddr> {
     let (v6, v4): (Vec<_>, Vec<_>) = addresses.iter().partition(|address| address.is_ipv6());
     let fit = |address: &IpAddr| address::fit(version, *address, port);
     match version {
@@ -105,13 +86,7 @@ pub(super) enum Admitted {
 }
 
 /// Looks the judged name up, now, and holds every address against the lists. Blocks.
-pub(super) fn resolve(
-    context: &Context,
-    call: &Call,
-    _permit: &Permit,
-    name: &str,
-    port: u16,
-) -> Admitted {
+pub(super) fn resolve(context: &Context, call: &Call, _permit: &Permit, name: &str, port: u16) -> Admitted {
     let addresses = match context.dns().resolve(name) {
         Ok(addresses) => addresses,
         Err(ResolveError::TimedOut) => return Admitted::Failed(libc::ETIMEDOUT),
@@ -126,14 +101,7 @@ pub(super) fn resolve(
             admitted.push(address);
             continue;
         }
-        match context.judge(
-            &Access::PrivateResult {
-                name,
-                address,
-                port,
-            },
-            call,
-        ) {
+        match context.judge(&Access::PrivateResult { name, address, port }, call) {
             Verdict::Allow(_) => admitted.push(address),
             Verdict::Ask(question) => match otherwise {
                 Some(Admitted::Ask(..)) => {}

@@ -74,11 +74,7 @@ fn sockets_at(port: u16, protocol: i32, states: u32) -> io::Result<Vec<InetSocke
     let mut found = Vec::new();
     for family in [libc::AF_INET, libc::AF_INET6] {
         let answers = dump(&inet_request(family, protocol, states, port))?;
-        found.extend(
-            answers
-                .iter()
-                .filter_map(|answer| inet_socket(answer, port)),
-        );
+        found.extend(answers.iter().filter_map(|answer| inet_socket(answer, port)));
     }
     Ok(found)
 }
@@ -87,11 +83,7 @@ fn sockets_at(port: u16, protocol: i32, states: u32) -> io::Result<Vec<InetSocke
 /// up for one that arrives. `ENOENT`: none.
 pub(super) fn receiver_of(from: SocketAddr, to: SocketAddr) -> io::Result<u64> {
     let (from, to) = (canonical(from), canonical(to));
-    let family = if to.is_ipv4() {
-        libc::AF_INET
-    } else {
-        libc::AF_INET6
-    };
+    let family = if to.is_ipv4() { libc::AF_INET } else { libc::AF_INET6 };
     let mut request = vec![low_byte(family), low_byte(libc::IPPROTO_UDP), 0, 0];
     request.extend(ANY_STATE.to_ne_bytes());
     // For UDP the kernel takes these for the arriving datagram's source and destination.
@@ -102,10 +94,7 @@ pub(super) fn receiver_of(from: SocketAddr, to: SocketAddr) -> io::Result<u64> {
     request.extend(LOOPBACK_DEVICE.to_ne_bytes());
     request.extend(ANY_COOKIE);
     let answers = ask(&request, REQUEST)?.unwrap_or_default();
-    answers
-        .first()
-        .and_then(|answer| cookie_at(answer, 44))
-        .ok_or_else(malformed)
+    answers.first().and_then(|answer| cookie_at(answer, 44)).ok_or_else(malformed)
 }
 
 fn canonical(address: SocketAddr) -> SocketAddr {
@@ -128,10 +117,7 @@ fn sixteen(address: IpAddr) -> [u8; 16] {
 pub(super) fn living() -> io::Result<Vec<u64>> {
     let mut found = Vec::new();
     for family in [libc::AF_INET, libc::AF_INET6] {
-        for (protocol, states) in [
-            (libc::IPPROTO_TCP, LISTENING),
-            (libc::IPPROTO_UDP, ANY_STATE),
-        ] {
+        for (protocol, states) in [(libc::IPPROTO_TCP, LISTENING), (libc::IPPROTO_UDP, ANY_STATE)] {
             let answers = dump(&inet_request(family, protocol, states, 0))?;
             found.extend(answers.iter().filter_map(|answer| cookie_at(answer, 44)));
         }
@@ -147,10 +133,7 @@ pub(super) fn unix_sockets() -> io::Result<Vec<UnixSocket>> {
     request.extend([0; 4]);
     request.extend(SHOW_NAME.to_ne_bytes());
     request.extend(ANY_COOKIE);
-    Ok(dump(&request)?
-        .iter()
-        .filter_map(|answer| unix_socket(answer))
-        .collect())
+    Ok(dump(&request)?.iter().filter_map(|answer| unix_socket(answer)).collect())
 }
 
 /// `struct inet_diag_req_v2`.
@@ -170,11 +153,7 @@ fn inet_socket(answer: &[u8], port: u16) -> Option<InetSocket> {
     }
     let local = address_at(answer, 8)?;
     let connected = answer[6..8] != [0, 0];
-    Some(InetSocket {
-        cookie: cookie_at(answer, 44)?,
-        local,
-        connected,
-    })
+    Some(InetSocket { cookie: cookie_at(answer, 44)?, local, connected })
 }
 
 fn address_at(answer: &[u8], at: usize) -> Option<IpAddr> {
@@ -194,10 +173,7 @@ fn unix_socket(answer: &[u8]) -> Option<UnixSocket> {
         let kind = u16::from_ne_bytes([rest[2], rest[3]]);
         let value = rest.get(4..length)?;
         if kind == UNIX_NAME {
-            return Some(UnixSocket {
-                cookie,
-                name: value.to_vec(),
-            });
+            return Some(UnixSocket { cookie, name: value.to_vec() });
         }
         rest = rest.get(length.next_multiple_of(4)..)?;
     }
@@ -206,8 +182,7 @@ fn unix_socket(answer: &[u8]) -> Option<UnixSocket> {
 
 fn cookie_at(answer: &[u8], at: usize) -> Option<u64> {
     let halves = answer.get(at..at + 8)?;
-    let half =
-        |i: usize| u32::from_ne_bytes([halves[i], halves[i + 1], halves[i + 2], halves[i + 3]]);
+    let half = |i: usize| u32::from_ne_bytes([halves[i], halves[i + 1], halves[i + 2], halves[i + 3]]);
     Some(u64::from(half(0)) | u64::from(half(4)) << 32)
 }
 
@@ -234,13 +209,7 @@ fn ask(request: &[u8], flags: u16) -> io::Result<Option<Vec<Vec<u8>>>> {
     message.extend(flags.to_ne_bytes());
     message.extend([0; 8]);
     message.extend(request);
-    socket::send(
-        fd.as_fd(),
-        &Outgoing {
-            data: &message,
-            ..Outgoing::default()
-        },
-    )?;
+    socket::send(fd.as_fd(), &Outgoing { data: &message, ..Outgoing::default() })?;
     let mut answers = Vec::new();
     let mut room = vec![0; ROOM];
     loop {

@@ -69,12 +69,7 @@ pub(super) enum Step {
 }
 
 impl Letter {
-    pub(super) fn read(
-        context: &Context,
-        call: &Call,
-        to: Addressed,
-        header: Header,
-    ) -> Result<Self, i32> {
+    pub(super) fn read(context: &Context, call: &Call, to: Addressed, header: Header) -> Result<Self, i32> {
         let (socket, flags) = (&to.socket, to.flags);
         let kind = socket.kind()?;
         if flags & libc::MSG_FASTOPEN != 0 {
@@ -93,17 +88,9 @@ impl Letter {
             if length > longest(socket, kind) {
                 return Err(libc::EMSGSIZE);
             }
-            Body::Datagram(data.take(
-                context,
-                call,
-                usize::try_from(length).map_err(|_| libc::EMSGSIZE)?,
-            )?)
+            Body::Datagram(data.take(context, call, usize::try_from(length).map_err(|_| libc::EMSGSIZE)?)?)
         };
-        if context.still_waiting(call) {
-            Ok(Self { to, control, body })
-        } else {
-            Err(libc::EINTR)
-        }
+        if context.still_waiting(call) { Ok(Self { to, control, body }) } else { Err(libc::EINTR) }
     }
 
     /// Judges and sends; what has to wait for an answer, a name or room does so apart.
@@ -127,9 +114,7 @@ impl Letter {
                 question,
                 refusal: libc::EACCES,
                 act: Box::new(move |permit, context, call| match after {
-                    After::Send(envelope) => self
-                        .post(context, call, envelope, finish)
-                        .outcome(call, finish),
+                    After::Send(envelope) => self.post(context, call, envelope, finish).outcome(call, finish),
                     After::Resolve(named) => self.resolve(permit, named, finish),
                 }),
             }),
@@ -157,14 +142,12 @@ impl Letter {
             let port = named.peer.port();
             let admitted = destination::resolve(context, call, &permit, &named.name, port);
             destination::admit(context, call, admitted, move |context, call, addresses| {
-                let fitting =
-                    destination::fitting(&self.to.socket, named.version, &addresses, port);
+                let fitting = destination::fitting(&self.to.socket, named.version, &addresses, port);
                 let Some(actual) = fitting.first() else {
                     return Outcome::errno(libc::EHOSTUNREACH);
                 };
                 self.to.remember(context, *actual, named.peer);
-                self.post(context, call, Envelope::to(actual), finish)
-                    .outcome(call, finish)
+                self.post(context, call, Envelope::to(actual), finish).outcome(call, finish)
             })
         }))
     }
@@ -187,17 +170,15 @@ impl Letter {
         };
         match self.attempt(&envelope, data, libc::MSG_DONTWAIT) {
             Ok(length) => Step::Sent { length },
-            Err(libc::EAGAIN) if self.may_block() => {
-                Step::Waits(Outcome::Apart(Box::new(move |context, call| {
-                    let Body::Datagram(data) = &self.body else {
-                        return Outcome::errno(libc::EIO);
-                    };
-                    match self.attempt(&envelope, data, 0) {
-                        Ok(length) => finish.reply(call, length),
-                        Err(errno) => self.failed(context, call, errno),
-                    }
-                })))
-            }
+            Err(libc::EAGAIN) if self.may_block() => Step::Waits(Outcome::Apart(Box::new(move |context, call| {
+                let Body::Datagram(data) = &self.body else {
+                    return Outcome::errno(libc::EIO);
+                };
+                match self.attempt(&envelope, data, 0) {
+                    Ok(length) => finish.reply(call, length),
+                    Err(errno) => self.failed(context, call, errno),
+                }
+            }))),
             Err(errno) => Step::Waits(self.failed(context, call, errno)),
         }
     }
@@ -228,17 +209,10 @@ impl Letter {
         if !peer.ip().to_canonical().is_loopback() {
             return;
         }
-        let is_bound = self
-            .to
-            .socket
-            .local()
-            .is_some_and(|local| local.port() != 0);
+        let is_bound = self.to.socket.local().is_some_and(|local| local.port() != 0);
         if !is_bound {
             // Where this fails, sending fails with the same error.
-            let _ = socket::bind(
-                self.to.socket.fd(),
-                &address::encode(&address::wildcard(version)),
-            );
+            let _ = socket::bind(self.to.socket.fd(), &address::encode(&address::wildcard(version)));
         }
         receiver::record(context, &self.to.socket);
     }
@@ -273,8 +247,7 @@ fn longest(socket: &Socket, kind: Kind) -> u64 {
     match kind {
         Kind::Udp(_) => UDP_MAX,
         _ => {
-            let buffer =
-                socket::option(socket.fd(), libc::SOL_SOCKET, libc::SO_SNDBUF).unwrap_or(0);
+            let buffer = socket::option(socket.fd(), libc::SOL_SOCKET, libc::SO_SNDBUF).unwrap_or(0);
             u64::try_from(buffer).unwrap_or(0).min(MESSAGE_MAX)
         }
     }

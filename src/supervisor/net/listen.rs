@@ -22,32 +22,24 @@ fn decide(context: &Context, call: &Call) -> Result<Outcome, i32> {
     }
     match socket.kind()? {
         // Named Unix sockets were judged when their name was made; the others cannot listen.
-        Kind::UnixStream
-        | Kind::UnixSequenced
-        | Kind::UnixDatagram
-        | Kind::Udp(_)
-        | Kind::Route => Ok(now(&socket, backlog)),
+        Kind::UnixStream | Kind::UnixSequenced | Kind::UnixDatagram | Kind::Udp(_) | Kind::Route => {
+            Ok(now(&socket, backlog))
+        }
         Kind::Tcp(_) => match socket.stage() {
             Stage::Listening => Ok(now(&socket, backlog)),
             Stage::Associated => Err(libc::EINVAL),
             Stage::Fresh => {
                 let local = socket.local().ok_or(libc::EACCES)?;
-                Ok(receiver::admit(
-                    context,
-                    call,
-                    socket,
-                    local,
-                    move |context, _permit, socket| {
-                        let outcome = now(&socket, backlog);
-                        if !is_where_judged(&socket, local) {
-                            // Another thread moved the socket: it must not stay open there.
-                            let _ = socket::connect(socket.fd(), &address::nobody());
-                            return Outcome::errno(libc::EACCES);
-                        }
-                        receiver::record(context, &socket);
-                        outcome
-                    },
-                ))
+                Ok(receiver::admit(context, call, socket, local, move |context, _permit, socket| {
+                    let outcome = now(&socket, backlog);
+                    if !is_where_judged(&socket, local) {
+                        // Another thread moved the socket: it must not stay open there.
+                        let _ = socket::connect(socket.fd(), &address::nobody());
+                        return Outcome::errno(libc::EACCES);
+                    }
+                    receiver::record(context, &socket);
+                    outcome
+                }))
             }
         },
     }
@@ -55,9 +47,7 @@ fn decide(context: &Context, call: &Call) -> Result<Outcome, i32> {
 
 /// Listening gives an unbound socket a port and leaves its address alone.
 fn is_where_judged(socket: &Socket, judged: SocketAddr) -> bool {
-    socket.local().is_some_and(|now| {
-        now.ip() == judged.ip() && (judged.port() == 0 || now.port() == judged.port())
-    })
+    socket.local().is_some_and(|now| now.ip() == judged.ip() && (judged.port() == 0 || now.port() == judged.port()))
 }
 
 fn now(socket: &Socket, backlog: i32) -> Outcome {

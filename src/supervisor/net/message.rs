@@ -36,34 +36,22 @@ impl Header {
             let length = usize::try_from(length).map_err(|_| libc::EINVAL)?;
             address = call.read_bytes(header.msg_name as u64, length.min(ADDRESS_MAX))?;
         }
-        #[allow(
-            clippy::unnecessary_cast,
-            reason = "the field's type differs between C libraries"
-        )]
+        #[allow(clippy::unnecessary_cast, reason = "the field's type differs between C libraries")]
         let parts = header.msg_iovlen as usize;
         let data = Remote::copy(call, header.msg_iov as u64, parts)?;
-        #[allow(
-            clippy::unnecessary_cast,
-            reason = "the field's type differs between C libraries"
-        )]
+        #[allow(clippy::unnecessary_cast, reason = "the field's type differs between C libraries")]
         let control_length = header.msg_controllen as usize;
         if control_length > CONTROL_MAX {
             return Err(libc::ENOBUFS);
         }
         let control = call.read_bytes(header.msg_control as u64, control_length)?;
-        Ok(Self {
-            address,
-            control,
-            data,
-        })
+        Ok(Self { address, control, data })
     }
 }
 
 impl Remote {
     pub(super) fn one(at: u64, length: u64) -> Self {
-        Self {
-            parts: vec![(at, length.min(LENGTH_MAX))],
-        }
+        Self { parts: vec![(at, length.min(LENGTH_MAX))] }
     }
 
     /// Copies an array of `struct iovec`.
@@ -72,12 +60,7 @@ impl Remote {
             return Err(libc::EMSGSIZE);
         }
         let bytes = call.read_bytes(at, count * size_of::<libc::iovec>())?;
-        let word = |bytes: &[u8]| {
-            bytes
-                .iter()
-                .rev()
-                .fold(0, |word, &byte| word << 8 | u64::from(byte))
-        };
+        let word = |bytes: &[u8]| bytes.iter().rev().fold(0, |word, &byte| word << 8 | u64::from(byte));
         let mut room = LENGTH_MAX;
         let mut parts = Vec::with_capacity(count);
         for part in bytes.chunks_exact(size_of::<libc::iovec>()) {
@@ -102,20 +85,13 @@ impl Remote {
     }
 
     /// Takes up to `most` bytes off the front. The caller was alive after the copy, so they are its.
-    pub(super) fn take(
-        &mut self,
-        context: &Context,
-        call: &Call,
-        most: usize,
-    ) -> Result<Vec<u8>, i32> {
+    pub(super) fn take(&mut self, context: &Context, call: &Call, most: usize) -> Result<Vec<u8>, i32> {
         let mut bytes = Vec::new();
         while let Some((start, length)) = self.parts.first_mut() {
             let room = u64::try_from(most - bytes.len()).unwrap_or(0);
             let taken = room.min(*length);
             if taken > 0 {
-                bytes.extend(
-                    call.read_bytes(*start, usize::try_from(taken).map_err(|_| libc::EINVAL)?)?,
-                );
+                bytes.extend(call.read_bytes(*start, usize::try_from(taken).map_err(|_| libc::EINVAL)?)?);
                 *start = start.wrapping_add(taken);
                 *length -= taken;
             }
@@ -124,10 +100,6 @@ impl Remote {
             }
             self.parts.remove(0);
         }
-        if context.still_waiting(call) {
-            Ok(bytes)
-        } else {
-            Err(libc::EINTR)
-        }
+        if context.still_waiting(call) { Ok(bytes) } else { Err(libc::EINTR) }
     }
 }

@@ -55,11 +55,7 @@ fn judged(
 ) -> Outcome {
     match context.judge(access, call) {
         Verdict::Allow(permit) => act(permit, context, call),
-        Verdict::Ask(question) => Outcome::Ask {
-            question,
-            refusal: libc::EACCES,
-            act: Box::new(act),
-        },
+        Verdict::Ask(question) => Outcome::Ask { question, refusal: libc::EACCES, act: Box::new(act) },
         Verdict::Deny(denial) => context.refuse(call, &denial),
     }
 }

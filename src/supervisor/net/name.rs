@@ -10,8 +10,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::thread;
 
 use landlock::{
-    AccessFs, CompatLevel, Compatible, PathBeneath, Ruleset, RulesetAttr, RulesetCreatedAttr,
-    RulesetStatus,
+    AccessFs, CompatLevel, Compatible, PathBeneath, Ruleset, RulesetAttr, RulesetCreatedAttr, RulesetStatus,
 };
 use rustix::fs::{Mode, OFlags, ResolveFlags};
 
@@ -35,13 +34,8 @@ impl Naming<'_> {
     /// Binds the socket. Runs on a thread that ends with it, for what Landlock was told stays.
     pub(super) fn bind(self) -> Result<(), i32> {
         thread::scope(|scope| {
-            let bound = thread::Builder::new()
-                .name("askance-bind".to_owned())
-                .spawn_scoped(scope, || self.confined());
-            bound
-                .map_err(|_| libc::EAGAIN)?
-                .join()
-                .unwrap_or(Err(libc::EACCES))
+            let bound = thread::Builder::new().name("askance-bind".to_owned()).spawn_scoped(scope, || self.confined());
+            bound.map_err(|_| libc::EAGAIN)?.join().unwrap_or(Err(libc::EACCES))
         })
     }
 
@@ -70,13 +64,7 @@ impl Naming<'_> {
             Some(cut) => &self.path[..cut],
         };
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let found = rustix::fs::openat2(
-            rustix::fs::CWD,
-            directory,
-            flags,
-            Mode::empty(),
-            ResolveFlags::NO_MAGICLINKS,
-        );
+        let found = rustix::fs::openat2(rustix::fs::CWD, directory, flags, Mode::empty(), ResolveFlags::NO_MAGICLINKS);
         found.is_ok_and(|found| is_same(found.as_fd(), self.directory))
     }
 }

@@ -78,10 +78,7 @@ impl OwnSockets {
         if aliases.len() >= ALIASES {
             aliases.remove(0);
         }
-        aliases.push(Alias {
-            actual: canonical(actual),
-            presented,
-        });
+        aliases.push(Alias { actual: canonical(actual), presented });
     }
 
     /// Is there any socket whose peers have two addresses?
@@ -96,11 +93,7 @@ impl OwnSockets {
     /// Where what this socket sends to `presented` went before.
     pub(super) fn actual(&self, cookie: u64, presented: SocketAddr) -> Option<SocketAddr> {
         let known = self.known();
-        let found = known
-            .aliases
-            .get(&cookie)?
-            .iter()
-            .find(|alias| alias.presented == presented)?;
+        let found = known.aliases.get(&cookie)?.iter().find(|alias| alias.presented == presented)?;
         Some(found.actual)
     }
 
@@ -108,12 +101,7 @@ impl OwnSockets {
     pub(super) fn presented(&self, cookie: u64, actual: SocketAddr) -> Option<SocketAddr> {
         let actual = canonical(actual);
         let known = self.known();
-        let found = known
-            .aliases
-            .get(&cookie)?
-            .iter()
-            .rev()
-            .find(|alias| alias.actual == actual)?;
+        let found = known.aliases.get(&cookie)?.iter().rev().find(|alias| alias.actual == actual)?;
         Some(found.presented)
     }
 
@@ -153,12 +141,7 @@ impl OwnSockets {
             })
     }
 
-    fn hold(
-        &self,
-        address: IpAddr,
-        port: u16,
-        at: impl Fn(u16) -> io::Result<Vec<diag::InetSocket>>,
-    ) -> bool {
+    fn hold(&self, address: IpAddr, port: u16, at: impl Fn(u16) -> io::Result<Vec<diag::InetSocket>>) -> bool {
         let own: Vec<u64> = {
             let known = self.known();
             let here = known.ports.iter().filter(|(_, own)| **own == port);
@@ -171,12 +154,8 @@ impl OwnSockets {
             return false;
         };
         let ours = |receiver: &diag::InetSocket| own.contains(&receiver.cookie);
-        let reached = |stranger: &diag::InetSocket| {
-            !stranger.connected && could_receive(stranger.local, address)
-        };
-        let strangers = receivers
-            .iter()
-            .any(|receiver| !ours(receiver) && reached(receiver));
+        let reached = |stranger: &diag::InetSocket| !stranger.connected && could_receive(stranger.local, address);
+        let strangers = receivers.iter().any(|receiver| !ours(receiver) && reached(receiver));
         receivers.iter().any(ours) && !strangers
     }
 
@@ -189,12 +168,8 @@ impl OwnSockets {
             return false;
         };
         let known = self.known();
-        let mut holders = sockets
-            .iter()
-            .filter(|socket| is_abstract(&socket.name, name))
-            .peekable();
-        holders.peek().is_some()
-            && holders.all(|socket| known.abstract_holders.contains(&socket.cookie))
+        let mut holders = sockets.iter().filter(|socket| is_abstract(&socket.name, name)).peekable();
+        holders.peek().is_some() && holders.all(|socket| known.abstract_holders.contains(&socket.cookie))
     }
 
     /// Does a socket that the run bound answer at `path` now?
@@ -203,10 +178,7 @@ impl OwnSockets {
             return false;
         }
         let found = statx(CWD, path, AtFlags::SYMLINK_NOFOLLOW, wanted());
-        found
-            .ok()
-            .and_then(|found| birth(&found))
-            .is_some_and(|birth| self.holder_of(&birth) == Holder::Own)
+        found.ok().and_then(|found| birth(&found)).is_some_and(|birth| self.holder_of(&birth) == Holder::Own)
     }
 
     /// Who answers at this inode?
@@ -235,9 +207,7 @@ impl OwnSockets {
         let mut known = self.known();
         known.ports.retain(|cookie, _| living.contains(cookie));
         known.aliases.retain(|cookie, _| living.contains(cookie));
-        known
-            .abstract_holders
-            .retain(|cookie| living.contains(cookie));
+        known.abstract_holders.retain(|cookie| living.contains(cookie));
         known.inodes.retain(|_, cookie| living.contains(cookie));
     }
 }
@@ -253,9 +223,7 @@ pub(super) enum Holder {
 
 /// Does anybody hold the abstract name? Where that cannot be learnt, somebody may.
 pub(super) fn abstract_name_is_held(name: &[u8]) -> bool {
-    diag::unix_sockets().map_or(true, |all| {
-        all.iter().any(|socket| is_abstract(&socket.name, name))
-    })
+    diag::unix_sockets().map_or(true, |all| all.iter().any(|socket| is_abstract(&socket.name, name)))
 }
 
 /// Without mapping, scope and flow, in which the kernel's answer may differ from what it was given.
@@ -264,9 +232,7 @@ fn canonical(address: SocketAddr) -> SocketAddr {
 }
 
 fn is_abstract(bound: &[u8], name: &[u8]) -> bool {
-    bound
-        .split_first()
-        .is_some_and(|(&first, rest)| first == 0 && rest == name)
+    bound.split_first().is_some_and(|(&first, rest)| first == 0 && rest == name)
 }
 
 fn could_receive(local: IpAddr, destination: IpAddr) -> bool {
@@ -284,14 +250,6 @@ fn birth_of(inode: BorrowedFd<'_>) -> Option<Birth> {
 /// Without a time of birth the number has to do.
 fn birth(found: &Statx) -> Option<Birth> {
     let has_birth = StatxFlags::from_bits_retain(found.stx_mask).contains(StatxFlags::BTIME);
-    let born = if has_birth {
-        (found.stx_btime.tv_sec, found.stx_btime.tv_nsec)
-    } else {
-        (0, 0)
-    };
-    Some(Birth {
-        device: (found.stx_dev_major, found.stx_dev_minor),
-        inode: found.stx_ino,
-        born,
-    })
+    let born = if has_birth { (found.stx_btime.tv_sec, found.stx_btime.tv_nsec) } else { (0, 0) };
+    Some(Birth { device: (found.stx_dev_major, found.stx_dev_minor), inode: found.stx_ino, born })
 }

@@ -26,11 +26,7 @@ const FLAGS_AT: u64 = std::mem::offset_of!(libc::msghdr, msg_flags) as u64;
 pub(super) fn recvfrom(context: &Context, call: &Call) -> Outcome {
     let [_, at, length, flags, address, address_length] = call.args;
     receive(context, call, int(flags), move |call| {
-        let room = if address == 0 {
-            0
-        } else {
-            call.read_value::<i32>(address_length)?
-        };
+        let room = if address == 0 { 0 } else { call.read_value::<i32>(address_length)? };
         Ok(Wanted {
             data: Remote::one(at, length),
             address,
@@ -44,9 +40,7 @@ pub(super) fn recvfrom(context: &Context, call: &Call) -> Outcome {
 
 pub(super) fn recvmsg(context: &Context, call: &Call) -> Outcome {
     let [_, at, flags, ..] = call.args;
-    receive(context, call, int(flags), move |call| {
-        Wanted::from_header(call, at, Filled::Header { at })
-    })
+    receive(context, call, int(flags), move |call| Wanted::from_header(call, at, Filled::Header { at }))
 }
 
 /// One datagram a call: its contract lets fewer than asked for come back.
@@ -55,9 +49,7 @@ pub(super) fn recvmmsg(context: &Context, call: &Call) -> Outcome {
     if count & 0xffff_ffff == 0 {
         return Outcome::Reply(Reply::ContinueUnderFloor);
     }
-    receive(context, call, int(flags), move |call| {
-        Wanted::from_header(call, at, Filled::Batch { at })
-    })
+    receive(context, call, int(flags), move |call| Wanted::from_header(call, at, Filled::Batch { at }))
 }
 
 /// Where a received datagram goes in the child.
@@ -78,12 +70,7 @@ enum Filled {
     Batch { at: u64 },
 }
 
-fn receive(
-    context: &Context,
-    call: &Call,
-    flags: i32,
-    read: impl FnOnce(&Call) -> Result<Wanted, i32>,
-) -> Outcome {
+fn receive(context: &Context, call: &Call, flags: i32, read: impl FnOnce(&Call) -> Result<Wanted, i32>) -> Outcome {
     let not_ours = || Outcome::Reply(Reply::ContinueUnderFloor);
     let sockets = context.facts().sockets();
     if !sockets.have_aliases() {
@@ -95,10 +82,7 @@ fn receive(
     let Ok(Kind::Udp(version)) = socket.kind() else {
         return not_ours();
     };
-    let Some(cookie) = socket
-        .cookie()
-        .filter(|cookie| sockets.has_aliases(*cookie))
-    else {
+    let Some(cookie) = socket.cookie().filter(|cookie| sockets.has_aliases(*cookie)) else {
         return not_ours();
     };
     let wanted = match read(call) {
@@ -106,20 +90,13 @@ fn receive(
         Ok(_) => return Outcome::errno(libc::EINTR),
         Err(errno) => return Outcome::errno(errno),
     };
-    let reception = Reception {
-        socket,
-        version,
-        cookie,
-        wanted,
-    };
+    let reception = Reception { socket, version, cookie, wanted };
     match reception.attempt(flags | libc::MSG_DONTWAIT) {
         Ok(datagram) => reception.deliver(context, call, datagram),
         Err(libc::EAGAIN) if flags & libc::MSG_DONTWAIT == 0 && reception.socket.blocks() => {
-            Outcome::Apart(Box::new(move |context, call| {
-                match reception.attempt(flags) {
-                    Ok(datagram) => reception.deliver(context, call, datagram),
-                    Err(errno) => Outcome::errno(errno),
-                }
+            Outcome::Apart(Box::new(move |context, call| match reception.attempt(flags) {
+                Ok(datagram) => reception.deliver(context, call, datagram),
+                Err(errno) => Outcome::errno(errno),
             }))
         }
         Err(errno) => Outcome::errno(errno),
@@ -143,9 +120,7 @@ impl Reception {
     fn attempt(&self, flags: i32) -> Result<Datagram, i32> {
         let room = usize::try_from(self.wanted.data.length().min(DATAGRAM_MAX)).unwrap_or(0);
         let mut data = vec![0; room];
-        let incoming =
-            socket::receive(self.socket.fd(), &mut data, self.wanted.control_room, flags)
-                .map_err(errno)?;
+        let incoming = socket::receive(self.socket.fd(), &mut data, self.wanted.control_room, flags).map_err(errno)?;
         data.truncate(incoming.length);
         Ok(Datagram { incoming, data })
     }
@@ -165,19 +140,13 @@ impl Reception {
         let Datagram { incoming, data } = datagram;
         let mut rest = &data[..];
         for (start, length) in self.wanted.data.parts() {
-            let (now, later) = rest.split_at(
-                rest.len()
-                    .min(usize::try_from(*length).unwrap_or(usize::MAX)),
-            );
+            let (now, later) = rest.split_at(rest.len().min(usize::try_from(*length).unwrap_or(usize::MAX)));
             call.write_bytes(*start, now)?;
             rest = later;
         }
         let address = self.presented(context, &incoming.address);
         if self.wanted.address != 0 {
-            call.write_bytes(
-                self.wanted.address,
-                &address[..address.len().min(self.wanted.address_room)],
-            )?;
+            call.write_bytes(self.wanted.address, &address[..address.len().min(self.wanted.address_room)])?;
         }
         let length = u32::try_from(address.len()).unwrap_or(0).to_ne_bytes();
         let received = i64::try_from(incoming.length).unwrap_or(0);
@@ -188,9 +157,7 @@ impl Reception {
                 }
                 Ok(received)
             }
-            Filled::Header { at } => self
-                .write_header(call, at, incoming, length)
-                .map(|()| received),
+            Filled::Header { at } => self.write_header(call, at, incoming, length).map(|()| received),
             Filled::Batch { at } => {
                 self.write_header(call, at, incoming, length)?;
                 let received = u32::try_from(incoming.length).unwrap_or(0);
@@ -200,21 +167,12 @@ impl Reception {
         }
     }
 
-    fn write_header(
-        &self,
-        call: &Call,
-        at: u64,
-        incoming: &Incoming,
-        length: [u8; 4],
-    ) -> Result<(), i32> {
+    fn write_header(&self, call: &Call, at: u64, incoming: &Incoming, length: [u8; 4]) -> Result<(), i32> {
         if self.wanted.address != 0 {
             call.write_bytes(at.wrapping_add(NAME_LENGTH_AT), &length)?;
         }
         call.write_bytes(self.wanted.control, &incoming.control)?;
-        call.write_bytes(
-            at.wrapping_add(CONTROL_LENGTH_AT),
-            &incoming.control.len().to_ne_bytes(),
-        )?;
+        call.write_bytes(at.wrapping_add(CONTROL_LENGTH_AT), &incoming.control.len().to_ne_bytes())?;
         call.write_bytes(at.wrapping_add(FLAGS_AT), &incoming.flags.to_ne_bytes())
     }
 
@@ -233,10 +191,7 @@ impl Reception {
 impl Wanted {
     fn from_header(call: &Call, at: u64, filled: Filled) -> Result<Self, i32> {
         let header: libc::msghdr = call.read_value(at)?;
-        #[allow(
-            clippy::unnecessary_cast,
-            reason = "the fields' types differ between C libraries"
-        )]
+        #[allow(clippy::unnecessary_cast, reason = "the fields' types differ between C libraries")]
         let (parts, control_room) = (header.msg_iovlen as usize, header.msg_controllen as usize);
         if parts > PARTS_MAX {
             return Err(libc::EMSGSIZE);
@@ -244,8 +199,7 @@ impl Wanted {
         Ok(Self {
             data: Remote::copy(call, header.msg_iov as u64, parts)?,
             address: header.msg_name as u64,
-            address_room: usize::try_from(int(u64::from(header.msg_namelen)))
-                .map_err(|_| libc::EINVAL)?,
+            address_room: usize::try_from(int(u64::from(header.msg_namelen))).map_err(|_| libc::EINVAL)?,
             control: header.msg_control as u64,
             control_room: control_room.min(CONTROL_MAX),
             filled,

@@ -75,17 +75,11 @@ fn confine(context: &Context, socket: &Socket, local: SocketAddr) -> Result<(), 
         let device = socket::option(socket.fd(), libc::SOL_SOCKET, libc::SO_BINDTOIFINDEX);
         if !device.is_ok_and(socket::is_loopback_device) {
             let errno = errno(error);
-            return Err(if errno == libc::EPERM {
-                libc::EACCES
-            } else {
-                errno
-            });
+            return Err(if errno == libc::EPERM { libc::EACCES } else { errno });
         }
     }
     if local.ip().to_canonical().is_unspecified() {
-        context.journal().note(format!(
-            "a receiver at {local} was confined to this machine"
-        ));
+        context.journal().note(format!("a receiver at {local} was confined to this machine"));
     }
     Ok(())
 }

@@ -55,10 +55,7 @@ impl Envelope {
     }
 
     fn bytes(address: Vec<u8>) -> Self {
-        Self {
-            address,
-            _found: None,
-        }
+        Self { address, _found: None }
     }
 }
 
@@ -96,32 +93,18 @@ impl Addressed {
             }
             Err(errno) => return Route::Failed(errno),
         };
-        let verdict = context.judge(
-            &Access::Connect {
-                host: &host,
-                port: peer.port(),
-            },
-            call,
-        );
-        let named = |name| Named {
-            name,
-            version,
-            peer,
-        };
+        let verdict = context.judge(&Access::Connect { host: &host, port: peer.port() }, call);
+        let named = |name| Named { name, version, peer };
         match (verdict, host) {
             (Verdict::Allow(_permit), Host::Address(_)) => Route::To(Envelope::to(&peer)),
-            (Verdict::Ask(question), Host::Address(_)) => {
-                Route::Ask(question, After::Send(Envelope::to(&peer)))
-            }
+            (Verdict::Ask(question), Host::Address(_)) => Route::Ask(question, After::Send(Envelope::to(&peer))),
             (Verdict::Allow(permit), Host::Name(name)) => match self.known(context, peer) {
-                Some(actual) => Route::To(Envelope::to(
-                    &address::fit(version, actual.ip(), actual.port()).unwrap_or(actual),
-                )),
+                Some(actual) => {
+                    Route::To(Envelope::to(&address::fit(version, actual.ip(), actual.port()).unwrap_or(actual)))
+                }
                 None => Route::Resolve(permit, named(name)),
             },
-            (Verdict::Ask(question), Host::Name(name)) => {
-                Route::Ask(question, After::Resolve(named(name)))
-            }
+            (Verdict::Ask(question), Host::Name(name)) => Route::Ask(question, After::Resolve(named(name))),
             (Verdict::Deny(denial), _) => Route::Refused(denial),
         }
     }
@@ -144,10 +127,7 @@ impl Addressed {
 
     /// Where this socket's datagrams to `peer` went before.
     fn known(&self, context: &Context, peer: SocketAddr) -> Option<SocketAddr> {
-        context
-            .facts()
-            .sockets()
-            .actual(self.socket.cookie()?, peer)
+        context.facts().sockets().actual(self.socket.cookie()?, peer)
     }
 
     /// What comes back from `actual` is shown as from `peer`.
@@ -165,10 +145,7 @@ fn route_unix(context: &Context, call: &Call, found: unix::Found) -> Route {
         return Route::Failed(libc::EACCES);
     }
     let envelope = match found.address() {
-        Ok(address) => Envelope {
-            address,
-            _found: Some(found),
-        },
+        Ok(address) => Envelope { address, _found: Some(found) },
         Err(errno) => return Route::Failed(errno),
     };
     match verdict {

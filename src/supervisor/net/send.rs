@@ -30,25 +30,9 @@ pub(super) fn sendto(context: &Context, call: &Call) -> Outcome {
         let kind = socket.kind()?;
         // A pointer to no bytes is an address that is too short for UDP, and none for the others.
         let none = address.is_empty() && !matches!(kind, Kind::Udp(_));
-        let peer = if none {
-            None
-        } else {
-            address::decode_send(kind, &address)?
-        };
-        let header = Header {
-            data: Remote::one(at, length),
-            ..Header::default()
-        };
-        Letter::read(
-            context,
-            call,
-            Addressed {
-                socket: Arc::new(socket),
-                peer,
-                flags: int(flags),
-            },
-            header,
-        )
+        let peer = if none { None } else { address::decode_send(kind, &address)? };
+        let header = Header { data: Remote::one(at, length), ..Header::default() };
+        Letter::read(context, call, Addressed { socket: Arc::new(socket), peer, flags: int(flags) }, header)
     };
     match read() {
         Ok(letter) => letter.send(context, call, Finish::Length),
@@ -65,17 +49,7 @@ pub(super) fn sendmsg(context: &Context, call: &Call) -> Outcome {
         }
         let header = Header::copy(call, at)?;
         let peer = decode(&socket, &header)?;
-        Letter::read(
-            context,
-            call,
-            Addressed {
-                socket,
-                peer,
-                flags: int(flags),
-            },
-            header,
-        )
-        .map(Ok)
+        Letter::read(context, call, Addressed { socket, peer, flags: int(flags) }, header).map(Ok)
     };
     match read() {
         Ok(Ok(letter)) => letter.send(context, call, Finish::Length),
@@ -96,23 +70,14 @@ pub(super) fn sendmmsg(context: &Context, call: &Call) -> Outcome {
         Ok(false) => {}
         Err(errno) => return Outcome::errno(errno),
     }
-    let count = usize::try_from(count & 0xffff_ffff)
-        .unwrap_or(0)
-        .min(PARTS_MAX);
+    let count = usize::try_from(count & 0xffff_ffff).unwrap_or(0).min(PARTS_MAX);
     let mut bytes = 0;
     for sent in 0..count {
         let this = at.wrapping_add(BATCH_STRIDE * sent as u64);
-        let finish = Finish::Batch {
-            length_at: this.wrapping_add(BATCH_LENGTH),
-            before: sent,
-        };
+        let finish = Finish::Batch { length_at: this.wrapping_add(BATCH_LENGTH), before: sent };
         let letter = Header::copy(call, this).and_then(|header| {
             let peer = decode(&socket, &header)?;
-            let addressed = Addressed {
-                socket: Arc::clone(&socket),
-                peer,
-                flags: int(flags),
-            };
+            let addressed = Addressed { socket: Arc::clone(&socket), peer, flags: int(flags) };
             Letter::read(context, call, addressed, header)
         });
         let step = match letter {

@@ -55,8 +55,7 @@ impl Socket {
 
     /// Does the socket block? Asked when it matters: the flag is the child's to change.
     pub(super) fn blocks(&self) -> bool {
-        rustix::fs::fcntl_getfl(&self.fd)
-            .is_ok_and(|flags| !flags.contains(rustix::fs::OFlags::NONBLOCK))
+        rustix::fs::fcntl_getfl(&self.fd).is_ok_and(|flags| !flags.contains(rustix::fs::OFlags::NONBLOCK))
     }
 
     pub(super) fn stage(&self) -> Stage {
@@ -73,10 +72,7 @@ impl Socket {
 
     /// Can the socket reach IPv4 by mapped addresses?
     pub(super) fn maps_v4(&self) -> bool {
-        matches!(
-            socket::option(self.fd(), libc::IPPROTO_IPV6, libc::IPV6_V6ONLY),
-            Ok(0)
-        )
+        matches!(socket::option(self.fd(), libc::IPPROTO_IPV6, libc::IPV6_V6ONLY), Ok(0))
     }
 
     /// Does the child want its pages sent, and be told when they are free again?
@@ -92,10 +88,7 @@ impl Socket {
 
 /// An `int` argument: the kernel ignores the register's high half.
 pub(super) fn int(register: u64) -> i32 {
-    #[allow(
-        clippy::cast_possible_truncation,
-        reason = "the kernel truncates it the same way"
-    )]
+    #[allow(clippy::cast_possible_truncation, reason = "the kernel truncates it the same way")]
     let low = register as u32;
     low.cast_signed()
 }

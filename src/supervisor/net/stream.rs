@@ -20,14 +20,8 @@ const PIECE: usize = 256 << 10;
 /// its process's only thread: nobody else can change a descriptor table that the filter lets
 /// nobody but threads share, and a thread that waits here starts no other.
 pub(super) fn may_continue(context: &Context, call: &Call, socket: &Socket) -> Result<bool, i32> {
-    let harmless = matches!(
-        socket.kind()?,
-        Kind::Tcp(_) | Kind::UnixStream | Kind::UnixSequenced | Kind::Route
-    );
-    Ok(harmless
-        && context.caller(call)?.tgid == call.tid
-        && is_alone(call.tid)
-        && context.still_waiting(call))
+    let harmless = matches!(socket.kind()?, Kind::Tcp(_) | Kind::UnixStream | Kind::UnixSequenced | Kind::Route);
+    Ok(harmless && context.caller(call)?.tgid == call.tid && is_alone(call.tid) && context.still_waiting(call))
 }
 
 /// Has the process one thread? Its task directory has a link for each, and two of its own.
@@ -46,12 +40,7 @@ pub(super) struct Rest {
 
 impl Rest {
     pub(super) fn new(data: Remote, address: Vec<u8>) -> Self {
-        Self {
-            data,
-            address,
-            piece: Vec::new(),
-            sent: 0,
-        }
+        Self { data, address, piece: Vec::new(), sent: 0 }
     }
 }
 
@@ -65,13 +54,7 @@ enum Pace {
 }
 
 /// Sends a message on a stream: the first piece at once, the rest apart.
-pub(super) fn send(
-    context: &Context,
-    call: &Call,
-    letter: Letter,
-    mut rest: Rest,
-    finish: Finish,
-) -> Outcome {
+pub(super) fn send(context: &Context, call: &Call, letter: Letter, mut rest: Rest, finish: Finish) -> Outcome {
     match go_on(context, call, &letter, &mut rest, Pace::AtOnce) {
         Progress::Done => finish.reply(call, rest.sent),
         Progress::Failed(errno) => letter.failed(context, call, errno),
@@ -103,26 +86,15 @@ fn go_on(context: &Context, call: &Call, letter: &Letter, rest: &mut Rest, pace:
             }
         }
         let last = rest.data.length() == 0;
-        let dont_wait = if pace == Pace::Blocking && waits {
-            0
-        } else {
-            libc::MSG_DONTWAIT
-        };
+        let dont_wait = if pace == Pace::Blocking && waits { 0 } else { libc::MSG_DONTWAIT };
         // What speaks of the message's end waits for its last piece.
-        let flags = if last {
-            letter.to.flags
-        } else {
-            letter.to.flags & !(libc::MSG_OOB | libc::MSG_EOR) | libc::MSG_MORE
-        };
+        let flags =
+            if last { letter.to.flags } else { letter.to.flags & !(libc::MSG_OOB | libc::MSG_EOR) | libc::MSG_MORE };
         let message = Outgoing {
             address: &rest.address,
             data: &rest.piece,
             // Descriptors go with the first byte.
-            control: if rest.sent == 0 {
-                &letter.control.bytes
-            } else {
-                &[]
-            },
+            control: if rest.sent == 0 { &letter.control.bytes } else { &[] },
             flags: flags | dont_wait | libc::MSG_NOSIGNAL,
         };
         match socket::send(letter.to.socket.fd(), &message).map_err(errno) {

@@ -39,11 +39,9 @@ impl Found {
     pub(super) fn new(context: &Context, call: &Call, address: &UnixAddress) -> Result<Self, i32> {
         match address {
             UnixAddress::Unnamed => Err(libc::EINVAL),
-            UnixAddress::Abstract(name) if own::abstract_name_is_held(name) => Ok(Self {
-                name: UnixName::Abstract(name.clone()),
-                inode: None,
-                is_own: false,
-            }),
+            UnixAddress::Abstract(name) if own::abstract_name_is_held(name) => {
+                Ok(Self { name: UnixName::Abstract(name.clone()), inode: None, is_own: false })
+            }
             UnixAddress::Abstract(_) => Err(libc::ECONNREFUSED),
             UnixAddress::Path(path) => {
                 let reached = names::reach(context, call, path, AtEnd::Follow)?;
@@ -54,11 +52,7 @@ impl Found {
                     return Err(libc::ECONNREFUSED);
                 }
                 let path = reached.path.ok_or(libc::ECONNREFUSED)?;
-                Ok(Self {
-                    name: UnixName::Path(path),
-                    inode: Some(reached.fd),
-                    is_own: holder == Holder::Own,
-                })
+                Ok(Self { name: UnixName::Path(path), inode: Some(reached.fd), is_own: holder == Holder::Own })
             }
         }
     }
@@ -75,44 +69,27 @@ impl Found {
                 let path = format!("/proc/self/fd/{}", inode.as_raw_fd());
                 address::encode_unix(&UnixAddress::Path(path.into_bytes()))
             }
-            (UnixName::Abstract(name), None) => {
-                address::encode_unix(&UnixAddress::Abstract(name.clone()))
-            }
+            (UnixName::Abstract(name), None) => address::encode_unix(&UnixAddress::Abstract(name.clone())),
             (UnixName::Path(_), None) => Err(libc::EACCES),
         }
     }
 }
 
 /// Connects the child's socket to a Unix name.
-pub(super) fn connect(
-    context: &Context,
-    call: &Call,
-    socket: Socket,
-    name: &UnixAddress,
-) -> Result<Outcome, i32> {
+pub(super) fn connect(context: &Context, call: &Call, socket: Socket, name: &UnixAddress) -> Result<Outcome, i32> {
     let found = Found::new(context, call, name)?;
     let wanted = found.name.clone();
-    Ok(judged(
-        context,
-        call,
-        &Access::Unix(&wanted),
-        move |_permit, context, _| {
-            if found.was_mistaken(context) {
-                return Outcome::errno(libc::EACCES);
-            }
-            reach_unix(socket, found)
-        },
-    ))
+    Ok(judged(context, call, &Access::Unix(&wanted), move |_permit, context, _| {
+        if found.was_mistaken(context) {
+            return Outcome::errno(libc::EACCES);
+        }
+        reach_unix(socket, found)
+    }))
 }
 
 /// Binds a Unix socket: a name of the kernel's choice, an abstract name, or one in the file system,
 /// which is a file that is made.
-pub(super) fn bind(
-    context: &Context,
-    call: &Call,
-    socket: Socket,
-    name: UnixAddress,
-) -> Result<Outcome, i32> {
+pub(super) fn bind(context: &Context, call: &Call, socket: Socket, name: UnixAddress) -> Result<Outcome, i32> {
     match name {
         UnixAddress::Unnamed | UnixAddress::Abstract(_) => {
             socket::bind(socket.fd(), &address::encode_unix(&name)?).map_err(errno)?;
@@ -125,13 +102,7 @@ pub(super) fn bind(
     }
 }
 
-fn bind_path(
-    context: &Context,
-    call: &Call,
-    socket: Socket,
-    path: Vec<u8>,
-    tries: u32,
-) -> Result<Outcome, i32> {
+fn bind_path(context: &Context, call: &Call, socket: Socket, path: Vec<u8>, tries: u32) -> Result<Outcome, i32> {
     if socket::local_address(socket.fd()).map_err(errno)?.len() > UNNAMED {
         return Err(libc::EINVAL);
     }
@@ -142,27 +113,17 @@ fn bind_path(
     let judged_path = new.path().to_owned();
     let access = Access::Write(&judged_path, Change::Create);
     Ok(judged(context, call, &access, move |_permit, _, _| {
-        Outcome::Apart(Box::new(move |context, call| {
-            match make(context, call, &socket, &path, &new) {
-                Ok(true) => Outcome::Reply(Reply::Value(0)),
-                Ok(false) if tries == 0 => Outcome::errno(libc::EAGAIN),
-                Ok(false) => {
-                    bind_path(context, call, socket, path, tries - 1).unwrap_or_else(Outcome::errno)
-                }
-                Err(errno) => Outcome::errno(errno),
-            }
+        Outcome::Apart(Box::new(move |context, call| match make(context, call, &socket, &path, &new) {
+            Ok(true) => Outcome::Reply(Reply::Value(0)),
+            Ok(false) if tries == 0 => Outcome::errno(libc::EAGAIN),
+            Ok(false) => bind_path(context, call, socket, path, tries - 1).unwrap_or_else(Outcome::errno),
+            Err(errno) => Outcome::errno(errno),
         }))
     }))
 }
 
 /// `false`: what was judged is not where the name would be made now.
-fn make(
-    context: &Context,
-    call: &Call,
-    socket: &Socket,
-    path: &[u8],
-    new: &NewName,
-) -> Result<bool, i32> {
+fn make(context: &Context, call: &Call, socket: &Socket, path: &[u8], new: &NewName) -> Result<bool, i32> {
     let caller = context.caller(call)?;
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let start = rustix::fs::open(format!("/proc/{}/cwd", call.tid), flags, Mode::empty());
@@ -182,10 +143,7 @@ fn make(
     };
     let inode = made?;
     if let Some(cookie) = socket.cookie() {
-        context
-            .facts()
-            .sockets()
-            .record_inode(cookie, inode.as_fd());
+        context.facts().sockets().record_inode(cookie, inode.as_fd());
     }
     Ok(true)
 }
