@@ -195,3 +195,21 @@ for_each_user! {
         Launch::new(&scene, Some(arguments)).finish(&[]).exits(125).complains("VISUAL or EDITOR");
     }
 }
+
+for_each_user! {
+    fn a_granted_path_that_becomes_a_link_grants_nothing_else(scene) {
+        let out = scene.outside.join("granted");
+        scene.make_dir(&out);
+        scene.cli(&["allow", "write", out.to_str().unwrap()]).success();
+        scene.cli(&["allow", "read", out.to_str().unwrap()]).success();
+        let replace = |target: &str| format!("rm -r {0}; ln -s {target} {0}", out.display());
+        scene.shell(&replace("~")).success();
+        assert!(out.is_symlink());
+        scene.shell("echo evil > ~/victim").fails();
+        scene.shell(&format!("echo evil > {}/victim", out.display())).fails();
+        assert!(!scene.home.join("victim").exists());
+        scene.bare_shell(&replace("~/.ssh")).success();
+        let finished = scene.shell(&format!("cat ~/.ssh/id_x {}/id_x", out.display())).fails();
+        assert!(!finished.stdout.contains("TOP-SECRET"), "{finished}");
+    }
+}

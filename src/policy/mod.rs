@@ -8,6 +8,7 @@ mod glob;
 pub mod addresses;
 mod grants;
 mod hosts;
+mod links;
 mod lists;
 mod paths;
 mod sockets;
@@ -28,6 +29,7 @@ pub use verdict::{Answer, Denial, Permit, Place, Question, Reason, Rule, Scope, 
 
 use crate::settings::{Layer, Sandbox};
 use hosts::HostLists;
+use links::Links;
 use lists::{Lists, Ruling};
 use paths::PathLists;
 use sockets::SocketLists;
@@ -112,6 +114,7 @@ impl Policy {
     pub fn compile(sandbox: &Sandbox, places: Places, real: &Real<'_>) -> Result<Self, CompileError> {
         let files = &sandbox.filesystem;
         let network = &sandbox.network;
+        let links = Links::new(real, &places, &files.allow_write);
         let read = PathLists::compile(
             Lists {
                 key: "sandbox.filesystem",
@@ -122,7 +125,7 @@ impl Policy {
                 quiet: &files.quiet_read,
             },
             &places,
-            real,
+            &links,
         )?;
         let write = PathLists::compile(
             Lists {
@@ -134,13 +137,13 @@ impl Policy {
                 quiet: &files.quiet_write,
             },
             &places,
-            real,
+            &links,
         )?;
         Ok(Self {
             read,
             write,
             hosts: HostLists::compile(network)?,
-            sockets: SocketLists::compile(network, &places)?,
+            sockets: SocketLists::compile(network, &places, &links)?,
             allow_local_binding: network.allow_local_binding,
             places,
         })

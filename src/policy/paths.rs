@@ -8,7 +8,8 @@ use std::path::{Component, Path, PathBuf};
 use super::glob::LazyGlob;
 use super::lists::{CompileError, Effect, Entry, Lists, Match, Problem, Ruling, deciding, runtime_source, weigh};
 use super::verdict::Rule;
-use super::{Grant, Inspect, Places, Real, SilentYes};
+use super::links::Links;
+use super::{Grant, Inspect, Places, SilentYes};
 use crate::settings::Layer;
 
 /// What one entry covers.
@@ -64,7 +65,7 @@ pub(super) struct PathLists {
 }
 
 impl PathLists {
-    pub(super) fn compile(lists: Lists<'_>, places: &Places, real: &Real<'_>) -> Result<Self, CompileError> {
+    pub(super) fn compile(lists: Lists<'_>, places: &Places, links: &Links<'_>) -> Result<Self, CompileError> {
         let mut compiled = Self {
             literal: HashMap::new(),
             any_depth: Vec::new(),
@@ -94,10 +95,14 @@ impl PathLists {
                 Err(problem) => return Err(CompileError { rule, problem }),
             };
             let entry = Entry { effect, rule };
-            if let Some(led_to) = led_to(&pattern, effect, places, real) {
-                compiled.insert(Pattern::Literal(led_to), entry.clone());
+            match pattern {
+                Pattern::Literal(path) => {
+                    for path in links.meant(path, effect) {
+                        compiled.insert(Pattern::Literal(path), entry.clone());
+                    }
+                }
+                other => compiled.insert(other, entry),
             }
-            compiled.insert(pattern, entry);
         }
         Ok(compiled)
     }
@@ -264,17 +269,6 @@ impl PathLists {
         let mut ends = restricting.filter_map(|(names, _)| names.last());
         ends.any(|end| end.matches(name.as_bytes()))
     }
-}
-
-/// Where a literal rule's symbolic links lead, if anywhere else. An allow rule beneath a place that
-/// runs may write is not followed: a run could have put the link there for the next one.
-fn led_to(pattern: &Pattern, effect: Effect, places: &Places, real: &Real<'_>) -> Option<PathBuf> {
-    let Pattern::Literal(path) = pattern else { return None };
-    let writable = [&places.workspace, &places.temporary, &places.cache];
-    if effect == Effect::Allow && writable.iter().any(|place| path.starts_with(place)) {
-        return None;
-    }
-    Some(real(path)).filter(|led_to| led_to != path)
 }
 
 /// How many leading names of a pattern the end of `path` already matches, so that the rest could

@@ -1,6 +1,7 @@
 //! Lists of Unix sockets: paths, globs of them, `@abstract` names.
 
 use super::access::UnixName;
+use super::links::Links;
 use super::lists::{CompileError, Entry, Lists, Match, Problem, Ruling, deciding, runtime_source, weigh};
 use super::paths::{Pattern, parse};
 use super::verdict::Rule;
@@ -20,7 +21,7 @@ pub(super) struct SocketLists {
 }
 
 impl SocketLists {
-    pub(super) fn compile(network: &Network, places: &Places) -> Result<Self, CompileError> {
+    pub(super) fn compile(network: &Network, places: &Places, links: &Links<'_>) -> Result<Self, CompileError> {
         let lists = Lists {
             key: "sandbox.network",
             suffix: "UnixSockets",
@@ -33,6 +34,10 @@ impl SocketLists {
         for (effect, entry) in lists.entries() {
             let rule = lists.rule(effect, entry);
             match parse_socket(&entry.value, places) {
+                Ok(SocketPattern::Path(Pattern::Literal(path))) => {
+                    let meant = links.meant(path, effect).into_iter().map(|path| SocketPattern::Path(Pattern::Literal(path)));
+                    entries.extend(meant.map(|pattern| (pattern, Entry { effect, rule: rule.clone() })));
+                }
                 Ok(pattern) => entries.push((pattern, Entry { effect, rule })),
                 Err(problem) => return Err(CompileError { rule, problem }),
             }

@@ -309,6 +309,42 @@ fn a_rule_that_names_a_link_speaks_of_what_it_leads_to() {
 }
 
 #[test]
+fn an_allow_rule_follows_no_link_that_a_run_may_have_made() {
+    // Every link there is, with what it leads to.
+    let links = [
+        ("/home/u/out", "/home/u"),
+        ("/srv/a/link", "/home/u/.ssh"),
+        ("/var/run", "/run"),
+        ("/tmp/x", "/home/u"),
+        ("/mnt/w", "/w"),
+        ("/w/l", "/home/u"),
+    ];
+    fn resolve(path: &Path, links: &[(&str, &str)]) -> PathBuf {
+        let led = links.iter().find_map(|(link, to)| Some(Path::new(to).join(path.strip_prefix(link).ok()?)));
+        led.map_or_else(|| path.to_owned(), |led| resolve(&led.components().collect::<PathBuf>(), links))
+    }
+    let real = |path: &Path| resolve(path, &links);
+    let table: [(&str, &str, &str); 7] = [
+        ("~/out", "/home/u/victim", "ask"),
+        ("/tmp/x/y", "/home/u/y", "ask"),
+        ("/srv/a", "/srv/a/f", "allow"),
+        ("/srv/a/link/f", "/home/u/.ssh/f", "ask"),
+        ("/var/run/app", "/run/app", "allow"),
+        ("/mnt/w/l/f", "/home/u/f", "ask"),
+        ("/srv/a/f", "/srv/a/f", "allow"),
+    ];
+    for (entry, path, expected) in table {
+        let mut sandbox = defaults();
+        sandbox.filesystem.allow_write = list(Layer::User, &[entry, "/srv/a"]);
+        let policy = Policy::compile(&sandbox, places(), &real).unwrap();
+        let access = Access::Write(Path::new(path), Change::Existing);
+        assert_eq!(word(&policy.judge(&access, &Nothing)), expected, "{entry}: {path}");
+        let target = policy.silent(Operation::Read).roots;
+        assert!(!target.contains(&PathBuf::from("/home/u/out")), "{target:?}");
+    }
+}
+
+#[test]
 fn spec_mode_writes_nothing_but_its_temporary_directory() {
     let places = Places { read_only: true, ..places() };
     let policy = Policy::compile(&defaults(), places, &as_written).unwrap();
