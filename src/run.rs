@@ -169,14 +169,18 @@ pub fn run(request: RunRequest) -> Result<u8, RunError> {
     }
     let floor = telling::floor(&prepared.floor);
     let (removed, limits) = (prepared.environment.removed.clone(), prepared.limits);
+    let group = wait::group(&launched, &limits);
     let served = Served { launched: &launched, journal: &journal, asker };
     let supervisor = supervise(&request, prepared, served)?;
     let ending = launched.go().map_err(RunError::Launch).and_then(|()| {
         let console = console.as_ref();
-        let watched = Watched { launched: &launched, console, signals: &signals, limits: &limits, journal: &journal };
+        let (launched, signals, limits, group) = (&*launched, &signals, &limits, group.as_ref());
+        let watched = Watched { launched, console, signals, limits, group, journal: &journal };
         wait::until_the_end(&watched).map_err(RunError::Wait)
     });
     let ended = launched.end();
+    // Its processes are dead: it can be removed.
+    drop(group);
     supervisor.finish();
     drop(supervisor);
     if let Some(console) = console {

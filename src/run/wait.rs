@@ -10,7 +10,8 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::journal::{Exit, Journal};
 use crate::prompt::Console;
-use crate::sandbox::{Event, Launched, limits};
+use crate::sandbox::limits::{self, Group};
+use crate::sandbox::{Event, Launched};
 use crate::settings::Limits;
 use crate::sys::terminal::is_stopping_job;
 
@@ -71,19 +72,40 @@ pub(super) fn take_signals() -> io::Result<SignalFd> {
     Ok(SignalFd::with_flags(&set, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?)
 }
 
+fn is_bounded(limits: &Limits) -> bool {
+    limits.processes.is_some() || limits.memory_bytes.is_some()
+}
+
+/// Puts the command, which has not started yet, into a control group that keeps its limits, where
+/// one can be had.
+pub(super) fn group(launched: &Launched, limits: &Limits) -> Option<Group> {
+    if !is_bounded(limits) {
+        return None;
+    }
+    let group = Group::make(limits.processes, limits.memory_bytes).ok()?;
+    group.admit(launched.command_pid).ok()?;
+    Some(group)
+}
+
+fn outgrown_note(limit: &str) -> String {
+    format!("ended because it outgrew its limit of {limit}")
+}
+
 /// What the wait looks at.
 pub(super) struct Watched<'a> {
     pub(super) launched: &'a Launched,
     pub(super) console: Option<&'a Console>,
     pub(super) signals: &'a SignalFd,
     pub(super) limits: &'a Limits,
+    /// Keeps the limits of processes and memory; without it they are watched here.
+    pub(super) group: Option<&'a Group>,
     pub(super) journal: &'a Journal,
 }
 
 /// Serves events and signals until the command has ended or outgrown its limits.
 pub(super) fn until_the_end(watched: &Watched<'_>) -> io::Result<Ending> {
     let deadline = watched.limits.wall_time_ms.map(|ms| Instant::now() + Duration::from_millis(ms));
-    let sampled = watched.limits.processes.is_some() || watched.limits.memory_bytes.is_some();
+    let sampled = watched.group.is_none() && is_bounded(watched.limits);
     loop {
         let mut rest = deadline.map(|end| end.saturating_duration_since(Instant::now()));
         if rest == Some(Duration::ZERO) {
@@ -98,10 +120,13 @@ pub(super) fn until_the_end(watched: &Watched<'_>) -> io::Result<Ending> {
             pass_on(watched)?;
         }
         if event && let Some(ending) = serve(watched)? {
+            if watched.group.is_some_and(Group::was_outgrown) {
+                watched.journal.note(outgrown_note("memory"));
+            }
             return Ok(ending);
         }
         if sampled && let Some(limit) = outgrown(watched) {
-            watched.journal.note(format!("ended because it outgrew its limit of {limit}"));
+            watched.journal.note(outgrown_note(limit));
             return Ok(Ending::Outgrown);
         }
     }

@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 /// What the tree below a monitor uses now.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Sample {
+    /// Threads count too, as the kernel's `pids` controller counts them.
     pub processes: u64,
     /// Anonymous, shared and swapped memory; a page that several processes hold counts for each.
     pub memory_bytes: u64,
@@ -22,8 +23,9 @@ pub fn sample(monitor: i32) -> Sample {
     let parents = parents();
     let mut sample = Sample::default();
     for pid in descendants(monitor, &parents) {
-        sample.processes += 1;
-        sample.memory_bytes += memory_bytes(pid);
+        let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+        sample.processes += field(&status, "Threads:");
+        sample.memory_bytes += 1024 * MEMORY_KB.map(|name| field(&status, name)).iter().sum::<u64>();
     }
     sample
 }
@@ -55,13 +57,13 @@ fn descendants(ancestor: i32, parents: &HashMap<i32, i32>) -> HashSet<i32> {
     found
 }
 
-fn memory_bytes(pid: i32) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    let kilobytes = |name: &str| {
-        let value = status.lines().find_map(|line| line.strip_prefix(name)?.split_whitespace().next()?.parse().ok());
-        value.unwrap_or(0_u64)
-    };
-    ["RssAnon:", "RssShmem:", "VmSwap:"].map(kilobytes).iter().sum::<u64>() * 1024
+/// What of a process's memory is its own, in kilobytes.
+const MEMORY_KB: [&str; 3] = ["RssAnon:", "RssShmem:", "VmSwap:"];
+
+/// A number of `/proc/PID/status`; 0 where it has none, as a zombie has no memory.
+fn field(status: &str, name: &str) -> u64 {
+    let value = status.lines().find_map(|line| line.strip_prefix(name)?.split_whitespace().next()?.parse().ok());
+    value.unwrap_or(0)
 }
 
 /// A control group (v2) for one run. Dropping it removes it, once its processes are dead.
@@ -75,14 +77,12 @@ impl Group {
     ///
     /// `Unsupported`: no controller for what is bounded is delegated here.
     pub fn make(processes: Option<u64>, memory_bytes: Option<u64>) -> io::Result<Self> {
-        let own = own_group().ok_or(io::ErrorKind::Unsupported)?;
         let mut failed = io::Error::from(io::ErrorKind::Unsupported);
-        // Beside: a group that holds processes, as ours does, cannot hand controllers down.
-        for parent in own.parent().into_iter().chain([own.as_path()]) {
-            if !delegates(parent, processes, memory_bytes) {
+        for parent in candidates() {
+            if !delegates(&parent, processes, memory_bytes) {
                 continue;
             }
-            match Self::make_in(parent, processes, memory_bytes) {
+            match Self::make_in(&parent, processes, memory_bytes) {
                 Ok(group) => return Ok(group),
                 Err(error) => failed = error,
             }
@@ -137,19 +137,21 @@ impl Drop for Group {
 
 /// Could [`Group::make`] bound both processes and memory?
 pub fn delegated() -> bool {
-    let own = own_group();
-    let parents = own.iter().flat_map(|own| own.parent().into_iter().chain([own.as_path()]));
-    parents.into_iter().any(|group| {
-        delegates(group, Some(0), Some(0)) && rustix::fs::access(group, rustix::fs::Access::WRITE_OK).is_ok()
-    })
+    let writable = |group: &PathBuf| rustix::fs::access(group, rustix::fs::Access::WRITE_OK).is_ok();
+    candidates().iter().any(|group| delegates(group, Some(0), Some(0)) && writable(group))
 }
 
-/// This process's group in the unified hierarchy.
-fn own_group() -> Option<PathBuf> {
-    let mount = ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"].into_iter().find(|mount| is_unified(mount))?;
-    let groups = fs::read_to_string("/proc/self/cgroup").ok()?;
-    let own = groups.lines().find_map(|line| line.strip_prefix("0::/"))?;
-    Some(Path::new(mount).join(own))
+/// Groups that a run's could be made in: beside this process's own first, since one that holds
+/// processes, as ours does, cannot hand controllers down.
+fn candidates() -> Vec<PathBuf> {
+    let Some(mount) = ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"].into_iter().find(|mount| is_unified(mount)) else {
+        return Vec::new();
+    };
+    let groups = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+    let Some(own) = groups.lines().find_map(|line| line.strip_prefix("0::/")) else { return Vec::new() };
+    let own = Path::new(mount).join(own);
+    let beside = own.parent().filter(|parent| parent.starts_with(mount)).map(Path::to_owned);
+    beside.into_iter().chain([own]).collect()
 }
 
 fn is_unified(mount: &str) -> bool {
@@ -189,5 +191,36 @@ mod tests {
         assert!(delegates(group.path(), Some(1), None));
         assert!(!delegates(group.path(), None, Some(1)));
         assert!(!delegates(&group.path().join("none"), Some(1), None));
+    }
+
+    #[test]
+    fn a_group_without_its_control_files_is_not_left_behind() {
+        let parent = tempfile::tempdir().unwrap();
+        let made = Group::make_in(parent.path(), Some(1), None);
+        assert_eq!(made.unwrap_err().kind(), io::ErrorKind::NotFound);
+        assert_eq!(fs::read_dir(parent.path()).unwrap().count(), 0);
+    }
+
+    /// Controllers may be elsewhere; membership is the unified hierarchy's own.
+    #[test]
+    fn a_process_is_admitted_and_the_group_goes_when_it_is_dead() {
+        let group = match Group::make(None, None) {
+            Ok(group) => group,
+            Err(error) => {
+                eprintln!("skipped: no control group can be made here: {error}");
+                return;
+            }
+        };
+        let mut sleeper = std::process::Command::new("sleep").arg("1000").spawn().unwrap();
+        let admitted = group.admit(i32::try_from(sleeper.id()).unwrap());
+        let members = fs::read_to_string(group.directory.join("cgroup.procs")).unwrap();
+        sleeper.kill().unwrap();
+        sleeper.wait().unwrap();
+        admitted.unwrap();
+        assert_eq!(members.trim(), sleeper.id().to_string());
+        assert!(!group.was_outgrown());
+        let directory = group.directory.clone();
+        drop(group);
+        assert!(!directory.exists());
     }
 }

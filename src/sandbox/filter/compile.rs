@@ -2,7 +2,9 @@
 //! joins them.
 //!
 //! seccompiler has no user-notification action and searches numbers one after the other. Each
-//! clause is compiled with `Trace(0)`, whose returns then become the clause's own action.
+//! clause is compiled with `Trace(0)`, whose returns then become the clause's own action. The
+//! search matters most at installation, where the kernel walks the program for every number there
+//! is, to let those through untried that are always allowed: 0.1 ms so, 1.8 ms one after the other.
 
 use std::collections::BTreeMap;
 
