@@ -7,7 +7,10 @@ use support::network::{Greeter, NameServer};
 use support::{Scene, User, build_static_attack, unavailable};
 
 fn name_server(scene: &Scene, server: &NameServer, allowed: &str) {
-    scene.user_settings(&format!(r#"{{ "sandbox": {{ "network": {{ {}, "allowedDomains": [{allowed}] }} }} }}"#, server.setting()));
+    scene.user_settings(&format!(
+        r#"{{ "sandbox": {{ "network": {{ {}, "allowedDomains": [{allowed}] }} }} }}"#,
+        server.setting()
+    ));
 }
 
 fn is_stand_in(address: &str) -> bool {

@@ -13,9 +13,7 @@ use support::{Finished, Launch, Scene, User, Victim, build_attack, race_limit};
 
 /// The program with its arguments, as words.
 fn words<'a>(program: &'a Path, arguments: &'a [String]) -> Vec<&'a str> {
-    std::iter::once(program.to_str().unwrap())
-        .chain(arguments.iter().map(String::as_str))
-        .collect()
+    std::iter::once(program.to_str().unwrap()).chain(arguments.iter().map(String::as_str)).collect()
 }
 
 fn text(path: impl AsRef<Path>) -> String {
@@ -32,23 +30,14 @@ fn held(
     let program = build_attack(name);
     let other = Scene::new(scene.user);
     let arguments = prepare(&other);
-    other
-        .bare(&words(&program, &arguments))
-        .success()
-        .gets_through();
+    other.bare(&words(&program, &arguments)).success().gets_through();
     let arguments = prepare(scene);
-    configure(scene.askance())
-        .run(&words(&program, &arguments))
-        .success()
-        .holds()
+    configure(scene.askance()).run(&words(&program, &arguments)).success().holds()
 }
 
 /// A race that was held counts only when the harmless side of it went on working.
 fn some_worked(finished: &Finished) {
-    let line = finished
-        .stdout
-        .lines()
-        .find(|line| line.starts_with("opened ") || line.starts_with("worked "));
+    let line = finished.stdout.lines().find(|line| line.starts_with("opened ") || line.starts_with("worked "));
     let worked: u64 = line.unwrap().split(' ').nth(1).unwrap().parse().unwrap();
     assert!(worked > 0, "nothing worked at all\n{finished}");
 }
@@ -59,17 +48,8 @@ fn fingerprint(dir: &Path) -> String {
     for entry in fs::read_dir(dir).unwrap() {
         let path = entry.unwrap().path();
         let metadata = fs::symlink_metadata(&path).unwrap();
-        let content = if metadata.is_file() {
-            fs::read_to_string(&path).unwrap()
-        } else {
-            String::new()
-        };
-        let change = (
-            metadata.mtime_nsec(),
-            metadata.mtime(),
-            metadata.ctime(),
-            metadata.ctime_nsec(),
-        );
+        let content = if metadata.is_file() { fs::read_to_string(&path).unwrap() } else { String::new() };
+        let change = (metadata.mtime_nsec(), metadata.mtime(), metadata.ctime(), metadata.ctime_nsec());
         lines.push(format!(
             "{} {content:?} {:o} {} {} {change:?}",
             path.display(),
@@ -153,20 +133,13 @@ fn swap(scene: &Scene, mode: &str) {
     let prepare = |scene: &Scene| {
         let good = scene.workspace.join("gooddir");
         let writes = mode.ends_with("-write");
-        let bad = if writes {
-            scene.outside.clone()
-        } else {
-            scene.home.join(".ssh")
-        };
+        let bad = if writes { scene.outside.clone() } else { scene.home.join(".ssh") };
         scene.make_dir(&good);
         if !writes {
             scene.file(&good.join("id_x"), "harmless\n");
         }
         let name = if writes { "born" } else { "id_x" };
-        race(
-            mode,
-            &[text(&scene.workspace), text(good), text(bad), name.into()],
-        )
+        race(mode, &[text(&scene.workspace), text(good), text(bad), name.into()])
     };
     some_worked(&held(scene, "row_02_swap", prepare, |launch| launch));
     assert!(!scene.outside.join("born").exists());

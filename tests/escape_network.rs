@@ -10,9 +10,7 @@ use support::network::{Greeter, NameServer, Service, Sink};
 use support::{Scene, User, build_attack, build_static_attack};
 
 fn words<'a>(program: &'a Path, arguments: &[&'a str]) -> Vec<&'a str> {
-    std::iter::once(program.to_str().unwrap())
-        .chain(arguments.iter().copied())
-        .collect()
+    std::iter::once(program.to_str().unwrap()).chain(arguments.iter().copied()).collect()
 }
 
 for_each_user! {

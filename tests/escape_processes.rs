@@ -10,9 +10,7 @@ use std::path::Path;
 use support::{Launch, Scene, User, Victim, build_32_bit_attack, build_attack};
 
 fn words<'a>(program: &'a Path, arguments: &[&'a str]) -> Vec<&'a str> {
-    std::iter::once(program.to_str().unwrap())
-        .chain(arguments.iter().copied())
-        .collect()
+    std::iter::once(program.to_str().unwrap()).chain(arguments.iter().copied()).collect()
 }
 
 for_each_user! {
@@ -98,21 +96,10 @@ fn storm(scene: &Scene, mode: &str, tries: &str, configure: impl FnOnce(Launch) 
     let attack = finished.attack();
     assert_eq!(attack.through, 0, "{finished}");
     if mode != "descriptors" {
-        let opened = finished
-            .stdout
-            .lines()
-            .find(|line| line.starts_with("opened "))
-            .unwrap();
-        let numbers: Vec<f64> = opened
-            .split(' ')
-            .filter_map(|word| word.parse().ok())
-            .collect();
+        let opened = finished.stdout.lines().find(|line| line.starts_with("opened ")).unwrap();
+        let numbers: Vec<f64> = opened.split(' ').filter_map(|word| word.parse().ok()).collect();
         assert!(numbers[0] > 0.0, "the prober opened nothing\n{finished}");
-        assert!(
-            numbers[1] < 2e6,
-            "a permitted open took {} µs\n{finished}",
-            numbers[1]
-        );
+        assert!(numbers[1] < 2e6, "a permitted open took {} µs\n{finished}", numbers[1]);
     }
 }
 

@@ -169,8 +169,12 @@ fn row_25_a_full_disk_leaves_the_old_settings_and_the_grant_holds() {
         return;
     }
     let out = scene.outside.display().to_string();
-    let finished = scene.askance().wrapped(&wrapper).answers(format!("write {out}/** always directory user\n"))
-        .shell(&format!("echo a > {out}/a; echo b > {out}/b")).success();
+    let finished = scene
+        .askance()
+        .wrapped(&wrapper)
+        .answers(format!("write {out}/** always directory user\n"))
+        .shell(&format!("echo a > {out}/a; echo b > {out}/b"))
+        .success();
     assert_eq!(finished.questions().len(), 1, "the grant does not hold for the run\n{finished}");
     assert_eq!(fs::read_to_string(scene.beside("after")).unwrap(), "{ /* old */ }\n");
     assert!(!finished.stderr.is_empty(), "no warning");

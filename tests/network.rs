@@ -10,7 +10,10 @@ use support::{Scene, User, unavailable};
 
 /// Settings with this name server and more keys of `sandbox.network`.
 fn network(scene: &Scene, server: &NameServer, more: &str) {
-    scene.user_settings(&format!("{{\n  // kept\n  \"sandbox\": {{ \"network\": {{ {}{more} }} }}\n}}\n", server.setting()));
+    scene.user_settings(&format!(
+        "{{\n  // kept\n  \"sandbox\": {{ \"network\": {{ {}{more} }} }}\n}}\n",
+        server.setting()
+    ));
 }
 
 fn curl(tls: &TlsServer, host: &str) -> String {

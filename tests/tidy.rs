@@ -6,8 +6,20 @@ use std::path::{Path, PathBuf};
 
 /// A module imports only what stands after it here (and itself).
 const ORDER: [&str; 14] = [
-    "main", "cli", "run", "server", "prompt", "session", "approval", "supervisor", "dns", "sandbox", "policy", "settings",
-    "journal", "sys",
+    "main",
+    "cli",
+    "run",
+    "server",
+    "prompt",
+    "session",
+    "approval",
+    "supervisor",
+    "dns",
+    "sandbox",
+    "policy",
+    "settings",
+    "journal",
+    "sys",
 ];
 const MOST_LINES: usize = 500;
 const MOST_FUNCTION_LINES: usize = 60;
@@ -72,7 +84,11 @@ fn modules_import_only_what_stands_after_them() {
     let place = |module: &str| ORDER.iter().position(|name| *name == module);
     let mut complaints = Vec::new();
     for (path, text) in sources("src") {
-        let Some(own) = path.components().nth(1).map(|part| Path::new(part.as_os_str()).file_stem().unwrap().to_str().unwrap().to_owned()) else {
+        let Some(own) = path
+            .components()
+            .nth(1)
+            .map(|part| Path::new(part.as_os_str()).file_stem().unwrap().to_str().unwrap().to_owned())
+        else {
             continue;
         };
         let Some(own_place) = place(&own) else {
@@ -84,15 +100,25 @@ fn modules_import_only_what_stands_after_them() {
         for (number, line) in text.lines().enumerate() {
             let code = code_of(line);
             for (at, _) in code.match_indices("crate::") {
-                let named: String = code[at + 7..].chars().take_while(|character| character.is_alphanumeric() || *character == '_').collect();
+                let named: String = code[at + 7..]
+                    .chars()
+                    .take_while(|character| character.is_alphanumeric() || *character == '_')
+                    .collect();
                 let all: Vec<String> = if named.is_empty() && code[at + 7..].starts_with('{') {
-                    code[at + 8..].split([',', '}']).map(|part| part.trim().split("::").next().unwrap_or("").to_owned()).collect()
+                    code[at + 8..]
+                        .split([',', '}'])
+                        .map(|part| part.trim().split("::").next().unwrap_or("").to_owned())
+                        .collect()
                 } else {
                     vec![named]
                 };
                 for module in all {
                     if place(&module).is_some_and(|there| there < own_place) {
-                        complaints.push(format!("{}:{}: {own} imports {module}, which stands before it", path.display(), number + 1));
+                        complaints.push(format!(
+                            "{}:{}: {own} imports {module}, which stands before it",
+                            path.display(),
+                            number + 1
+                        ));
                     }
                 }
             }
@@ -127,13 +153,25 @@ fn functions_are_short() {
         for (number, line) in text.lines().enumerate() {
             let code = code_of(line);
             let trimmed = code.trim_start();
-            let starts = ["fn ", "pub fn ", "pub(crate) fn ", "pub(super) fn ", "async fn ", "pub async fn ", "const fn ", "pub const fn ", "unsafe fn ", "pub unsafe fn "]
-                .iter()
-                .any(|start| trimmed.starts_with(start));
+            let starts = [
+                "fn ",
+                "pub fn ",
+                "pub(crate) fn ",
+                "pub(super) fn ",
+                "async fn ",
+                "pub async fn ",
+                "const fn ",
+                "pub const fn ",
+                "unsafe fn ",
+                "pub unsafe fn ",
+            ]
+            .iter()
+            .any(|start| trimmed.starts_with(start));
             if open.is_none() && starts && !trimmed.ends_with(';') {
                 open = Some((number, trimmed.to_owned(), depth));
             }
-            depth += i64::try_from(code.matches('{').count()).unwrap() - i64::try_from(code.matches('}').count()).unwrap();
+            depth +=
+                i64::try_from(code.matches('{').count()).unwrap() - i64::try_from(code.matches('}').count()).unwrap();
             if let Some((start, name, outer)) = &open
                 && depth <= *outer
                 && code.contains('}')
@@ -141,7 +179,10 @@ fn functions_are_short() {
                 let length = number - start + 1;
                 // A table of constants may be longer: it decides nothing and names nothing.
                 let body: Vec<String> = text.lines().skip(start + 1).take(length - 1).map(code_of).collect();
-                let is_table = name.ends_with("-> Vec<Row> {") || !body.iter().any(|line| ["let ", "for ", "while ", "match "].iter().any(|word| line.contains(word)));
+                let is_table = name.ends_with("-> Vec<Row> {")
+                    || !body
+                        .iter()
+                        .any(|line| ["let ", "for ", "while ", "match "].iter().any(|word| line.contains(word)));
                 if length > MOST_FUNCTION_LINES && !is_table {
                     complaints.push(format!("{}:{}: {length} lines: {name}", path.display(), start + 1));
                 }
@@ -160,7 +201,10 @@ fn unsafe_code_lives_in_sys_alone_and_says_why_it_is_sound() {
         let lines: Vec<&str> = text.lines().collect();
         for (number, line) in lines.iter().enumerate() {
             let code = code_of(line);
-            if !code.split(|character: char| !character.is_alphanumeric() && character != '_').any(|word| word == "unsafe") {
+            if !code
+                .split(|character: char| !character.is_alphanumeric() && character != '_')
+                .any(|word| word == "unsafe")
+            {
                 continue;
             }
             let place = format!("{}:{}", path.display(), number + 1);
@@ -180,7 +224,15 @@ fn unsafe_code_lives_in_sys_alone_and_says_why_it_is_sound() {
 #[test]
 fn nothing_is_left_for_later() {
     // Written apart, so that this file does not accuse itself.
-    let words = [concat!("todo", "!("), concat!("unimpl", "emented!("), concat!("FIX", "ME"), concat!("TO", "DO"), concat!("XX", "X:"), concat!("#[ign", "ore"), concat!("dbg", "!(")];
+    let words = [
+        concat!("todo", "!("),
+        concat!("unimpl", "emented!("),
+        concat!("FIX", "ME"),
+        concat!("TO", "DO"),
+        concat!("XX", "X:"),
+        concat!("#[ign", "ore"),
+        concat!("dbg", "!("),
+    ];
     let mut complaints = Vec::new();
     for (path, text) in everything() {
         for (number, line) in text.lines().enumerate() {
@@ -201,7 +253,8 @@ fn modules_are_named_for_what_they_own() {
     let mut complaints = Vec::new();
     for (path, text) in sources("src") {
         let name = path.file_stem().unwrap().to_str().unwrap();
-        if banned.contains(&name) || path.components().any(|part| banned.contains(&part.as_os_str().to_str().unwrap())) {
+        if banned.contains(&name) || path.components().any(|part| banned.contains(&part.as_os_str().to_str().unwrap()))
+        {
             complaints.push(format!("{}: says nothing about what it owns", path.display()));
         }
         if !is_test_file(&path) && !text.starts_with("//!") {
@@ -225,7 +278,11 @@ fn every_attack_program_is_run_by_a_test_that_names_its_row() {
             }
         }
     }
-    for row in (1..=30).filter(|row| !(9..10).contains(row)).map(|row| format!("row_{row:02}_")).chain(["row_09_", "row_09a_", "row_09b_", "row_09c_"].map(str::to_owned)) {
+    for row in (1..=30)
+        .filter(|row| !(9..10).contains(row))
+        .map(|row| format!("row_{row:02}_"))
+        .chain(["row_09_", "row_09a_", "row_09b_", "row_09c_"].map(str::to_owned))
+    {
         if !tests.contains(&format!("fn {row}")) {
             complaints.push(format!("no test is named {row}…"));
         }

@@ -122,7 +122,8 @@ for_each_user! {
 /// A directory with `cargo` and `rustc` that the scene's user may execute and that no rule denies: the test run's own, or its
 /// files under another name.
 fn toolchain(scene: &Scene) -> Option<PathBuf> {
-    let found = Command::new("rustc").args(["--print", "sysroot"]).output().ok().filter(|output| output.status.success());
+    let found =
+        Command::new("rustc").args(["--print", "sysroot"]).output().ok().filter(|output| output.status.success());
     let sysroot = found.map(|output| PathBuf::from(String::from_utf8_lossy(&output.stdout).trim().to_owned()));
     let Some(sysroot) = sysroot else {
         skip("cargo", "rustc is not on PATH");
@@ -133,7 +134,8 @@ fn toolchain(scene: &Scene) -> Option<PathBuf> {
     }
     let copy = scene.beside("toolchain");
     scene.make_dir(&copy);
-    let copied = Command::new("cp").arg("-al").arg(sysroot.join("bin")).arg(sysroot.join("lib")).arg(&copy).status().unwrap();
+    let copied =
+        Command::new("cp").arg("-al").arg(sysroot.join("bin")).arg(sysroot.join("lib")).arg(&copy).status().unwrap();
     if !copied.success() {
         skip("cargo", "the toolchain is private and on another file system");
         return None;

@@ -23,31 +23,16 @@ pub fn build_static_attack(name: &str) -> Option<PathBuf> {
         return None;
     }
     Some(
-        build(
-            name,
-            "musl-gcc",
-            &["-O1", "-pthread", "-static"],
-            &format!("{name}-musl"),
-        )
-        .unwrap_or_else(|error| panic!("{error}")),
+        build(name, "musl-gcc", &["-O1", "-pthread", "-static"], &format!("{name}-musl"))
+            .unwrap_or_else(|error| panic!("{error}")),
     )
 }
 
 /// A 32-bit program without a library; `None` after a skip where the compiler cannot make one.
 pub fn build_32_bit_attack(name: &str) -> Option<PathBuf> {
-    let flags = [
-        "-O1",
-        "-m32",
-        "-static",
-        "-nostdlib",
-        "-ffreestanding",
-        "-fno-pie",
-        "-no-pie",
-        "-fno-stack-protector",
-    ];
-    build(name, "cc", &flags, name)
-        .inspect_err(|error| skip(name, error))
-        .ok()
+    let flags =
+        ["-O1", "-m32", "-static", "-nostdlib", "-ffreestanding", "-fno-pie", "-no-pie", "-fno-stack-protector"];
+    build(name, "cc", &flags, name).inspect_err(|error| skip(name, error)).ok()
 }
 
 fn build(name: &str, compiler: &str, flags: &[&str], output: &str) -> Result<PathBuf, String> {
@@ -55,13 +40,10 @@ fn build(name: &str, compiler: &str, flags: &[&str], output: &str) -> Result<Pat
     let source = sources.join(format!("{name}.c"));
     let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join("attacks");
     let target = dir.join(output);
-    let _one_at_a_time = BUILDING
-        .lock()
-        .unwrap_or_else(std::sync::PoisonError::into_inner);
-    let newest = [source.as_path(), &sources.join("attack.h")]
-        .map(|path| fs::metadata(path).unwrap().modified().unwrap());
-    let fresh = fs::metadata(&target)
-        .is_ok_and(|built| newest.iter().all(|time| built.modified().unwrap() > *time));
+    let _one_at_a_time = BUILDING.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let newest =
+        [source.as_path(), &sources.join("attack.h")].map(|path| fs::metadata(path).unwrap().modified().unwrap());
+    let fresh = fs::metadata(&target).is_ok_and(|built| newest.iter().all(|time| built.modified().unwrap() > *time));
     if !fresh {
         fs::create_dir_all(&dir).unwrap();
         // Another test process may build the same: each makes its own and renames it into place.
@@ -74,19 +56,11 @@ fn build(name: &str, compiler: &str, flags: &[&str], output: &str) -> Result<Pat
             .output()
             .map_err(|error| format!("{compiler}: {error}"))?;
         if !done.status.success() {
-            return Err(format!(
-                "{compiler} {}: {}",
-                source.display(),
-                String::from_utf8_lossy(&done.stderr)
-            ));
+            return Err(format!("{compiler} {}: {}", source.display(), String::from_utf8_lossy(&done.stderr)));
         }
         fs::rename(&mine, &target).unwrap();
     }
-    Ok(if open_to_all(&target) {
-        target
-    } else {
-        open_copy(&target)
-    })
+    Ok(if open_to_all(&target) { target } else { open_copy(&target) })
 }
 
 /// `tries` and `seconds` of a race: short by default, `ASKANCE_RACE_SECONDS` for longer.
@@ -109,28 +83,11 @@ pub struct Attack {
 impl Finished {
     /// Reads the last line `GOT-THROUGH n` or `HELD n`; anything else is a broken attack, not a held one.
     pub fn attack(&self) -> Attack {
-        let names = self
-            .stdout
-            .lines()
-            .filter_map(|line| line.strip_prefix("through: "))
-            .map(str::to_owned)
-            .collect();
-        let number = |word: &str| {
-            self.stdout
-                .lines()
-                .find_map(|line| line.strip_prefix(word)?.trim().parse().ok())
-        };
+        let names = self.stdout.lines().filter_map(|line| line.strip_prefix("through: ")).map(str::to_owned).collect();
+        let number = |word: &str| self.stdout.lines().find_map(|line| line.strip_prefix(word)?.trim().parse().ok());
         match (number("GOT-THROUGH"), number("HELD")) {
-            (Some(through), None) => Attack {
-                through,
-                held: 0,
-                names,
-            },
-            (None, Some(held)) => Attack {
-                through: 0,
-                held,
-                names,
-            },
+            (Some(through), None) => Attack { through, held: 0, names },
+            (None, Some(held)) => Attack { through: 0, held, names },
             _ => panic!("the attack did not report\n{self}"),
         }
     }
@@ -138,21 +95,14 @@ impl Finished {
     /// The attack was held in every attempt, and there was one.
     pub fn holds(self) -> Self {
         let attack = self.attack();
-        assert!(
-            attack.through == 0,
-            "got through: {:#?}\n{self}",
-            attack.names
-        );
+        assert!(attack.through == 0, "got through: {:#?}\n{self}", attack.names);
         assert!(attack.held > 0, "nothing was tried\n{self}");
         self
     }
 
     /// The attack works where nothing holds it: otherwise holding it proves nothing.
     pub fn gets_through(self) -> Self {
-        assert!(
-            self.attack().through > 0,
-            "the attack does not even work bare\n{self}"
-        );
+        assert!(self.attack().through > 0, "the attack does not even work bare\n{self}");
         self
     }
 }

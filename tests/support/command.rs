@@ -57,8 +57,7 @@ impl<'a> Launch<'a> {
     }
 
     pub fn flags<S: AsRef<str>>(mut self, flags: &[S]) -> Self {
-        self.flags
-            .extend(flags.iter().map(|flag| flag.as_ref().to_owned()));
+        self.flags.extend(flags.iter().map(|flag| flag.as_ref().to_owned()));
         self
     }
 
@@ -101,12 +100,7 @@ impl<'a> Launch<'a> {
     fn argv(&self, program: &[&str], report: Option<&PathBuf>) -> Vec<OsString> {
         let mut argv: Vec<OsString> = Vec::new();
         if self.scene.user == User::Nobody {
-            for word in [
-                "setpriv",
-                "--reuid=65534",
-                "--regid=65534",
-                "--clear-groups",
-            ] {
+            for word in ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"] {
                 argv.push(word.into());
             }
         }
@@ -163,10 +157,7 @@ impl<'a> Launch<'a> {
 
     /// Starts `askance run … -- program` (or the program bare) without waiting for it.
     pub fn start(mut self, program: &[&str]) -> Running {
-        let is_run = self
-            .subcommand
-            .as_ref()
-            .is_some_and(|words| words == &["run"]);
+        let is_run = self.subcommand.as_ref().is_some_and(|words| words == &["run"]);
         let report = is_run.then(|| self.report_path());
         let mut command = self.command(program, report.as_ref());
         let argv = command.get_args().map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ");
@@ -179,14 +170,7 @@ impl<'a> Launch<'a> {
             .unwrap_or_else(|error| panic!("start {argv}: {error}"));
         let stdout = drain(child.stdout.take().unwrap());
         let stderr = drain(child.stderr.take().unwrap());
-        Running {
-            child,
-            stdout,
-            stderr,
-            report,
-            argv,
-            deadline: Instant::now() + self.time_limit,
-        }
+        Running { child, stdout, stderr, report, argv, deadline: Instant::now() + self.time_limit }
     }
 
     pub fn run(self, program: &[&str]) -> Finished {
@@ -243,24 +227,16 @@ impl Running {
         };
         let until = self.deadline.max(Instant::now() + Duration::from_secs(5));
         while !(self.stdout.is_finished() && self.stderr.is_finished()) {
-            assert!(
-                Instant::now() < until,
-                "{} ended and left processes that hold its output",
-                self.argv
-            );
+            assert!(Instant::now() < until, "{} ended and left processes that hold its output", self.argv);
             std::thread::sleep(Duration::from_millis(1));
         }
         let finished = Finished {
             status,
             stdout: String::from_utf8_lossy(&self.stdout.join().unwrap()).into_owned(),
             stderr: String::from_utf8_lossy(&self.stderr.join().unwrap()).into_owned(),
-            report: self.report.and_then(|path| File::open(path).ok()).map_or(
-                Value::Null,
-                |file| {
-                    serde_json::from_reader(file)
-                        .unwrap_or_else(|error| panic!("the report is not JSON: {error}"))
-                },
-            ),
+            report: self.report.and_then(|path| File::open(path).ok()).map_or(Value::Null, |file| {
+                serde_json::from_reader(file).unwrap_or_else(|error| panic!("the report is not JSON: {error}"))
+            }),
             argv: self.argv,
         };
         assert!(!late, "did not end in time\n{finished}");
@@ -288,20 +264,14 @@ pub struct Finished {
 impl std::fmt::Display for Finished {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         writeln!(f, "{}\n{}", self.argv, self.status)?;
-        writeln!(
-            f,
-            "-- stdout\n{}-- stderr\n{}-- report\n{:#}",
-            self.stdout, self.stderr, self.report
-        )
+        writeln!(f, "-- stdout\n{}-- stderr\n{}-- report\n{:#}", self.stdout, self.stderr, self.report)
     }
 }
 
 impl Finished {
     /// The exit code; 128+n where a signal ended the process itself.
     pub fn code(&self) -> i32 {
-        self.status
-            .code()
-            .unwrap_or_else(|| 128 + self.status.signal().unwrap_or(0))
+        self.status.code().unwrap_or_else(|| 128 + self.status.signal().unwrap_or(0))
     }
 
     pub fn success(self) -> Self {
@@ -319,26 +289,17 @@ impl Finished {
     }
 
     pub fn says(self, text: &str) -> Self {
-        assert!(
-            self.stdout.contains(text),
-            "standard output lacks {text:?}\n{self}"
-        );
+        assert!(self.stdout.contains(text), "standard output lacks {text:?}\n{self}");
         self
     }
 
     pub fn complains(self, text: &str) -> Self {
-        assert!(
-            self.stderr.contains(text),
-            "standard error lacks {text:?}\n{self}"
-        );
+        assert!(self.stderr.contains(text), "standard error lacks {text:?}\n{self}");
         self
     }
 
     fn list(&self, key: &str) -> Vec<Value> {
-        self.report[key]
-            .as_array()
-            .cloned()
-            .unwrap_or_else(|| panic!("the report has no list {key}\n{self}"))
+        self.report[key].as_array().cloned().unwrap_or_else(|| panic!("the report has no list {key}\n{self}"))
     }
 
     /// `operation target answer` of each question, in order.
@@ -347,12 +308,7 @@ impl Finished {
         self.list("questions")
             .iter()
             .map(|question| {
-                format!(
-                    "{} {} {}",
-                    text(&question["operation"]),
-                    text(&question["target"]),
-                    text(&question["answer"])
-                )
+                format!("{} {} {}", text(&question["operation"]), text(&question["target"]), text(&question["answer"]))
             })
             .collect()
     }
@@ -370,17 +326,11 @@ impl Finished {
     /// The hint of the denial of this `operation target`.
     pub fn hint(&self, denied: &str) -> String {
         let found = self.list("denied").into_iter().find(|denial| {
-            format!(
-                "{} {}",
-                denial["operation"].as_str().unwrap_or(""),
-                denial["target"].as_str().unwrap_or("")
-            ) == denied
+            format!("{} {}", denial["operation"].as_str().unwrap_or(""), denial["target"].as_str().unwrap_or(""))
+                == denied
         });
         let found = found.unwrap_or_else(|| panic!("{denied} was not denied\n{self}"));
-        found["hint"]
-            .as_str()
-            .unwrap_or_else(|| panic!("no hint for {denied}\n{self}"))
-            .to_owned()
+        found["hint"].as_str().unwrap_or_else(|| panic!("no hint for {denied}\n{self}")).to_owned()
     }
 
     /// Nothing was asked and nothing denied.
@@ -396,10 +346,7 @@ impl Finished {
     }
 
     pub fn denies(self, expected: &str) -> Self {
-        assert!(
-            self.denied().iter().any(|denied| denied == expected),
-            "{expected} was not denied\n{self}"
-        );
+        assert!(self.denied().iter().any(|denied| denied == expected), "{expected} was not denied\n{self}");
         self
     }
 }

@@ -2,16 +2,8 @@
 //! hard time limit, attack programs built once, services on loopback.
 //!
 //! Nothing here knows how askance works inside: only its command line, its files and its report.
-#![allow(
-    dead_code,
-    unused_imports,
-    unreachable_pub,
-    reason = "each test file uses its own part"
-)]
-#![allow(
-    clippy::unwrap_used,
-    reason = "a scene that cannot be made fails its test"
-)]
+#![allow(dead_code, unused_imports, unreachable_pub, reason = "each test file uses its own part")]
+#![allow(clippy::unwrap_used, reason = "a scene that cannot be made fails its test")]
 
 pub mod attack;
 pub mod command;

@@ -25,10 +25,7 @@ impl NameServer {
     pub fn start(records: &[(&str, &str)]) -> Self {
         let mut table: HashMap<String, Vec<IpAddr>> = HashMap::new();
         for (name, address) in records {
-            table
-                .entry((*name).to_owned())
-                .or_default()
-                .push(address.parse().unwrap());
+            table.entry((*name).to_owned()).or_default().push(address.parse().unwrap());
         }
         let table: Records = Arc::new(table);
         let log = Arc::new(Mutex::new(Vec::new()));
@@ -112,26 +109,11 @@ fn answer(query: &[u8], table: &Records, log: &Mutex<Vec<String>>) -> Option<Vec
     let kind = u16::from_be_bytes([*query.get(at)?, *query.get(at + 1)?]);
     log.lock().unwrap().push(name.clone());
     let found = table.get(&name);
-    let addresses: Vec<&IpAddr> = found
-        .into_iter()
-        .flatten()
-        .filter(|address| kind == if address.is_ipv4() { 1 } else { 28 })
-        .collect();
+    let addresses: Vec<&IpAddr> =
+        found.into_iter().flatten().filter(|address| kind == if address.is_ipv4() { 1 } else { 28 }).collect();
     let code = if found.is_some() { 0 } else { 3 };
-    let mut reply = vec![
-        query[0],
-        query[1],
-        0x85,
-        0x80 | code,
-        0,
-        1,
-        0,
-        u8::try_from(addresses.len()).unwrap(),
-        0,
-        0,
-        0,
-        0,
-    ];
+    let mut reply =
+        vec![query[0], query[1], 0x85, 0x80 | code, 0, 1, 0, u8::try_from(addresses.len()).unwrap(), 0, 0, 0, 0];
     reply.extend(&query[12..at + 4]);
     for address in addresses {
         reply.extend([0xc0, 12]);
@@ -201,10 +183,7 @@ pub struct Sink {
 impl Sink {
     pub fn start() -> Self {
         let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-        Self {
-            port: socket.local_addr().unwrap().port(),
-            socket,
-        }
+        Self { port: socket.local_addr().unwrap().port(), socket }
     }
 
     /// How many datagrams have arrived; loopback delivers before `sendto` returns.
@@ -226,21 +205,14 @@ pub struct Service {
 impl Service {
     /// Starts a program and waits for its first line: by then it must be ready.
     pub fn start(command: &mut Command) -> Self {
-        let mut child = command
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
         let mut said = String::new();
         let mut lines = std::io::BufReader::new(child.stdout.take().unwrap());
         std::io::BufRead::read_line(&mut lines, &mut said).unwrap();
         // Keeps reading, so that the service never blocks on its output.
         std::thread::spawn(move || std::io::copy(&mut lines, &mut std::io::sink()));
         assert!(!said.is_empty(), "the service {command:?} did not start");
-        Self {
-            child,
-            said: said.trim().to_owned(),
-        }
+        Self { child, said: said.trim().to_owned() }
     }
 
     /// A Python program as a service.
@@ -251,9 +223,7 @@ impl Service {
     }
 
     pub fn port(&self) -> u16 {
-        self.said
-            .parse()
-            .unwrap_or_else(|_| panic!("not a port: {}", self.said))
+        self.said.parse().unwrap_or_else(|_| panic!("not a port: {}", self.said))
     }
 
     pub fn pid(&self) -> i32 {
@@ -303,11 +273,7 @@ impl TlsServer {
     pub fn start(scene: &Scene, names: &[&str]) -> Self {
         let dir = scene.beside("tls");
         scene.make_dir(&dir);
-        let names = names
-            .iter()
-            .map(|name| format!("DNS:{name}"))
-            .collect::<Vec<_>>()
-            .join(",");
+        let names = names.iter().map(|name| format!("DNS:{name}")).collect::<Vec<_>>().join(",");
         let script = format!(
             "exec 2>/dev/null; set -e; cd '{}'; new='-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes'
              openssl req -x509 $new -keyout ca.key -out ca.pem -days 2 -subj '/CN=test authority'
@@ -320,15 +286,8 @@ impl TlsServer {
         let made = Command::new("sh").args(["-c", &script]).status().unwrap();
         assert!(made.success(), "openssl did not make the certificates");
         let path = |name: &str| dir.join(name).to_str().unwrap().to_owned();
-        let service = Service::python(
-            scene,
-            TLS_SERVER,
-            &[&path("server.pem"), &path("server.key")],
-        );
-        Self {
-            service,
-            authority: dir.join("ca.pem"),
-        }
+        let service = Service::python(scene, TLS_SERVER, &[&path("server.pem"), &path("server.key")]);
+        Self { service, authority: dir.join("ca.pem") }
     }
 
     pub fn port(&self) -> u16 {

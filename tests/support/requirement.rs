@@ -11,17 +11,12 @@ pub fn skip(what: &str, why: &str) {
     // Past the test harness's capture: a skipped test must be seen without `--nocapture`.
     let line = format!("SKIPPED: {what}: {why} ({count} in this file)\n");
     let _ = std::io::Write::write_all(&mut std::io::stderr().lock(), line.as_bytes());
-    assert!(
-        std::env::var_os("CI").is_none_or(|ci| ci != "true"),
-        "{what}: {why}, and CI=true"
-    );
+    assert!(std::env::var_os("CI").is_none_or(|ci| ci != "true"), "{what}: {why}, and CI=true");
 }
 
 /// Whether a program stands on the tests' own `PATH`.
 pub fn have_command(name: &str) -> bool {
-    super::command::PATH
-        .split(':')
-        .any(|dir| Path::new(dir).join(name).exists())
+    super::command::PATH.split(':').any(|dir| Path::new(dir).join(name).exists())
 }
 
 /// Names the first of `programs` that is missing after saying so aloud: `if unavailable("…", &["curl"]) { return; }`.

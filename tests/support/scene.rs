@@ -42,13 +42,8 @@ impl Scene {
             .tempdir()
             .unwrap();
         let path = root.path().canonicalize().unwrap();
-        let scene = Self {
-            user,
-            root,
-            home: path.join("home"),
-            workspace: path.join("work"),
-            outside: path.join("outside"),
-        };
+        let scene =
+            Self { user, root, home: path.join("home"), workspace: path.join("work"), outside: path.join("outside") };
         for dir in [&scene.home, &scene.workspace, &scene.outside] {
             scene.make_dir(dir);
         }
@@ -121,8 +116,10 @@ impl Scene {
 
     /// A Git repository with one commit in the workspace.
     pub fn make_repository(&self) {
-        self.bare_shell("git init -q -b main . && git -c user.name=t -c user.email=t@example.com commit -q --allow-empty -m first")
-            .success();
+        self.bare_shell(
+            "git init -q -b main . && git -c user.name=t -c user.email=t@example.com commit -q --allow-empty -m first",
+        )
+        .success();
     }
 
     /// The sandbox, ready to be configured and run.
@@ -165,7 +162,9 @@ impl Scene {
 pub fn binary(user: User) -> &'static Path {
     static COPY: OnceLock<PathBuf> = OnceLock::new();
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
-    let built = BUILT.get_or_init(|| std::env::var_os("ASKANCE_BINARY").unwrap_or_else(|| env!("CARGO_BIN_EXE_askance").into()).into());
+    let built = BUILT.get_or_init(|| {
+        std::env::var_os("ASKANCE_BINARY").unwrap_or_else(|| env!("CARGO_BIN_EXE_askance").into()).into()
+    });
     if user == User::Caller || open_to_all(built) {
         return built;
     }
@@ -174,18 +173,13 @@ pub fn binary(user: User) -> &'static Path {
 
 /// Whether everybody may execute the file and pass through every directory above it.
 pub fn open_to_all(path: &Path) -> bool {
-    path.ancestors()
-        .all(|part| fs::metadata(part).is_ok_and(|metadata| metadata.mode() & 0o005 == 0o005))
+    path.ancestors().all(|part| fs::metadata(part).is_ok_and(|metadata| metadata.mode() & 0o005 == 0o005))
 }
 
 /// A copy that everybody may execute, shared by all test processes of one build.
 pub fn open_copy(file: &Path) -> PathBuf {
     let metadata = fs::metadata(file).unwrap();
-    let dir = std::env::temp_dir().join(format!(
-        "askance-tests-{}-{}",
-        metadata.ino(),
-        metadata.mtime()
-    ));
+    let dir = std::env::temp_dir().join(format!("askance-tests-{}-{}", metadata.ino(), metadata.mtime()));
     let target = dir.join(file.file_name().unwrap());
     if !target.exists() {
         fs::create_dir_all(&dir).unwrap();

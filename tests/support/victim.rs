@@ -43,24 +43,11 @@ impl Victim {
         if scene.user == User::Nobody {
             command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]);
         }
-        command
-            .arg("setsid")
-            .arg("/usr/bin/python3")
-            .arg(file)
-            .arg(scene.secret());
+        command.arg("setsid").arg("/usr/bin/python3").arg(file).arg(scene.secret());
         let service = Service::start(&mut command);
         let words: Vec<String> = service.said.split(' ').map(str::to_owned).collect();
-        let [fd, address, shm, sem, msg] = words
-            .try_into()
-            .unwrap_or_else(|words| panic!("not five words: {words:?}"));
-        Self {
-            service,
-            fd,
-            address,
-            shm,
-            sem,
-            msg,
-        }
+        let [fd, address, shm, sem, msg] = words.try_into().unwrap_or_else(|words| panic!("not five words: {words:?}"));
+        Self { service, fd, address, shm, sem, msg }
     }
 
     pub fn pid(&self) -> String {
@@ -70,10 +57,6 @@ impl Victim {
 
 impl Drop for Victim {
     fn drop(&mut self) {
-        let _ = Command::new("ipcrm")
-            .args(["-m", &self.shm])
-            .args(["-s", &self.sem])
-            .args(["-q", &self.msg])
-            .output();
+        let _ = Command::new("ipcrm").args(["-m", &self.shm]).args(["-s", &self.sem]).args(["-q", &self.msg]).output();
     }
 }
