@@ -1,17 +1,19 @@
 //! What a moved object or directory takes along: names that rules speak of, at both ends.
 
 use std::ffi::{OsStr, OsString};
+use std::net::IpAddr;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags};
 
+use super::bound;
 use super::decide::Need;
 use super::errno::Errno;
 use super::entries::is_directory;
 use super::resolve::Entry;
-use crate::policy::{Access, Beneath, Change, Inspect, Policy, Verdict};
+use crate::policy::{Access, Beneath, Change, Facts, Inspect, Policy, UnixName, Verdict};
 use crate::supervisor::Context;
 
 /// Names looked at beneath a moved directory; with more, the caller is told `EXDEV` and copies.
@@ -20,10 +22,7 @@ const INSPECTED_MAX: usize = 100_000;
 /// What the moved object itself needs beyond its two names: a file that may not be read must not
 /// be moved to where it may.
 pub(super) fn itself(context: &Context, from: &Path, to: &Path) -> Option<Need> {
-    let policy = context.policy();
-    let guarded = !is_allowed(context, &policy, &Access::Read(from));
-    let freed = guarded && !keeps_rule(&policy, &Access::Read(from), &Access::Read(to));
-    freed.then(|| Need::read(from))
+    freed(&context.policy(), context.facts(), from, to)
 }
 
 /// What lies beneath the moved directory needs: whatever a rule guards at its old name, for moving
@@ -35,11 +34,13 @@ pub(super) fn beneath(
     beneath: &Beneath,
 ) -> Result<Vec<Need>, Errno> {
     let policy = context.policy();
+    let facts = AsMoved { facts: context.facts(), from, to };
+    let carried = |rest: &Path| carried(&policy, &facts, &from.join(rest), &to.join(rest));
     let mut needs = Vec::new();
     for path in &beneath.restricted {
         let rest = path.strip_prefix(from).or_else(|_| path.strip_prefix(to)).unwrap_or(path);
         if rustix::fs::statat(CWD, from.join(rest), AtFlags::SYMLINK_NOFOLLOW).is_ok() {
-            needs.extend(carried(context, &policy, &from.join(rest), &to.join(rest)));
+            needs.extend(carried(rest));
         }
     }
     if beneath.inspect == Inspect::Nothing {
@@ -55,7 +56,7 @@ pub(super) fn beneath(
             }
             let rest = rest.join(&name);
             let met = if beneath.inspect == Inspect::Everything || policy.could_mean(&name) {
-                carried(context, &policy, &from.join(&rest), &to.join(&rest))
+                carried(&rest)
             } else {
                 Vec::new()
             };
@@ -69,20 +70,57 @@ pub(super) fn beneath(
     Ok(needs)
 }
 
-fn carried(context: &Context, policy: &Policy, from: &Path, to: &Path) -> Vec<Need> {
+fn carried(policy: &Policy, facts: &AsMoved<'_>, from: &Path, to: &Path) -> Vec<Need> {
     let mut needs = Vec::new();
-    if !is_allowed(context, policy, &Access::Write(from, Change::Existing)) {
+    if !is_allowed(policy, facts.facts, &Access::Write(from, Change::Existing)) {
         needs.push(Need::write(from, Change::Existing));
     }
-    if !is_allowed(context, policy, &Access::Write(to, Change::Create)) {
+    if !is_allowed(policy, facts, &Access::Write(to, Change::Create)) {
         needs.push(Need::write(to, Change::Create));
     }
-    needs.extend(itself(context, from, to));
+    needs.extend(freed(policy, facts.facts, from, to));
     needs
 }
 
-fn is_allowed(context: &Context, policy: &Policy, access: &Access<'_>) -> bool {
-    matches!(policy.judge(access, context.facts()), Verdict::Allow(_))
+/// A file that may not be read at its old name, and may at its new one.
+fn freed(policy: &Policy, facts: &dyn Facts, from: &Path, to: &Path) -> Option<Need> {
+    let guarded = !is_allowed(policy, facts, &Access::Read(from));
+    (guarded && !keeps_rule(policy, &Access::Read(from), &Access::Read(to))).then(|| Need::read(from))
+}
+
+fn is_allowed(policy: &Policy, facts: &dyn Facts, access: &Access<'_>) -> bool {
+    matches!(policy.judge(access, facts), Verdict::Allow(_))
+}
+
+/// What the run made, as it will be when `from` is called `to`: its own repository stays its own.
+struct AsMoved<'a> {
+    facts: &'a dyn Facts,
+    from: &'a Path,
+    to: &'a Path,
+}
+
+impl AsMoved<'_> {
+    fn before(&self, path: &Path) -> PathBuf {
+        path.strip_prefix(self.to).map_or_else(|_| path.to_owned(), |rest| bound::beneath(self.from, rest))
+    }
+}
+
+impl Facts for AsMoved<'_> {
+    fn entry_born_in_run(&self, top: &Path) -> bool {
+        self.facts.entry_born_in_run(&self.before(top))
+    }
+
+    fn repository_born_in_run(&self, git_dir: &Path) -> bool {
+        self.facts.repository_born_in_run(&self.before(git_dir))
+    }
+
+    fn listens(&self, address: IpAddr, port: u16) -> bool {
+        self.facts.listens(address, port)
+    }
+
+    fn socket_born_in_run(&self, name: &UnixName) -> bool {
+        self.facts.socket_born_in_run(name)
+    }
 }
 
 /// Does the same rule decide both?

@@ -43,7 +43,7 @@ pub(super) fn decides(context: &Context, call: &Call, dirfd: u64, path: &PathBuf
             let mut spelling = Spelling::new();
             spelling.push(spelled.to_bytes()) && covered(context, spelling.finish(), wanted.rights)
         }
-        Err(libc::ELOOP) => wanted.follows && through_links(context, spelled, wanted.rights),
+        Err(libc::ELOOP) => wanted.follows && through_links(context, spelled, wanted),
         Err(libc::ENOENT) if wanted.creates => makes_under_floor(context, spelled, wanted.rights),
         Err(libc::ENOENT | libc::ENOTDIR | libc::EACCES) => !wanted.creates,
         Err(_) => false,
@@ -133,14 +133,32 @@ fn open(path: &CStr, resolve: u64) -> Result<OwnedFd, i32> {
 }
 
 /// Links are followed by the kernel, but no link of `/proc`, which would be our own.
-fn through_links(context: &Context, path: &CStr, rights: Rights) -> bool {
-    let Ok(held) = open(path, libc::RESOLVE_NO_MAGICLINKS) else { return false };
+fn through_links(context: &Context, path: &CStr, wanted: Wanted) -> bool {
     let mut name = [0; PATH_MAX];
-    let Some(length) = read_link(CWD.as_fd(), &files::descriptor_path(held.as_fd()), &mut name) else {
-        return false;
-    };
+    match follow(path, &mut name) {
+        Ok((_held, real)) => covered(context, real, wanted.rights),
+        Err(libc::ENOENT) => !wanted.creates && is_missing(path),
+        Err(_) => false,
+    }
+}
+
+/// Opens `path` through links, and gives its real name; never anything of `/proc`.
+fn follow<'a>(path: &CStr, name: &'a mut [u8; PATH_MAX]) -> Result<(OwnedFd, &'a [u8]), i32> {
+    let held = open(path, libc::RESOLVE_NO_MAGICLINKS)?;
+    let length = read_link(CWD.as_fd(), &files::descriptor_path(held.as_fd()), name).ok_or(libc::EIO)?;
     let real = &name[..length];
-    real.starts_with(b"/") && !real.starts_with(b"/proc/") && covered(context, real, rights)
+    if real.starts_with(b"/") && !real.starts_with(b"/proc/") { Ok((held, real)) } else { Err(libc::EIO) }
+}
+
+/// Does nothing stand at `path`, in a directory that is the same for every caller?
+fn is_missing(path: &CStr) -> bool {
+    let split = spelling::split(path.to_bytes());
+    let (mut raw, mut real) = ([0; PATH_MAX], [0; PATH_MAX]);
+    raw[..split.directory.len()].copy_from_slice(split.directory);
+    let Ok(directory) = CStr::from_bytes_until_nul(&raw) else { return false };
+    let Ok((held, _)) = follow(directory, &mut real) else { return false };
+    let there = rustix::fs::statat(&held, OsStr::from_bytes(split.name), AtFlags::SYMLINK_NOFOLLOW);
+    matches!(there, Err(rustix::io::Errno::NOENT))
 }
 
 /// Nothing stands at `path`: does the floor cover making it?
