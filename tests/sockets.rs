@@ -107,3 +107,27 @@ fn a_process_killed_while_it_connects_holds_nothing_up() {
     launch.shell(&line).success().says("137");
     assert!(begun.elapsed() < Duration::from_millis(2500), "natively the connection takes three seconds to fail");
 }
+
+for_each_user! {
+    fn a_program_that_waits_for_its_own_server_is_asked_nothing(scene) {
+        let script = "
+import socket
+free = socket.socket()
+free.bind(('127.0.0.1', 0))
+here = free.getsockname()
+free.close()
+try: socket.create_connection(here)
+except ConnectionRefusedError: print('not yet')
+waiting = socket.socket()
+waiting.setblocking(False)
+print(waiting.connect_ex(here) != 13)
+socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b'anybody?', here)
+server = socket.socket()
+server.bind(here)
+server.listen()
+socket.create_connection(here)
+print('up')
+";
+        scene.run(&["/usr/bin/python3", "-c", script]).success().says("not yet\nTrue\nup\n").asks_nothing();
+    }
+}

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use super::address::{self, Kind, Peer, Version};
 use super::destination::{self, Admitted, Destination};
+use super::own::Holder;
 use super::socket::{Socket, Stage, copy_address, errno};
 use super::{closed, judged, receiver, unix};
 use crate::policy::{Access, Host, Permit, Verdict};
@@ -61,8 +62,7 @@ fn decide_tcp(context: &Context, call: &Call, socket: Socket, far: Far) -> Resul
         Stage::Fresh => {}
     }
     if far.peer.port() == 0 {
-        let refusing = address::fit(far.version, Ipv4Addr::LOCALHOST.into(), 0).ok_or(libc::EINVAL)?;
-        return Ok(reach(socket, vec![address::encode(&refusing)]));
+        return Ok(reach(socket, vec![address::encode(&refusing(far.version)?)]));
     }
     if far.peer.ip().to_canonical().is_loopback() && context.facts().sockets().listen_at(far.peer) {
         return Ok(reach(socket, vec![address::encode(&far.peer)]));
@@ -74,6 +74,9 @@ fn decide_tcp(context: &Context, call: &Call, socket: Socket, far: Far) -> Resul
         }
         Destination::Host(host) => {
             let access = Access::Connect { host: &host, port: far.peer.port() };
+            if is_vain(context, call, &access, far) {
+                return Ok(reach(socket, vec![address::encode(&refusing(far.version)?)]));
+            }
             let named = host.clone();
             Ok(judged(context, call, &access, move |permit, _, _| match named {
                 Host::Address(_) => reach(socket, vec![address::encode(&far.peer)]),
@@ -81,6 +84,19 @@ fn decide_tcp(context: &Context, call: &Call, socket: Socket, far: Far) -> Resul
             }))
         }
     }
+}
+
+/// A loopback port where nobody listens refuses: a program that waits for its own server to come up
+/// is told so, and nobody is asked. The connection is made to a port where nobody ever listens.
+fn is_vain(context: &Context, call: &Call, access: &Access<'_>, far: Far) -> bool {
+    far.peer.ip().to_canonical().is_loopback()
+        && !matches!(context.judge(access, call), Verdict::Allow(_))
+        && context.facts().sockets().listener_at(far.peer) == Holder::Nobody
+}
+
+/// Where every connection is refused: nothing listens at port 0.
+fn refusing(version: Version) -> Result<SocketAddr, i32> {
+    address::fit(version, Ipv4Addr::LOCALHOST.into(), 0).ok_or(libc::EINVAL)
 }
 
 /// Resolves a judged name and connects to one of its addresses.

@@ -89,16 +89,28 @@ fn a_datagram_is_traced_to_the_socket_that_it_would_reach() {
     for here in ["127.0.0.1:0", "[::1]:0"] {
         let (receiver, sender, other) = (bind(here), bind(here), bind(here));
         let (from, to) = (sender.local_addr().unwrap(), receiver.local_addr().unwrap());
-        assert!(!own.receive(from, to), "nothing is recorded");
+        assert_eq!(own.receiver_of(from, to), Holder::Stranger, "nothing is recorded");
         own.record_port(cookie(&receiver), to.port());
-        assert!(own.receive(from, to));
+        assert_eq!(own.receiver_of(from, to), Holder::Own);
         receiver.connect(other.local_addr().unwrap()).unwrap();
-        assert!(!own.receive(from, to), "it hears nobody else now");
-        assert!(own.receive(other.local_addr().unwrap(), to));
+        assert_eq!(own.receiver_of(from, to), Holder::Nobody, "it hears nobody else now");
+        assert_eq!(own.receiver_of(other.local_addr().unwrap(), to), Holder::Own);
         drop(receiver);
         let _stranger = UdpSocket::bind(to).unwrap();
-        assert!(!own.receive(from, to), "the port outlives its socket");
+        assert_eq!(own.receiver_of(from, to), Holder::Stranger, "the port outlives its socket");
     }
+}
+
+#[test]
+fn a_listener_of_another_protocol_is_seen() {
+    let own = OwnSockets::default();
+    // Multipath TCP, where the kernel has it.
+    let Ok(socket) = socket::open(libc::AF_INET, libc::SOCK_STREAM, libc::IPPROTO_MPTCP) else { return };
+    socket::bind(socket.as_fd(), &address::encode(&"127.0.0.1:0".parse().unwrap())).unwrap();
+    let local = address::decode_local(&socket::local_address(socket.as_fd()).unwrap()).unwrap();
+    assert_eq!(own.listener_at(local), Holder::Nobody);
+    socket::listen(socket.as_fd(), 1).unwrap();
+    assert_eq!(own.listener_at(local), Holder::Stranger);
 }
 
 #[test]

@@ -123,40 +123,41 @@ impl OwnSockets {
     /// Is everything that could receive at `address` and `port` the run's own? A port that nobody
     /// holds is nobody's, hence not ours.
     pub(in crate::supervisor) fn hold_port(&self, address: IpAddr, port: u16) -> bool {
-        self.hold(address, port, diag::receivers_at)
+        self.has_port(port) && self.holder_at(address, port, diag::receivers_at) == Holder::Own
     }
 
     /// Are the TCP listeners there the run's own?
     pub(super) fn listen_at(&self, to: SocketAddr) -> bool {
-        self.hold(to.ip().to_canonical(), to.port(), diag::listeners_at)
+        self.has_port(to.port()) && self.listener_at(to) == Holder::Own
     }
 
-    /// Would a datagram between these addresses reach one of the run's own sockets?
-    pub(super) fn receive(&self, from: SocketAddr, to: SocketAddr) -> bool {
-        let is_recorded = self.known().ports.values().any(|port| *port == to.port());
-        is_recorded
-            && diag::receiver_of(from, to).is_ok_and(|cookie| {
-                let port = self.known().ports.get(&cookie).copied();
-                port == Some(to.port())
-            })
+    /// Whose are the TCP listeners that a connection to this machine's `to` could reach?
+    pub(super) fn listener_at(&self, to: SocketAddr) -> Holder {
+        self.holder_at(to.ip().to_canonical(), to.port(), diag::listeners_at)
     }
 
-    fn hold(&self, address: IpAddr, port: u16, at: impl Fn(u16) -> io::Result<Vec<diag::InetSocket>>) -> bool {
-        let own: Vec<u64> = {
-            let known = self.known();
-            let here = known.ports.iter().filter(|(_, own)| **own == port);
-            here.map(|(cookie, _)| *cookie).collect()
-        };
-        if own.is_empty() {
-            return false;
+    /// Whose is the socket that a datagram between these addresses would reach?
+    pub(super) fn receiver_of(&self, from: SocketAddr, to: SocketAddr) -> Holder {
+        match diag::receiver_of(from, to) {
+            Ok(cookie) if self.known().ports.get(&cookie) == Some(&to.port()) => Holder::Own,
+            Err(error) if error.raw_os_error() == Some(libc::ENOENT) => Holder::Nobody,
+            Ok(_) | Err(_) => Holder::Stranger,
         }
-        let Ok(receivers) = at(port) else {
-            return false;
-        };
-        let ours = |receiver: &diag::InetSocket| own.contains(&receiver.cookie);
-        let reached = |stranger: &diag::InetSocket| !stranger.connected && could_receive(stranger.local, address);
-        let strangers = receivers.iter().any(|receiver| !ours(receiver) && reached(receiver));
-        receivers.iter().any(ours) && !strangers
+    }
+
+    fn has_port(&self, port: u16) -> bool {
+        self.known().ports.values().any(|own| *own == port)
+    }
+
+    fn holder_at(&self, address: IpAddr, port: u16, at: impl Fn(u16) -> io::Result<Vec<diag::InetSocket>>) -> Holder {
+        let Ok(mut receivers) = at(port) else { return Holder::Stranger };
+        receivers.retain(|receiver| receiver.connected || could_receive(receiver.local, address));
+        let known = self.known();
+        let ours = |receiver: &diag::InetSocket| known.ports.get(&receiver.cookie) == Some(&port);
+        if receivers.iter().any(|receiver| !ours(receiver) && !receiver.connected) {
+            return Holder::Stranger;
+        }
+        if receivers.iter().any(ours) { Holder::Own } else { Holder::Nobody }
     }
 
     /// Is the abstract name bound by one of the run's own sockets now?
@@ -212,12 +213,13 @@ impl OwnSockets {
     }
 }
 
-/// Who answers at a Unix socket's inode.
+/// Who answers at an address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Holder {
     Own,
-    /// The run bound it, and its socket is closed.
+    /// A port without a socket, or an inode whose socket was the run's and is closed.
     Nobody,
+    /// Somebody else, or nobody can say who.
     Stranger,
 }
 

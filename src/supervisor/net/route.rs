@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use super::address::{self, Kind, Peer, Version};
 use super::destination::{self, Destination};
+use super::own::Holder;
 use super::socket::Socket;
-use super::unix;
+use super::{closed, unix};
 use crate::policy::{Access, Denial, Host, Permit, Question, Verdict};
 use crate::supervisor::{Call, Context};
 
@@ -79,7 +80,8 @@ impl Addressed {
         let Ok(Kind::Udp(version)) = self.socket.kind() else {
             return Route::Failed(libc::EAFNOSUPPORT);
         };
-        if peer.ip().to_canonical().is_loopback() && self.reaches_own(context, peer) {
+        let holder = self.receiver_of(context, peer);
+        if holder == Holder::Own {
             return Route::To(Envelope::to(&peer));
         }
         let host = match Destination::of(context, &peer) {
@@ -97,6 +99,11 @@ impl Addressed {
         let named = |name| Named { name, version, peer };
         match (verdict, host) {
             (Verdict::Allow(_permit), Host::Address(_)) => Route::To(Envelope::to(&peer)),
+            // Nobody is asked about a datagram that nobody would receive.
+            (_, Host::Address(_)) if holder == Holder::Nobody => match closed::port(version) {
+                Some(closed) => Route::To(Envelope::to(&closed)),
+                None => Route::Failed(libc::ECONNREFUSED),
+            },
             (Verdict::Ask(question), Host::Address(_)) => Route::Ask(question, After::Send(Envelope::to(&peer))),
             (Verdict::Allow(permit), Host::Name(name)) => match self.known(context, peer) {
                 Some(actual) => {
@@ -109,20 +116,15 @@ impl Addressed {
         }
     }
 
-    /// Would the run's own socket receive it? No list speaks of those.
-    fn reaches_own(&self, context: &Context, peer: SocketAddr) -> bool {
-        let Some(mut from) = self.socket.local() else {
-            return false;
-        };
+    /// Who would receive a datagram to `peer`? No list speaks of the run's own sockets.
+    fn receiver_of(&self, context: &Context, peer: SocketAddr) -> Holder {
+        let is_here = peer.ip().to_canonical().is_loopback();
+        let Some(mut from) = self.socket.local().filter(|_| is_here) else { return Holder::Stranger };
         if from.ip().to_canonical().is_unspecified() {
-            let loopback = if peer.ip().to_canonical().is_ipv4() {
-                Ipv4Addr::LOCALHOST.into()
-            } else {
-                Ipv6Addr::LOCALHOST.into()
-            };
-            from.set_ip(loopback);
+            let is_v4 = peer.ip().to_canonical().is_ipv4();
+            from.set_ip(if is_v4 { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() });
         }
-        context.facts().sockets().receive(from, peer)
+        context.facts().sockets().receiver_of(from, peer)
     }
 
     /// Where this socket's datagrams to `peer` went before.
