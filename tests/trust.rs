@@ -147,3 +147,22 @@ fn the_whole_file_system_is_a_workspace_only_by_name() {
     Launch::new(&scene, Some(arguments)).cwd("/").finish(&[]).success();
     scene.askance().cwd("/").flags(&["--workspace", "/srv"]).shell("true").success();
 }
+
+for_each_user! {
+    fn a_run_cannot_change_settings_that_are_kept_in_the_workspace(scene) {
+        // Settings in a repository of dot files, linked to; and a profile named by its file.
+        let kept = scene.workspace.join("askance.json");
+        scene.file(&kept, "{}\n");
+        scene.make_dir(scene.user_settings_path().parent().unwrap());
+        std::os::unix::fs::symlink(&kept, scene.user_settings_path()).unwrap();
+        let profile = scene.workspace.join("profile.json");
+        scene.file(&profile, "{ \"name\": \"p\", \"description\": \"d\" }\n");
+        for target in ["askance.json", "profile.json"] {
+            let line = format!("echo x > other && echo x > {target}");
+            scene.askance().flags(&["--profile", "./profile.json"]).shell(&line).fails();
+        }
+        assert_eq!(fs::read_to_string(&kept).unwrap(), "{}\n");
+        assert!(fs::read_to_string(&profile).unwrap().contains("name"));
+        assert!(scene.workspace.join("other").exists());
+    }
+}

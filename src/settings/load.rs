@@ -69,8 +69,10 @@ impl Settings {
         layers.push(defaults());
         let mut settings = merge(&layers);
         let organisation = locations.organisation.parent().unwrap_or(&locations.organisation);
-        let own = [&locations.user_directory(), &locations.state_directory(), organisation];
-        block_own_files(&mut settings, &own);
+        let own = [locations.user_directory(), locations.state_directory(), organisation.to_owned()];
+        // Each file by its own name too: it may be a link to where a run may write.
+        let read = layers.into_iter().filter_map(|layer| layer.file);
+        block_own_files(&mut settings, own.into_iter().chain(read));
         if let Some(runtime_dir) = &locations.runtime_dir {
             hush_session_bus(&mut settings, runtime_dir);
         }

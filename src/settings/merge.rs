@@ -221,11 +221,12 @@ pub fn widens(document: &Document) -> bool {
 }
 
 /// askance's own files, wherever the user's directories are: blocked for writing.
-pub(super) fn block_own_files(settings: &mut Settings, own: &[&Path]) {
+pub(super) fn block_own_files(settings: &mut Settings, own: impl Iterator<Item = PathBuf>) {
     let source = Arc::new(Source { layer: Layer::Default, file: None, line: None });
     let blocked = &mut settings.sandbox.filesystem.block_write;
-    for path in own {
-        if let Some(value) = super::edit::literal(path) {
+    // A shipped profile's file is a name, not a path.
+    for path in own.filter(|path| path.is_absolute()) {
+        if let Some(value) = super::edit::literal(&path) {
             blocked.push(Sourced { value, source: Arc::clone(&source) });
         }
     }

@@ -113,8 +113,10 @@ fn shipped(name: &str, text: &str) -> Profile {
 }
 
 fn from_file(path: &Path) -> Result<Profile, ProfileError> {
-    let bytes = fs::read(path).map_err(|source| ProfileError::Read { path: path.to_owned(), source })?;
-    named(path.to_owned(), understand_profile(path, &bytes)?)
+    let failed = |source| ProfileError::Read { path: path.to_owned(), source };
+    let bytes = fs::read(path).map_err(failed)?;
+    let document = understand_profile(path, &bytes)?;
+    named(std::path::absolute(path).map_err(failed)?, document)
 }
 
 fn named(file: PathBuf, document: Document) -> Result<Profile, ProfileError> {
