@@ -306,7 +306,7 @@ impl Policy {
             Access::Unix(name) => self.sockets.deciding(name),
             Access::PrivateResult { .. } | Access::Command(_) => None,
         };
-        ruling.map(|found| Rule::clone(&found))
+        ruling.cloned()
     }
 }
 

@@ -289,8 +289,8 @@ fn a_link_is_known_by_what_it_would_stand_above() {
     let policy = compile(&defaults());
     let above = policy.beneath_link(Path::new("/w/sub/.git"));
     assert!(above.contains(&"/w/sub/.git/hooks".into()), "{above:?}");
-    assert_eq!(policy.beneath_link(Path::new("/w/sub/git")), [PathBuf::new(); 0]);
-    assert_eq!(policy.beneath_link(Path::new("/tmp/ask.1/.git")), [PathBuf::new(); 0]);
+    assert_eq!(policy.beneath_link(Path::new("/w/sub/git")), Vec::<PathBuf>::new());
+    assert_eq!(policy.beneath_link(Path::new("/tmp/ask.1/.git")), Vec::<PathBuf>::new());
 }
 
 #[test]

@@ -16,6 +16,11 @@ const ID_VALID: libc::c_ulong = 0x4008_2102;
 /// `_IOW('!', 3, struct seccomp_notif_addfd)`.
 const ADDFD: libc::c_ulong = 0x4018_2103;
 
+/// `SECCOMP_USER_NOTIF_FLAG_CONTINUE`, in the type of the field it goes into.
+const CONTINUE: u32 = 1;
+/// `SECCOMP_ADDFD_FLAG_SEND`, in the type of the field it goes into.
+const ADDFD_SEND: u32 = 2;
+
 /// One received notification: cookie, thread and registers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Received {
@@ -62,7 +67,7 @@ pub enum Response {
 /// `ioctl(fd, SECCOMP_IOCTL_NOTIF_SEND, &resp)`. `ENOENT`: the caller is gone.
 pub fn respond(listener: BorrowedFd<'_>, id: u64, response: Response) -> io::Result<()> {
     let (val, error, flags) = match response {
-        Response::Continue => (0, 0, libc::SECCOMP_USER_NOTIF_FLAG_CONTINUE as u32),
+        Response::Continue => (0, 0, CONTINUE),
         Response::Value(value) => (value, 0, 0),
         Response::Errno(errno) => (0, -errno, 0),
     };
@@ -92,7 +97,7 @@ pub enum OnExec {
 pub fn respond_with_fd(listener: BorrowedFd<'_>, id: u64, fd: BorrowedFd<'_>, on_exec: OnExec) -> io::Result<()> {
     let addfd = libc::seccomp_notif_addfd {
         id,
-        flags: libc::SECCOMP_ADDFD_FLAG_SEND as u32,
+        flags: ADDFD_SEND,
         srcfd: u32::try_from(fd.as_raw_fd()).unwrap_or(u32::MAX),
         newfd: 0,
         newfd_flags: if on_exec == OnExec::Close { libc::O_CLOEXEC as u32 } else { 0 },
