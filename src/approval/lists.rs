@@ -125,14 +125,19 @@ impl Pattern {
             (Part::Word(word), Some(text)) => text == word || base_name(text) == word,
             (Part::Word(_), None) => return false,
         };
-        named
-            && self.lengths_fit(argv)
-            && self
-                .words
-                .iter()
-                .zip(argv)
-                .skip(1)
-                .all(|(part, arg)| part.fits(arg))
+        // Options before a subcommand do not hide it: `git -C dir push`.
+        let options = argv[1..]
+            .iter()
+            .scan(false, |after_option, arg| {
+                let option = arg.text.starts_with('-');
+                let skipped = option || *after_option;
+                *after_option = option;
+                skipped.then_some(())
+            })
+            .count();
+        let hides = self.reach == Reach::Beginning && argv.len() > 1;
+        let places = 1..=if hides { 1 + options } else { 1 };
+        named && places.into_iter().any(|place| self.rest_fits(&argv[place.min(argv.len())..]))
     }
 
     /// Allow: the program as it resolves.
@@ -149,21 +154,17 @@ impl Pattern {
                 text == word || resolved.is_some_and(|path| path == Path::new(word))
             }
         };
-        named
-            && self.lengths_fit(argv)
-            && self
-                .words
-                .iter()
-                .zip(argv)
-                .skip(1)
-                .all(|(part, arg)| part.fits(arg))
+        named && self.rest_fits(&argv[1..])
     }
 
-    fn lengths_fit(&self, argv: &[Arg]) -> bool {
-        match self.reach {
-            Reach::Exact => argv.len() == self.words.len(),
-            Reach::Beginning => argv.len() >= self.words.len(),
-        }
+    /// Do the arguments fit what stands after the program's name?
+    fn rest_fits(&self, args: &[Arg]) -> bool {
+        let words = &self.words[1..];
+        let long_enough = match self.reach {
+            Reach::Exact => args.len() == words.len(),
+            Reach::Beginning => args.len() >= words.len(),
+        };
+        long_enough && words.iter().zip(args).all(|(part, arg)| part.fits(arg))
     }
 }
 
@@ -187,11 +188,8 @@ fn split(text: &str) -> Option<Vec<Part>> {
         match (c, quote) {
             _ if escaped => escaped = false,
             ('\\', _) if quote != Some('\'') => escaped = true,
-            (_, Some(open)) => {
-                if c == open {
-                    quote = None;
-                }
-            }
+            (_, Some(open)) if c == open => quote = None,
+            (_, Some(_)) => {}
             ('\'' | '"', None) => {
                 quote = Some(c);
                 start.get_or_insert(at);

@@ -20,6 +20,9 @@ mod request;
 mod shell;
 mod verdict;
 
+#[cfg(test)]
+mod tests;
+
 pub use execution::{Execution, Refusal, concerns_program, judge_argv};
 pub use host::Host;
 pub use interlock::Interlock;

@@ -285,8 +285,7 @@ impl<'p, 'a> Reader<'p, 'a> {
     }
 
     fn cluster(&mut self, arg: &Arg, cluster: &str) {
-        let mut chars = cluster.char_indices();
-        while let Some((at, c)) = chars.next() {
+        for (at, c) in cluster.char_indices() {
             let name = format!("-{c}");
             let attached = &cluster[at + c.len_utf8()..];
             let next = self.args.get(self.at);

@@ -220,7 +220,13 @@ impl<'a> Walk<'a> {
                 Output::default()
             }
             Node::For { name, values, body } => {
-                self.for_loop(name, values.as_deref(), body, state, input)
+                let rounds = self.rounds(values.as_deref(), state, input);
+                let mut output = Output::default();
+                for value in rounds {
+                    state.variables.set(name, value);
+                    output.join(self.node(body, state, input));
+                }
+                output
             }
             Node::Branches(parts) => {
                 let mut output = Output::default();
@@ -292,31 +298,16 @@ impl<'a> Walk<'a> {
             .insert(name.to_owned(), Some(std::rc::Rc::new(body.clone())));
     }
 
-    fn for_loop(
-        &mut self,
-        name: &str,
-        values: Option<&[Word]>,
-        body: &Node,
-        state: &mut State,
-        input: &Input,
-    ) -> Output {
+    /// The values that a loop's variable takes, or what they have in common.
+    fn rounds(&mut self, values: Option<&[Word]>, state: &State, input: &Input) -> Vec<String> {
         let words = values.unwrap_or_default();
         self.look_into(words, state, input);
         let args = expand::all(words, &state.variables);
-        let known = values.is_some() && args.iter().all(|arg| arg.exact().is_some());
-        let mut output = Output::default();
+        let known = args.iter().all(|arg| arg.exact().is_some());
         if known && (1..=MAX_ROUNDS).contains(&args.len()) {
-            for arg in &args {
-                state.variables.set(name, arg.text.clone());
-                output.join(self.node(body, state, input));
-            }
-        } else {
-            state
-                .variables
-                .set(name, state::in_common(&args, values.is_some()));
-            output = self.node(body, state, input);
+            return args.into_iter().map(|arg| arg.text).collect();
         }
-        output
+        vec![state::in_common(&args, values.is_some())]
     }
 
     /// Substitutions in words run; some expansions evaluate what they expand. True if something was downloaded.

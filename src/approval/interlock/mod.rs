@@ -5,9 +5,6 @@
 
 mod paths;
 
-#[cfg(test)]
-mod tests;
-
 pub(super) use paths::Place;
 
 use super::arg::{Arg, base_name};
