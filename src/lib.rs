@@ -4,15 +4,15 @@
 //! Data flows one way; a module imports only what stands after it in this list, or `sys`.
 #![deny(unsafe_code)]
 
-pub mod cli;
-pub mod run;
-pub mod prompt;
 pub mod approval;
-pub mod supervisor;
+pub mod cli;
 pub mod dns;
-pub mod sandbox;
-pub mod policy;
-pub mod settings;
 pub mod journal;
+pub mod policy;
+pub mod prompt;
+pub mod run;
+pub mod sandbox;
+pub mod settings;
+pub mod supervisor;
 #[allow(unsafe_code)]
 pub mod sys;

@@ -246,20 +246,11 @@ fn prepare(request: &RunRequest, journal: &Arc<Journal>) -> Result<(Prepared, Te
         limits.wall_time_ms = Some(u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX));
     }
     let commands = Arc::new(Commands::new(&settings, &places, Arc::clone(&live), &request.locations.cwd)?);
-    let keeper = Arc::new(SettingsKeeper::new(&request.locations, Arc::clone(&request.load), places, Arc::clone(journal)));
+    let keeper =
+        Arc::new(SettingsKeeper::new(&request.locations, Arc::clone(&request.load), places, Arc::clone(journal)));
     let keep_root_capabilities = settings.sandbox.keep_root_capabilities;
-    let prepared = Prepared {
-        live,
-        environment,
-        floor,
-        filter,
-        dns,
-        limits,
-        commands,
-        authority,
-        keeper,
-        keep_root_capabilities,
-    };
+    let prepared =
+        Prepared { live, environment, floor, filter, dns, limits, commands, authority, keeper, keep_root_capabilities };
     Ok((prepared, temporary))
 }
 

@@ -2,9 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use askance::approval::{
-    Authority, Decision, Ground, Request, Risk, Rules, Subject, Surroundings, Verdict, judge,
-};
+use askance::approval::{Authority, Decision, Ground, Request, Risk, Rules, Subject, Surroundings, Verdict, judge};
 use askance::settings::{AutonomyLevel, InteractionMode};
 
 /// A machine on which every program is where the package manager put it.
@@ -39,15 +37,7 @@ fn verdict(command: &str, level: AutonomyLevel) -> Verdict {
         home: Some(Path::new("/home/me")),
         declared: None,
     };
-    judge(
-        &Rules::default(),
-        &request,
-        Authority {
-            level,
-            mode: InteractionMode::Auto,
-        },
-        &Plain,
-    )
+    judge(&Rules::default(), &request, Authority { level, mode: InteractionMode::Auto }, &Plain)
 }
 
 /// `\n` is a newline and `\\` a backslash.
@@ -86,11 +76,7 @@ fn wrong(expected: &str, command: &str) -> Option<String> {
             let risk = Risk::from_word(exactly.unwrap_or(expected))
                 .unwrap_or_else(|| panic!("no such expectation: {expected}"));
             let assessed = at_high.assessed_risk;
-            let fits = if exactly.is_some() || risk == Risk::ReadOnly {
-                assessed == risk
-            } else {
-                assessed >= risk
-            };
+            let fits = if exactly.is_some() || risk == Risk::ReadOnly { assessed == risk } else { assessed >= risk };
             if fits {
                 return None;
             }
@@ -100,47 +86,24 @@ fn wrong(expected: &str, command: &str) -> Option<String> {
     let findings: Vec<_> = at_high
         .commands
         .iter()
-        .map(|found| {
-            format!(
-                "{} {:?} {} {:?}",
-                found.risk.word(),
-                found.argv,
-                found.why,
-                found.via
-            )
-        })
+        .map(|found| format!("{} {:?} {} {:?}", found.risk.word(), found.argv, found.why, found.via))
         .collect();
-    Some(format!(
-        "{expected}: {command:?} {problem}\n      {}",
-        findings.join("\n      ")
-    ))
+    Some(format!("{expected}: {command:?} {problem}\n      {}", findings.join("\n      ")))
 }
 
 fn check(corpus: &str) {
-    let lines = corpus
-        .lines()
-        .filter(|line| !line.is_empty() && !line.starts_with('#'));
+    let lines = corpus.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
     let mut total = 0;
     let problems: Vec<String> = lines
         .filter_map(|line| {
             total += 1;
             let mut fields = line.split('\t');
-            let (expected, command) = (
-                fields.next()?,
-                fields
-                    .next()
-                    .unwrap_or_else(|| panic!("no command: {line}")),
-            );
+            let (expected, command) = (fields.next()?, fields.next().unwrap_or_else(|| panic!("no command: {line}")));
             wrong(expected, &unescape(command))
         })
         .collect();
     assert!(total > 50, "the corpus has lines");
-    assert!(
-        problems.is_empty(),
-        "{} of {total} lines:\n{}",
-        problems.len(),
-        problems.join("\n")
-    );
+    assert!(problems.is_empty(), "{} of {total} lines:\n{}", problems.len(), problems.join("\n"));
 }
 
 #[test]

@@ -20,30 +20,17 @@ pub(super) struct Arg {
 impl Arg {
     pub(super) fn literal(text: &str) -> Arg {
         // Real arguments hold no NUL; an 0x01 in one is as good as unknown.
-        Arg {
-            text: text.to_owned(),
-            ..Arg::default()
-        }
+        Arg { text: text.to_owned(), ..Arg::default() }
     }
 
     /// Any text at all, any number of times.
     pub(super) fn anything() -> Arg {
-        Arg {
-            text: UNKNOWN.to_string(),
-            glob: false,
-            expanded: true,
-            many: true,
-        }
+        Arg { text: UNKNOWN.to_string(), glob: false, expanded: true, many: true }
     }
 
     /// Some file below a directory.
     pub(super) fn below(directory: &str) -> Arg {
-        Arg {
-            text: format!("{directory}/{UNKNOWN}"),
-            glob: false,
-            expanded: true,
-            many: true,
-        }
+        Arg { text: format!("{directory}/{UNKNOWN}"), glob: false, expanded: true, many: true }
     }
 
     /// The text, where all of it is known.

@@ -28,11 +28,7 @@ const EXECUTING: &[(&str, Risk, &str)] = &[
     ("PATH", Risk::High, "decides which program a name runs"),
     ("LD_*", Risk::High, "loads code into every program"),
     ("DYLD_*", Risk::High, "loads code into every program"),
-    (
-        "GLIBC_TUNABLES",
-        Risk::High,
-        "changes how every program is loaded",
-    ),
+    ("GLIBC_TUNABLES", Risk::High, "changes how every program is loaded"),
     ("GCONV_PATH", Risk::High, "loads code into every program"),
     ("LOCPATH", Risk::High, "changes what every program loads"),
     ("NLSPATH", Risk::High, "changes what every program loads"),
@@ -41,24 +37,12 @@ const EXECUTING: &[(&str, Risk, &str)] = &[
     // The shell's own.
     ("BASH_ENV", Risk::High, "is run by every shell"),
     ("ENV", Risk::Medium, "is run by some shells"),
-    (
-        "BASH_FUNC_*",
-        Risk::High,
-        "defines a function in every shell",
-    ),
+    ("BASH_FUNC_*", Risk::High, "defines a function in every shell"),
     ("BASHOPTS", Risk::High, "changes how the shell reads"),
     ("SHELLOPTS", Risk::High, "changes how the shell reads"),
-    (
-        "BASH_LOADABLES_PATH",
-        Risk::High,
-        "loads code into the shell",
-    ),
+    ("BASH_LOADABLES_PATH", Risk::High, "loads code into the shell"),
     ("BASH_COMPAT", Risk::High, "changes how the shell reads"),
-    (
-        "POSIXLY_CORRECT",
-        Risk::Medium,
-        "changes how programs read their arguments",
-    ),
+    ("POSIXLY_CORRECT", Risk::Medium, "changes how programs read their arguments"),
     ("PROMPT_COMMAND", Risk::High, "is run by the shell"),
     ("PS0", Risk::High, "is expanded by the shell"),
     ("PS1", Risk::High, "is expanded by the shell"),
@@ -87,11 +71,7 @@ const EXECUTING: &[(&str, Risk, &str)] = &[
     ("EDITOR", Risk::High, "is run to edit"),
     ("GIT_EDITOR", Risk::High, "is run to edit"),
     ("BROWSER", Risk::High, "is run to show a page"),
-    (
-        "LESS",
-        Risk::High,
-        "is read by `less` as options or commands",
-    ),
+    ("LESS", Risk::High, "is read by `less` as options or commands"),
     ("LESSOPEN", Risk::High, "is run by `less`"),
     ("LESSCLOSE", Risk::High, "is run by `less`"),
     ("LESSKEY*", Risk::High, "is read by `less` as commands"),
@@ -100,46 +80,22 @@ const EXECUTING: &[(&str, Risk, &str)] = &[
     ("MANPATH", Risk::Medium, "decides which pages `man` formats"),
     ("MANROFFOPT", Risk::High, "is read by `man` as options"),
     ("MORE", Risk::High, "is read by `more` as options"),
-    (
-        "GIT_DIR",
-        Risk::High,
-        "changes which repository's configuration counts",
-    ),
-    (
-        "GIT_WORK_TREE",
-        Risk::High,
-        "changes which repository's configuration counts",
-    ),
+    ("GIT_DIR", Risk::High, "changes which repository's configuration counts"),
+    ("GIT_WORK_TREE", Risk::High, "changes which repository's configuration counts"),
     ("GIT_EXTERNAL_DIFF", Risk::High, "is run by Git"),
     ("GIT_SSH", Risk::High, "is run by Git"),
     ("GIT_SSH_COMMAND", Risk::High, "is run by Git"),
     ("GIT_SEQUENCE_EDITOR", Risk::High, "is run by Git"),
     ("GIT_EXEC_PATH", Risk::High, "is searched for Git's parts"),
     ("GIT_*", Risk::High, "changes what Git runs or where"),
-    (
-        "SSH_*",
-        Risk::High,
-        "changes what ssh runs or whom it trusts",
-    ),
+    ("SSH_*", Risk::High, "changes what ssh runs or whom it trusts"),
     ("RSYNC_*", Risk::High, "changes what rsync runs"),
-    (
-        "RIPGREP_CONFIG_PATH",
-        Risk::High,
-        "names options, among them programs to run",
-    ),
+    ("RIPGREP_CONFIG_PATH", Risk::High, "names options, among them programs to run"),
     ("FZF_*", Risk::High, "names programs to run"),
     ("GREP_OPTIONS", Risk::High, "adds options"),
-    (
-        "TAR_OPTIONS",
-        Risk::High,
-        "adds options, among them programs to run",
-    ),
+    ("TAR_OPTIONS", Risk::High, "adds options, among them programs to run"),
     ("GZIP", Risk::Medium, "adds options"),
-    (
-        "ZIPOPT",
-        Risk::High,
-        "adds options, among them programs to run",
-    ),
+    ("ZIPOPT", Risk::High, "adds options, among them programs to run"),
     ("UNZIP", Risk::Medium, "adds options"),
     ("TREE_*", Risk::Medium, "adds options"),
     ("TERMINFO*", Risk::High, "is loaded by terminal programs"),
@@ -149,26 +105,14 @@ const EXECUTING: &[(&str, Risk, &str)] = &[
     ("*_PROXY", Risk::High, "sends connections elsewhere"),
     ("*_proxy", Risk::High, "sends connections elsewhere"),
     ("SSL_*", Risk::High, "changes who is trusted"),
-    (
-        "OPENSSL_*",
-        Risk::High,
-        "loads code into programs that use OpenSSL",
-    ),
+    ("OPENSSL_*", Risk::High, "loads code into programs that use OpenSSL"),
     ("DOCKER_*", Risk::High, "changes which machine is commanded"),
-    (
-        "KUBECONFIG",
-        Risk::High,
-        "names programs to run and machines to command",
-    ),
+    ("KUBECONFIG", Risk::High, "names programs to run and machines to command"),
     ("AWS_*", Risk::Medium, "changes which account is used"),
     ("PG*", Risk::Medium, "changes which database is used"),
     ("MYSQL_*", Risk::Medium, "changes which database is used"),
     // Interpreters and build tools.
-    (
-        "NODE_OPTIONS",
-        Risk::High,
-        "loads code into every Node program",
-    ),
+    ("NODE_OPTIONS", Risk::High, "loads code into every Node program"),
     ("NODE_PATH", Risk::High, "is searched for modules"),
     ("NODE_*", Risk::Medium, "changes how Node runs"),
     ("PYTHONSTARTUP", Risk::High, "is run by Python"),
@@ -184,54 +128,26 @@ const EXECUTING: &[(&str, Risk, &str)] = &[
     ("PHP_INI_SCAN_DIR", Risk::High, "names code to run"),
     ("LUA_*", Risk::High, "is run by Lua"),
     ("R_*", Risk::High, "changes what R runs"),
-    (
-        "JAVA_TOOL_OPTIONS",
-        Risk::High,
-        "loads code into every Java program",
-    ),
-    (
-        "_JAVA_OPTIONS",
-        Risk::High,
-        "loads code into every Java program",
-    ),
-    (
-        "JDK_JAVA_OPTIONS",
-        Risk::High,
-        "loads code into every Java program",
-    ),
+    ("JAVA_TOOL_OPTIONS", Risk::High, "loads code into every Java program"),
+    ("_JAVA_OPTIONS", Risk::High, "loads code into every Java program"),
+    ("JDK_JAVA_OPTIONS", Risk::High, "loads code into every Java program"),
     ("CLASSPATH", Risk::High, "is searched for classes"),
     ("DOTNET_*", Risk::High, "loads code into every .NET program"),
     ("MAVEN_*", Risk::Medium, "adds options"),
     ("GRADLE_*", Risk::Medium, "adds options"),
-    (
-        "GOFLAGS",
-        Risk::High,
-        "adds options, among them programs to run",
-    ),
+    ("GOFLAGS", Risk::High, "adds options, among them programs to run"),
     ("RUSTC*", Risk::High, "is run in the compiler's place"),
     ("RUSTDOC", Risk::High, "is run in the compiler's place"),
     ("CARGO*", Risk::High, "changes what cargo runs"),
-    (
-        "MAKEFLAGS",
-        Risk::High,
-        "adds options, among them makefile text",
-    ),
+    ("MAKEFLAGS", Risk::High, "adds options, among them makefile text"),
     ("MAKEFILES", Risk::High, "names makefiles to run"),
     ("npm_config_*", Risk::High, "changes what npm runs"),
     ("NPM_CONFIG_*", Risk::High, "changes what npm runs"),
     ("YARN_*", Risk::High, "changes what yarn runs"),
     ("PIP_*", Risk::High, "changes where packages come from"),
     ("UV_*", Risk::High, "changes where packages come from"),
-    (
-        "GCC_EXEC_PREFIX",
-        Risk::High,
-        "is searched for the compiler's parts",
-    ),
-    (
-        "COMPILER_PATH",
-        Risk::High,
-        "is searched for the compiler's parts",
-    ),
+    ("GCC_EXEC_PREFIX", Risk::High, "is searched for the compiler's parts"),
+    ("COMPILER_PATH", Risk::High, "is searched for the compiler's parts"),
     ("CC", Risk::Medium, "is run as the compiler"),
     ("CXX", Risk::Medium, "is run as the compiler"),
     ("DEBUGINFOD_URLS", Risk::Medium, "connects elsewhere"),
@@ -251,9 +167,7 @@ pub(super) enum Reach {
 /// Why setting this variable could change what runs.
 pub(super) fn effect(name: &str, reach: Reach) -> Option<(Risk, &'static str)> {
     let counts = |pattern: &str| reach == Reach::Environment || !pattern.contains('*');
-    let (_, risk, why) = EXECUTING
-        .iter()
-        .find(|(pattern, ..)| matches(pattern, name) && counts(pattern))?;
+    let (_, risk, why) = EXECUTING.iter().find(|(pattern, ..)| matches(pattern, name) && counts(pattern))?;
     (*risk > Risk::ReadOnly).then_some((*risk, *why))
 }
 
@@ -284,11 +198,7 @@ mod tests {
             "IFS",
             "PS4",
         ] {
-            assert_eq!(
-                effect(name, Reach::Environment).map(|(risk, _)| risk),
-                Some(Risk::High),
-                "{name}"
-            );
+            assert_eq!(effect(name, Reach::Environment).map(|(risk, _)| risk), Some(Risk::High), "{name}");
         }
         for name in [
             "LC_ALL",
@@ -305,11 +215,7 @@ mod tests {
         ] {
             assert_eq!(effect(name, Reach::Environment), None, "{name}");
         }
-        assert_eq!(
-            effect("GIT_ROOT", Reach::Shell),
-            None,
-            "a script's own name"
-        );
+        assert_eq!(effect("GIT_ROOT", Reach::Shell), None, "a script's own name");
         assert!(effect("PAGER", Reach::Shell).is_some());
     }
 }

@@ -45,18 +45,12 @@ pub fn concerns_program(rules: &Rules, program: &Path) -> bool {
 
 fn concerns(rules: &Rules, base: &str) -> bool {
     let mut lists = rules.block.iter().chain(&rules.deny);
-    MANY_IN_ONE.contains(&base)
-        || interlock::concerns(base)
-        || lists.any(|pattern| pattern.concerns(base))
+    MANY_IN_ONE.contains(&base) || interlock::concerns(base) || lists.any(|pattern| pattern.concerns(base))
 }
 
 /// Holds a real argument vector against the block list, the deny list and the interlocks.
 /// `None`: nothing stands against it.
-pub fn judge_argv(
-    rules: &Rules,
-    execution: &Execution<'_>,
-    surroundings: &dyn Surroundings,
-) -> Option<Refusal> {
+pub fn judge_argv(rules: &Rules, execution: &Execution<'_>, surroundings: &dyn Surroundings) -> Option<Refusal> {
     let file = execution.program.as_os_str().to_string_lossy();
     let called = execution.argv.first().map(|first| first.to_string_lossy());
     let many = MANY_IN_ONE.contains(&base_name(&file));
@@ -73,26 +67,14 @@ pub fn judge_argv(
     let mut args = vec![Arg::literal(name)];
     args.extend(rest.map(|arg| Arg::literal(&String::from_utf8_lossy(arg.as_bytes()))));
     let applet = &args[usize::from(many && MANY_IN_ONE.contains(&base))..];
-    let place = Place {
-        cwd: Some(execution.cwd),
-        workspace: execution.workspace,
-        home: execution.home,
-        surroundings,
-    };
-    listed(rules, &args)
-        .or_else(|| listed(rules, applet))
-        .or_else(|| interlocked(applet, &place))
+    let place = Place { cwd: Some(execution.cwd), workspace: execution.workspace, home: execution.home, surroundings };
+    listed(rules, &args).or_else(|| listed(rules, applet)).or_else(|| interlocked(applet, &place))
 }
 
 fn listed(rules: &Rules, argv: &[Arg]) -> Option<Refusal> {
-    let blocked = rules
-        .block
-        .iter()
-        .map(|pattern| (pattern, Ground::Blocklist));
+    let blocked = rules.block.iter().map(|pattern| (pattern, Ground::Blocklist));
     let denied = rules.deny.iter().map(|pattern| (pattern, Ground::Denylist));
-    let (pattern, ground) = blocked
-        .chain(denied)
-        .find(|(pattern, _)| pattern.forbids(argv))?;
+    let (pattern, ground) = blocked.chain(denied).find(|(pattern, _)| pattern.forbids(argv))?;
     let (decision, list) = match ground {
         Ground::Blocklist => (Decision::Refuse, "block"),
         _ => (Decision::Ask, "deny"),

@@ -29,12 +29,8 @@ impl Variables {
 
     fn value(&self, name: &str) -> String {
         match name {
-            "?" | "#" | "$" | "!" | "RANDOM" | "SECONDS" | "LINENO" | "PPID" | "UID" | "EUID" => {
-                NUMBER.to_string()
-            }
-            _ => self
-                .get(name)
-                .map_or_else(|| UNKNOWN.to_string(), str::to_owned),
+            "?" | "#" | "$" | "!" | "RANDOM" | "SECONDS" | "LINENO" | "PPID" | "UID" | "EUID" => NUMBER.to_string(),
+            _ => self.get(name).map_or_else(|| UNKNOWN.to_string(), str::to_owned),
         }
     }
 }
@@ -111,9 +107,7 @@ fn fields(word: &Word, variables: &Variables, args: &mut Vec<Arg>) {
                 arg.expanded = true;
                 arg.text.push(NUMBER);
             }
-            Piece::Substitution { quoted: false, .. } => {
-                unquoted(UNKNOWN.encode_utf8(&mut [0; 4]), &mut current, args)
-            }
+            Piece::Substitution { quoted: false, .. } => unquoted(UNKNOWN.encode_utf8(&mut [0; 4]), &mut current, args),
             Piece::Substitution { .. } | Piece::Unknown => {
                 let arg = current.get_or_insert_default();
                 arg.expanded = true;
@@ -147,12 +141,8 @@ fn is_glob(text: &str) -> bool {
 
 fn tilde(user: &str, variables: &Variables) -> String {
     match user {
-        "" => variables
-            .get("HOME")
-            .map_or_else(|| format!("/{UNKNOWN}"), str::to_owned),
-        "+" => variables
-            .get("PWD")
-            .map_or_else(|| format!("/{UNKNOWN}"), str::to_owned),
+        "" => variables.get("HOME").map_or_else(|| format!("/{UNKNOWN}"), str::to_owned),
+        "+" => variables.get("PWD").map_or_else(|| format!("/{UNKNOWN}"), str::to_owned),
         "root" => "/root".to_owned(),
         "-" => format!("/{UNKNOWN}"),
         _ => format!("/home/{user}"),
@@ -170,10 +160,9 @@ fn parameter_value(parameter: &Parameter, variables: &Variables) -> String {
             Some(_) => value(word, variables),
             None => UNKNOWN.to_string(),
         },
-        Operator::Alternate(_)
-        | Operator::Other(_)
-        | Operator::Computes(_)
-        | Operator::Evaluates(_) => UNKNOWN.to_string(),
+        Operator::Alternate(_) | Operator::Other(_) | Operator::Computes(_) | Operator::Evaluates(_) => {
+            UNKNOWN.to_string()
+        }
     }
 }
 
@@ -208,15 +197,9 @@ fn braces(word: &Word) -> Braces {
 /// An opening brace in one piece and a closing one in a later piece.
 fn spans_pieces(word: &Word) -> bool {
     let bare = |piece: &Piece, brace| matches!(piece, Piece::Bare(text) if text.contains(brace));
-    let first = word
-        .pieces
-        .iter()
-        .position(|piece| matches!(piece, Piece::Bare(text) if text.rfind('{') > text.rfind('}')));
-    first.is_some_and(|first| {
-        word.pieces[first + 1..]
-            .iter()
-            .any(|piece| bare(piece, '}'))
-    })
+    let first =
+        word.pieces.iter().position(|piece| matches!(piece, Piece::Bare(text) if text.rfind('{') > text.rfind('}')));
+    first.is_some_and(|first| word.pieces[first + 1..].iter().any(|piece| bare(piece, '}')))
 }
 
 fn expand_first_brace(word: &Word) -> Option<Vec<Word>> {
@@ -228,8 +211,7 @@ fn expand_first_brace(word: &Word) -> Option<Vec<Word>> {
             };
             let with = |part: String| {
                 let mut pieces = word.pieces.clone();
-                pieces[index] =
-                    Piece::Bare(format!("{}{part}{}", &text[..start], &text[start + end..]));
+                pieces[index] = Piece::Bare(format!("{}{part}{}", &text[..start], &text[start + end..]));
                 Word { pieces }
             };
             return Some(parts.into_iter().map(with).collect());
@@ -253,10 +235,8 @@ fn alternatives(text: &str) -> Option<(usize, Vec<String>)> {
             b'}' if depth == 1 => {
                 let last = &text[start..at];
                 if parts.is_empty() {
-                    let sequence = last.contains("..")
-                        && last
-                            .bytes()
-                            .all(|b| b.is_ascii_alphanumeric() || b".-".contains(&b));
+                    let sequence =
+                        last.contains("..") && last.bytes().all(|b| b.is_ascii_alphanumeric() || b".-".contains(&b));
                     return sequence.then(|| (at + 1, vec![NUMBER.to_string()]));
                 }
                 parts.push(last.to_owned());

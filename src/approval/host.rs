@@ -18,25 +18,14 @@ pub struct Host<'a> {
 
 impl<'a> Host<'a> {
     /// `path` is the command's `PATH`; entries that are not absolute count from `cwd`.
-    pub fn new(
-        path: OsString,
-        cwd: PathBuf,
-        writable: impl Fn(&Path) -> bool + Send + Sync + 'a,
-    ) -> Host<'a> {
-        Host {
-            path,
-            cwd,
-            writable: Box::new(writable),
-        }
+    pub fn new(path: OsString, cwd: PathBuf, writable: impl Fn(&Path) -> bool + Send + Sync + 'a) -> Host<'a> {
+        Host { path, cwd, writable: Box::new(writable) }
     }
 }
 
 impl std::fmt::Debug for Host<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Host")
-            .field("path", &self.path)
-            .field("cwd", &self.cwd)
-            .finish_non_exhaustive()
+        f.debug_struct("Host").field("path", &self.path).field("cwd", &self.cwd).finish_non_exhaustive()
     }
 }
 
@@ -69,20 +58,14 @@ impl Surroundings for Host<'_> {
     }
 
     fn is_block_device(&self, path: &Path) -> bool {
-        path.metadata()
-            .is_ok_and(|metadata| metadata.file_type().is_block_device())
+        path.metadata().is_ok_and(|metadata| metadata.file_type().is_block_device())
     }
 
     fn repository_runs(&self, dir: &Path) -> Option<String> {
         let git_dir = dir.ancestors().find_map(git_dir)?;
         // A worktree's or submodule's own directory names the common one.
-        let common = std::fs::read_to_string(git_dir.join("commondir"))
-            .ok()
-            .map(|text| git_dir.join(text.trim()));
-        let files = [
-            common.unwrap_or_else(|| git_dir.clone()).join("config"),
-            git_dir.join("config.worktree"),
-        ];
+        let common = std::fs::read_to_string(git_dir.join("commondir")).ok().map(|text| git_dir.join(text.trim()));
+        let files = [common.unwrap_or_else(|| git_dir.clone()).join("config"), git_dir.join("config.worktree")];
         files.iter().find_map(|file| {
             match std::fs::read(file) {
                 Ok(bytes) => running_key(&String::from_utf8_lossy(&bytes)),
@@ -105,7 +88,6 @@ fn git_dir(dir: &Path) -> Option<PathBuf> {
         }
         Err(_) => {}
     }
-    let bare =
-        dir.join("HEAD").is_file() && dir.join("objects").is_dir() && dir.join("refs").is_dir();
+    let bare = dir.join("HEAD").is_file() && dir.join("objects").is_dir() && dir.join("refs").is_dir();
     bare.then(|| dir.to_owned())
 }

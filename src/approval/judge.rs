@@ -11,12 +11,7 @@ use crate::policy::Rule;
 use crate::settings::{InteractionMode, Layer, Source};
 
 /// May this request start? First match decides.
-pub fn judge(
-    rules: &Rules,
-    request: &Request<'_>,
-    authority: Authority,
-    surroundings: &dyn Surroundings,
-) -> Verdict {
+pub fn judge(rules: &Rules, request: &Request<'_>, authority: Authority, surroundings: &dyn Surroundings) -> Verdict {
     let mut found = assess(rules, request, surroundings);
     let assessed = found.risk();
     let risk = assessed.max(request.declared.unwrap_or(Risk::ReadOnly));
@@ -36,68 +31,37 @@ pub fn judge(
     }
 }
 
-fn decide(
-    found: &mut Assessment,
-    risk: Risk,
-    authority: Authority,
-) -> (Ground, Decision, Option<Rule>, String) {
+fn decide(found: &mut Assessment, risk: Risk, authority: Authority) -> (Ground, Decision, Option<Rule>, String) {
     if let Some((rule, command)) = found.blocked.take() {
-        return (
-            Ground::Blocklist,
-            Decision::Refuse,
-            Some(rule),
-            format!("`{command}` is on the block list"),
-        );
+        return (Ground::Blocklist, Decision::Refuse, Some(rule), format!("`{command}` is on the block list"));
     }
     if authority.mode == InteractionMode::Spec && risk > Risk::ReadOnly {
         let why = format!("spec mode is read-only, and {}", worst(found, risk));
         return (Ground::SpecMode, Decision::Refuse, None, why);
     }
     if let Some((rule, command)) = found.denied.take() {
-        return (
-            Ground::Denylist,
-            Decision::Ask,
-            Some(rule),
-            format!("`{command}` is on the deny list"),
-        );
+        return (Ground::Denylist, Decision::Ask, Some(rule), format!("`{command}` is on the deny list"));
     }
     if let Some((interlock, command)) = found.interlock.take() {
         let reason = format!("`{command}`: {}", interlock.why);
-        return (
-            Ground::Interlock,
-            Decision::Ask,
-            Some(interlock_rule(&interlock)),
-            reason,
-        );
+        return (Ground::Interlock, Decision::Ask, Some(interlock_rule(&interlock)), reason);
     }
     if let Some(rule) = found.allowed.take()
         && !found.uncovered
     {
-        return (
-            Ground::Allowlist,
-            Decision::Allow,
-            Some(rule),
-            "every command is on the allow list".into(),
-        );
+        return (Ground::Allowlist, Decision::Allow, Some(rule), "every command is on the allow list".into());
     }
     if risk.level() <= authority.level {
         return (Ground::Risk, Decision::Allow, None, worst(found, risk));
     }
-    let reason = format!(
-        "risk {} is above level {}: {}",
-        risk.word(),
-        authority.level.word(),
-        worst(found, risk)
-    );
+    let reason = format!("risk {} is above level {}: {}", risk.word(), authority.level.word(), worst(found, risk));
     (Ground::Risk, Decision::Ask, None, reason)
 }
 
 /// The finding that makes the risk, for people.
 fn worst(found: &Assessment, risk: Risk) -> String {
-    let Some(finding) = found
-        .findings
-        .iter()
-        .max_by_key(|finding| (finding.risk, std::cmp::Reverse(finding.via.len())))
+    let Some(finding) =
+        found.findings.iter().max_by_key(|finding| (finding.risk, std::cmp::Reverse(finding.via.len())))
     else {
         return "there is no command in it".into();
     };
@@ -109,11 +73,7 @@ fn worst(found: &Assessment, risk: Risk) -> String {
 
 fn describe(finding: &Finding) -> String {
     let command = finding.argv.join(" ");
-    let why = if finding.why.is_empty() {
-        finding.risk.word()
-    } else {
-        &finding.why
-    };
+    let why = if finding.why.is_empty() { finding.risk.word() } else { &finding.why };
     match (command.is_empty(), finding.via.is_empty()) {
         (true, _) => why.to_owned(),
         (false, true) => format!("`{command}`: {why}"),
@@ -124,10 +84,6 @@ fn describe(finding: &Finding) -> String {
 pub(super) fn interlock_rule(interlock: &Interlock) -> Rule {
     Rule {
         text: format!("interlock: {}", interlock.name),
-        source: Arc::new(Source {
-            layer: Layer::Default,
-            file: None,
-            line: None,
-        }),
+        source: Arc::new(Source { layer: Layer::Default, file: None, line: None }),
     }
 }

@@ -56,10 +56,7 @@ impl Rules {
         allow: &[Sourced<String>],
     ) -> Result<Rules, BadPattern> {
         let compile = |list, entries: &[Sourced<String>]| -> Result<Vec<Pattern>, BadPattern> {
-            entries
-                .iter()
-                .map(|entry| Pattern::new(list, &entry.value, &entry.source))
-                .collect()
+            entries.iter().map(|entry| Pattern::new(list, &entry.value, &entry.source)).collect()
         };
         Ok(Rules {
             block: compile("commandBlocklist", block)?,
@@ -71,11 +68,7 @@ impl Rules {
 
 impl Pattern {
     fn new(list: &'static str, text: &str, source: &Arc<Source>) -> Result<Pattern, BadPattern> {
-        let bad = || BadPattern {
-            list,
-            text: text.to_owned(),
-            origin: source.to_string(),
-        };
+        let bad = || BadPattern { list, text: text.to_owned(), origin: source.to_string() };
         let (body, exact) = match text.trim().strip_prefix('=') {
             Some(body) => (body, true),
             None => (text, false),
@@ -85,22 +78,11 @@ impl Pattern {
             return Err(bad());
         }
         // A trailing `*` is any rest, also none: the same as a beginning.
-        let reach = if exact {
-            Reach::Exact
-        } else {
-            Reach::Beginning
-        };
+        let reach = if exact { Reach::Exact } else { Reach::Beginning };
         if reach == Reach::Beginning && words.len() > 1 && words.last() == Some(&Part::Any) {
             words.pop();
         }
-        Ok(Pattern {
-            words,
-            reach,
-            rule: Rule {
-                text: format!("{list}: {text}"),
-                source: source.clone(),
-            },
-        })
+        Ok(Pattern { words, reach, rule: Rule { text: format!("{list}: {text}"), source: source.clone() } })
     }
 
     pub(super) fn rule(&self) -> &Rule {
@@ -150,9 +132,7 @@ impl Pattern {
         };
         let named = match first {
             Part::Any => true,
-            Part::Word(word) => {
-                text == word || resolved.is_some_and(|path| path == Path::new(word))
-            }
+            Part::Word(word) => text == word || resolved.is_some_and(|path| path == Path::new(word)),
         };
         named && self.rest_fits(&argv[1..])
     }
@@ -208,11 +188,7 @@ fn split(text: &str) -> Option<Vec<Part>> {
     }
     raw.extend(start.map(|start| &text[start..]));
     for word in raw {
-        words.push(if word == "*" {
-            Part::Any
-        } else {
-            Part::Word(Word::plain(word)?)
-        });
+        words.push(if word == "*" { Part::Any } else { Part::Word(Word::plain(word)?) });
     }
     Some(words)
 }

@@ -66,10 +66,8 @@ pub(super) fn weigh(program: &Program, args: &[Arg]) -> Weighed {
     };
     if program.subcommands.is_empty() {
         let lowered = reader.lowered.is_some();
-        let inner = program
-            .inner
-            .filter(|_| !lowered)
-            .and_then(|how| wrapped(how, args, &reader.operands, reader.dashes));
+        let inner =
+            program.inner.filter(|_| !lowered).and_then(|how| wrapped(how, args, &reader.operands, reader.dashes));
         return reader.finish(own, inner);
     }
     let lowered = reader.lowered.is_some();
@@ -111,11 +109,7 @@ fn wrapped(how: Inner, args: &[Arg], operands: &[usize], dashes: Option<usize>) 
     }
     start += how.skip;
     let argv = args.get(start..).unwrap_or_default().to_vec();
-    (!argv.is_empty() || !assignments.is_empty()).then_some(Wrapped {
-        assignments,
-        argv,
-        how,
-    })
+    (!argv.is_empty() || !assignments.is_empty()).then_some(Wrapped { assignments, argv, how })
 }
 
 struct Reader<'p, 'a> {
@@ -146,19 +140,12 @@ impl<'p, 'a> Reader<'p, 'a> {
     }
 
     fn finish(self, said: Said, inner: Option<Wrapped>) -> Weighed {
-        Weighed {
-            said,
-            operands: self.operands,
-            options: self.options,
-            runs: self.runs,
-            inner,
-        }
+        Weighed { said, operands: self.operands, options: self.options, runs: self.runs, inner }
     }
 
     /// A wrapper's or a program's own options end where its command or subcommand begins.
     fn stops_at_operand(&self) -> bool {
-        self.program.inner.is_some_and(|inner| !inner.after_dashes)
-            || !self.program.subcommands.is_empty()
+        self.program.inner.is_some_and(|inner| !inner.after_dashes) || !self.program.subcommands.is_empty()
     }
 
     fn read(&mut self) {
@@ -174,18 +161,14 @@ impl<'p, 'a> Reader<'p, 'a> {
                 self.assign(arg);
                 continue;
             }
-            let old_tar =
-                self.program.dialect == Dialect::Tar && index == 0 && !arg.text.starts_with('-');
+            let old_tar = self.program.dialect == Dialect::Tar && index == 0 && !arg.text.starts_with('-');
             if arg.text.len() > 1 && arg.text.starts_with('-') || old_tar {
                 if arg.exact().is_none() {
                     self.unknown_option();
                 }
                 let seen = self.options.len();
                 self.option(arg, old_tar);
-                if self.options[seen..]
-                    .iter()
-                    .any(|(name, _)| self.program.ends.split(' ').any(|end| end == name))
-                {
+                if self.options[seen..].iter().any(|(name, _)| self.program.ends.split(' ').any(|end| end == name)) {
                     self.operands.extend(self.at..self.args.len());
                     return;
                 }
@@ -203,10 +186,7 @@ impl<'p, 'a> Reader<'p, 'a> {
 
     fn unknown_option(&mut self) {
         if self.program.has_raising_options() {
-            self.raise(Said::new(
-                Risk::Medium,
-                "an argument that is not known before it runs may be an option",
-            ));
+            self.raise(Said::new(Risk::Medium, "an argument that is not known before it runs may be an option"));
         }
     }
 
@@ -220,10 +200,7 @@ impl<'p, 'a> Reader<'p, 'a> {
         if let Some((name, value)) = arg.text.split_once('=')
             && let Some(known) = self.find(name, Some(value), false)
         {
-            let value = Arg {
-                text: value.to_owned(),
-                ..arg.clone()
-            };
+            let value = Arg { text: value.to_owned(), ..arg.clone() };
             self.apply(name, known, Some(value));
         } else if arg.may_become_option() {
             self.unknown_option();
@@ -235,13 +212,7 @@ impl<'p, 'a> Reader<'p, 'a> {
         let long = text.starts_with("--") || self.program.dialect == Dialect::Go;
         if long {
             let (name, value) = match text.split_once('=') {
-                Some((name, value)) => (
-                    name,
-                    Some(Arg {
-                        text: value.to_owned(),
-                        ..arg.clone()
-                    }),
-                ),
+                Some((name, value)) => (name, Some(Arg { text: value.to_owned(), ..arg.clone() })),
                 None => (text.as_str(), None),
             };
             let abbreviates = self.program.dialect != Dialect::Go && !self.program.exact_options;
@@ -249,10 +220,7 @@ impl<'p, 'a> Reader<'p, 'a> {
             let shown = value.as_ref().or(next).map(|arg| arg.text.clone());
             let found = self.find_long(name, shown.as_deref(), abbreviates);
             let value = value.or_else(|| match found {
-                Some(Known {
-                    takes: Takes::Value,
-                    ..
-                }) => {
+                Some(Known { takes: Takes::Value, .. }) => {
                     self.at += 1;
                     next.cloned()
                 }
@@ -277,9 +245,7 @@ impl<'p, 'a> Reader<'p, 'a> {
     fn find_long(&self, name: &str, value: Option<&str>, abbreviates: bool) -> Option<Known> {
         if self.program.dialect == Dialect::Go {
             let bare = name.trim_start_matches('-');
-            return [format!("-{bare}"), format!("--{bare}")]
-                .iter()
-                .find_map(|name| self.find(name, value, false));
+            return [format!("-{bare}"), format!("--{bare}")].iter().find_map(|name| self.find(name, value, false));
         }
         self.find(name, value, abbreviates && name.len() > 2)
     }
@@ -289,21 +255,14 @@ impl<'p, 'a> Reader<'p, 'a> {
             let name = format!("-{c}");
             let attached = &cluster[at + c.len_utf8()..];
             let next = self.args.get(self.at);
-            let shown = if attached.is_empty() {
-                next.map(|arg| arg.text.as_str())
-            } else {
-                Some(attached)
-            };
+            let shown = if attached.is_empty() { next.map(|arg| arg.text.as_str()) } else { Some(attached) };
             let Some(known) = self.find(&name, shown, false) else {
                 self.options.push((name, None));
                 continue;
             };
             let value = match known.takes {
                 Takes::Nothing => None,
-                _ if !attached.is_empty() => Some(Arg {
-                    text: attached.to_owned(),
-                    ..arg.clone()
-                }),
+                _ if !attached.is_empty() => Some(Arg { text: attached.to_owned(), ..arg.clone() }),
                 Takes::Attached => None,
                 Takes::Value => {
                     self.at += 1;
@@ -327,21 +286,14 @@ impl<'p, 'a> Reader<'p, 'a> {
             }
             Meaning::Runs("words") => {
                 let rest = &self.args[self.at.min(self.args.len())..];
-                let end = rest
-                    .iter()
-                    .position(|arg| arg.is_exactly(";"))
-                    .unwrap_or(rest.len());
+                let end = rest.iter().position(|arg| arg.is_exactly(";")).unwrap_or(rest.len());
                 let words = value.iter().chain(&rest[..end]).cloned().collect();
                 self.runs.push(Run::Words(words));
                 self.at += end + 1;
             }
             Meaning::Runs(kind) => {
                 let command = value.clone().unwrap_or_else(Arg::anything);
-                self.runs.push(if kind == "program" {
-                    Run::Words(vec![command])
-                } else {
-                    Run::Shell(command)
-                });
+                self.runs.push(if kind == "program" { Run::Words(vec![command]) } else { Run::Shell(command) });
             }
             Meaning::Harmless => {}
         }
@@ -351,22 +303,12 @@ impl<'p, 'a> Reader<'p, 'a> {
     /// What is known of an option; the dangerous reading of an abbreviation first.
     fn find(&self, name: &str, value: Option<&str>, abbreviates: bool) -> Option<Known> {
         let program = self.program;
-        let raises = program
-            .options
-            .iter()
-            .flat_map(|(key, said)| key.split(' ').map(|token| (token, Meaning::Raises(*said))));
-        let runs = program
-            .runs
-            .iter()
-            .flat_map(|(key, kind)| key.split(' ').map(|token| (token, Meaning::Runs(kind))));
-        let lowers = program
-            .lowers
-            .iter()
-            .flat_map(|(key, said)| key.split(' ').map(|token| (token, Meaning::Lowers(*said))));
-        let takes = program
-            .takes
-            .split(' ')
-            .map(|token| (token, Meaning::Harmless));
+        let raises =
+            program.options.iter().flat_map(|(key, said)| key.split(' ').map(|token| (token, Meaning::Raises(*said))));
+        let runs = program.runs.iter().flat_map(|(key, kind)| key.split(' ').map(|token| (token, Meaning::Runs(kind))));
+        let lowers =
+            program.lowers.iter().flat_map(|(key, said)| key.split(' ').map(|token| (token, Meaning::Lowers(*said))));
+        let takes = program.takes.split(' ').map(|token| (token, Meaning::Harmless));
         let mut exact = None;
         let mut begun = None;
         for (token, meaning) in raises.chain(runs).chain(lowers).chain(takes) {
@@ -450,9 +392,5 @@ fn word_risk(program: &Program, arg: &Arg) -> Option<Said> {
         (None, Some(prefix)) => arg.text.starts_with(prefix),
         (None, None) => arg.text == pattern,
     };
-    program
-        .words
-        .iter()
-        .find(|(keys, _)| keys.split(' ').any(matches))
-        .map(|(_, said)| *said)
+    program.words.iter().find(|(keys, _)| keys.split(' ').any(matches)).map(|(_, said)| *said)
 }

@@ -190,11 +190,7 @@ impl Program {
 
     fn from_fields(fields: Fields) -> Option<Program> {
         let said = |pairs: Pairs<&'static str>| {
-            pairs
-                .0
-                .into_iter()
-                .map(|(key, text)| Some((key, Said::parse(text)?)))
-                .collect::<Option<Vec<_>>>()
+            pairs.0.into_iter().map(|(key, text)| Some((key, Said::parse(text)?))).collect::<Option<Vec<_>>>()
         };
         let operands = match fields.operands {
             None => None,
@@ -248,14 +244,11 @@ where
                 f.write_str("a risk with its reason, or an object")
             }
             fn visit_borrowed_str<E: de::Error>(self, text: &'de str) -> Result<Program, E> {
-                Said::parse(text)
-                    .map(Program::plain)
-                    .ok_or_else(|| E::custom("not a risk"))
+                Said::parse(text).map(Program::plain).ok_or_else(|| E::custom("not a risk"))
             }
             fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Program, A::Error> {
                 let fields = Fields::deserialize(de::value::MapAccessDeserializer::new(map))?;
-                Program::from_fields(fields)
-                    .ok_or_else(|| de::Error::custom("a field is not a risk with its reason"))
+                Program::from_fields(fields).ok_or_else(|| de::Error::custom("a field is not a risk with its reason"))
             }
         }
         deserializer.deserialize_any(Either)
@@ -296,8 +289,7 @@ where
 }
 
 /// Programs read so far; `None` for names that are in no file.
-static READ: LazyLock<RwLock<HashMap<String, Option<Arc<Program>>>>> =
-    LazyLock::new(RwLock::default);
+static READ: LazyLock<RwLock<HashMap<String, Option<Arc<Program>>>>> = LazyLock::new(RwLock::default);
 
 /// How many unknown names are remembered before all are forgotten.
 const MAX_REMEMBERED: usize = 1024;
@@ -333,10 +325,7 @@ fn entry(family: &'static str, name: &str) -> Option<&'static str> {
     while let Some(found) = family[at..].find("\n  \"") {
         let key_start = at + found + 4;
         let key_end = key_start + family[key_start..].find('"')?;
-        if family[key_start..key_end]
-            .split(' ')
-            .any(|known| known == name)
-        {
+        if family[key_start..key_end].split(' ').any(|known| known == name) {
             let value_start = key_end + 2;
             let rest = &family[value_start..];
             let length = rest.find("\n  \"").or_else(|| rest.find("\n}"))?;
@@ -353,15 +342,7 @@ mod tests {
 
     fn keys(family: &'static str) -> Vec<&'static str> {
         let starts = family.match_indices("\n  \"").map(|(at, _)| at + 4);
-        starts
-            .flat_map(|start| {
-                family[start..]
-                    .split('"')
-                    .next()
-                    .unwrap_or_default()
-                    .split(' ')
-            })
-            .collect()
+        starts.flat_map(|start| family[start..].split('"').next().unwrap_or_default().split(' ')).collect()
     }
 
     #[test]
@@ -375,8 +356,7 @@ mod tests {
             for name in keys {
                 assert_eq!(seen.insert(name, header), None, "{name} is in two files");
                 let text = entry(family, name).unwrap();
-                serde_json::from_str::<Program>(text)
-                    .unwrap_or_else(|error| panic!("{name}: {error}\n{text}"));
+                serde_json::from_str::<Program>(text).unwrap_or_else(|error| panic!("{name}: {error}\n{text}"));
             }
         }
     }

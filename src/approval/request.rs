@@ -48,17 +48,9 @@ impl Authority {
         let Chosen { level, mode } = chosen;
         let set = settings.autonomy_level.as_ref().map(|set| set.value);
         let level = level.or(set).unwrap_or(unsaid);
-        let most = settings
-            .max_autonomy_level
-            .as_ref()
-            .map_or(AutonomyLevel::High, |most| most.value);
-        let mode = mode
-            .or(settings.interaction_mode.as_ref().map(|mode| mode.value))
-            .unwrap_or(InteractionMode::Auto);
-        Authority {
-            level: level.min(most),
-            mode,
-        }
+        let most = settings.max_autonomy_level.as_ref().map_or(AutonomyLevel::High, |most| most.value);
+        let mode = mode.or(settings.interaction_mode.as_ref().map(|mode| mode.value)).unwrap_or(InteractionMode::Auto);
+        Authority { level: level.min(most), mode }
     }
 }
 

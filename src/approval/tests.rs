@@ -131,7 +131,9 @@ fn patterns_are_plain_words() {
 #[test]
 fn spec_mode_is_read_only() {
     let authority = Authority { level: AutonomyLevel::High, mode: InteractionMode::Spec };
-    for (text, decision) in [("git log | head", Decision::Allow), ("npm test", Decision::Refuse), ("echo x > f", Decision::Refuse)] {
+    for (text, decision) in
+        [("git log | head", Decision::Allow), ("npm test", Decision::Refuse), ("echo x > f", Decision::Refuse)]
+    {
         let verdict = judge(&rules(&[], &[], &["npm test"]), &request(text.as_bytes()), authority, &Machine::default());
         assert_eq!(verdict.decision, decision, "{text}");
         if decision == Decision::Refuse {
@@ -174,7 +176,15 @@ fn a_repository_that_configures_programs_makes_git_more_than_read_only() {
 
 #[test]
 fn interlocks_look_through_links_mounts_and_devices() {
-    for text in ["rm -rf link/", "rm -rf link/etc/", "rm -rf /data", "rm -rf link/*", "cat x > /dev/odd", "echo x > link/etc/passwd", "chmod -R 0 link/."] {
+    for text in [
+        "rm -rf link/",
+        "rm -rf link/etc/",
+        "rm -rf /data",
+        "rm -rf link/*",
+        "cat x > /dev/odd",
+        "echo x > link/etc/passwd",
+        "chmod -R 0 link/.",
+    ] {
         let ground = verdict(&Rules::default(), text, AutonomyLevel::High).ground;
         assert_eq!(ground, Ground::Interlock, "{text}");
     }
@@ -221,7 +231,11 @@ fn real_argument_vectors_are_held_against_the_same_rules() {
     ];
     for (words, expected) in table {
         assert_eq!(executed(&rules, words, words[0]), expected, "{words:?}");
-        assert_eq!(executed(&rules, words, "innocent").is_some(), expected.is_some() && words[0] != "/bin/busybox", "{words:?} called innocent");
+        assert_eq!(
+            executed(&rules, words, "innocent").is_some(),
+            expected.is_some() && words[0] != "/bin/busybox",
+            "{words:?} called innocent"
+        );
     }
     assert_eq!(executed(&rules, &["/bin/busybox", "-rf", "/"], "rm"), Some(Ground::Interlock));
     for (words, ground) in table {
@@ -253,9 +267,29 @@ fn hostile_texts_get_a_verdict_in_time() {
     ];
     for times in [3, 7, 9, 50, 119, 10_000] {
         for (open, close) in [
-            ("(", ")"), ("( ", " )"), ("((", "))"), ("$(", ")"), ("\"$(", ")\""), ("${x:-", "}"), ("$((", "))"), ("{ ", "; }"), ("<(", ")"), ("[[ ( ", " ) ]]"),
-            ("if true; then ", "; fi"), ("while true; do ", "; done"), ("case x in a) ", ";; esac"), ("f() { ", "; }"), ("sh -c '", "'"), ("eval ", ""),
-            ("for x in 1 2 3 4 5 6 7 8; do ", "; done"), ("timeout 1 ", ""), ("! ", ""), ("$[", "]"), ("`", "`"), ("{a,", "}"), ("xargs ", ""),
+            ("(", ")"),
+            ("( ", " )"),
+            ("((", "))"),
+            ("$(", ")"),
+            ("\"$(", ")\""),
+            ("${x:-", "}"),
+            ("$((", "))"),
+            ("{ ", "; }"),
+            ("<(", ")"),
+            ("[[ ( ", " ) ]]"),
+            ("if true; then ", "; fi"),
+            ("while true; do ", "; done"),
+            ("case x in a) ", ";; esac"),
+            ("f() { ", "; }"),
+            ("sh -c '", "'"),
+            ("eval ", ""),
+            ("for x in 1 2 3 4 5 6 7 8; do ", "; done"),
+            ("timeout 1 ", ""),
+            ("! ", ""),
+            ("$[", "]"),
+            ("`", "`"),
+            ("{a,", "}"),
+            ("xargs ", ""),
         ] {
             texts.push(nested(open, close, times).into_bytes());
             texts.push(format!("echo {}", nested(open, close, times)).into_bytes());
@@ -275,9 +309,11 @@ fn hostile_texts_get_a_verdict_in_time() {
 
 fn command() -> impl Strategy<Value = String> {
     let token = prop::sample::select(vec![
-        "ls", "rm", "-rf", "/", "~", "*", "$(", ")", "`", "\"", "'", "${", "}", "$((", "))", "((", "(", "{", ";", "&&", "||", "|", "&", "\n", ">", ">>", "<", "<<E", "\nE\n",
-        "<<<", "<(", "if", "then", "fi", "for", "in", "do", "done", "case", "esac", ";;", "while", "function", "f()", "x=", "$x", "[[", "]]", "!", "time", "\\", "#", "eval",
-        "sh", "-c", "git", "-exec", "xargs", "{}", "@P", "é", "\t", "coproc", "select", "[", "]", "=(", "$'", "\\'", "%", "{a,b}", "..",
+        "ls", "rm", "-rf", "/", "~", "*", "$(", ")", "`", "\"", "'", "${", "}", "$((", "))", "((", "(", "{", ";", "&&",
+        "||", "|", "&", "\n", ">", ">>", "<", "<<E", "\nE\n", "<<<", "<(", "if", "then", "fi", "for", "in", "do",
+        "done", "case", "esac", ";;", "while", "function", "f()", "x=", "$x", "[[", "]]", "!", "time", "\\", "#",
+        "eval", "sh", "-c", "git", "-exec", "xargs", "{}", "@P", "é", "\t", "coproc", "select", "[", "]", "=(", "$'",
+        "\\'", "%", "{a,b}", "..",
     ]);
     prop::collection::vec((token, prop::sample::select(vec!["", " "])), 0..24)
         .prop_map(|parts| parts.into_iter().flat_map(|(token, blank)| [token, blank]).collect())

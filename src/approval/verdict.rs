@@ -24,9 +24,7 @@ impl Risk {
     }
 
     pub fn from_word(word: &str) -> Option<Risk> {
-        [Risk::ReadOnly, Risk::Low, Risk::Medium, Risk::High]
-            .into_iter()
-            .find(|risk| risk.word() == word)
+        [Risk::ReadOnly, Risk::Low, Risk::Medium, Risk::High].into_iter().find(|risk| risk.word() == word)
     }
 
     /// The lowest level at which a request of this risk runs without a question.

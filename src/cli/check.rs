@@ -20,23 +20,12 @@ const REFUSED: u8 = 126;
 pub(super) fn run(args: &CheckArgs) -> Outcome {
     let (locations, settings) = layers::load(&args.policy)?;
     let lists = &settings.approval;
-    let rules = Rules::new(
-        &lists.command_blocklist,
-        &lists.command_denylist,
-        &lists.command_allowlist,
-    )?;
+    let rules = Rules::new(&lists.command_blocklist, &lists.command_denylist, &lists.command_allowlist)?;
     let policy = run::foresee(&locations, &settings)?;
     let writable = |path: &Path| {
-        matches!(
-            policy.judge(&Access::Write(path, Change::Existing), &run::NothingYet),
-            policy::Verdict::Allow(_)
-        )
+        matches!(policy.judge(&Access::Write(path, Change::Existing), &run::NothingYet), policy::Verdict::Allow(_))
     };
-    let host = Host::new(
-        std::env::var_os("PATH").unwrap_or_default(),
-        locations.cwd.clone(),
-        writable,
-    );
+    let host = Host::new(std::env::var_os("PATH").unwrap_or_default(), locations.cwd.clone(), writable);
     let request = Request {
         subject: subject(args.text.as_ref(), &args.command),
         cwd: &locations.cwd,
@@ -66,44 +55,22 @@ fn subject<'a>(text: Option<&'a OsString>, command: &'a [OsString]) -> Subject<'
 }
 
 fn text(verdict: &Verdict, authority: Authority) -> String {
-    let mut lines = vec![format!(
-        "{} at level {}: {}",
-        verdict.decision.word(),
-        authority.level.word(),
-        verdict.reason
-    )];
+    let mut lines =
+        vec![format!("{} at level {}: {}", verdict.decision.word(), authority.level.word(), verdict.reason)];
     if let Some(rule) = &verdict.rule {
         lines.push(format!("rule {} ({})", rule.text, rule.source));
     }
-    let declared = verdict
-        .declared_risk
-        .map_or_else(String::new, |risk| format!(", declared {}", risk.word()));
-    let undecidable = if verdict.undecidable {
-        ", undecidable before it runs"
-    } else {
-        ""
-    };
+    let declared = verdict.declared_risk.map_or_else(String::new, |risk| format!(", declared {}", risk.word()));
+    let undecidable = if verdict.undecidable { ", undecidable before it runs" } else { "" };
     lines.push(format!(
         "risk {} (assessed {}{declared}{undecidable})",
         verdict.risk.word(),
         verdict.assessed_risk.word()
     ));
     for found in &verdict.commands {
-        let command = if found.argv.is_empty() {
-            "-".to_owned()
-        } else {
-            found.argv.join(" ")
-        };
-        let via = if found.via.is_empty() {
-            String::new()
-        } else {
-            format!(" (in {})", found.via.join(", "))
-        };
-        lines.push(format!(
-            "  {:<9}  {command}{via}: {}",
-            found.risk.word(),
-            found.why
-        ));
+        let command = if found.argv.is_empty() { "-".to_owned() } else { found.argv.join(" ") };
+        let via = if found.via.is_empty() { String::new() } else { format!(" (in {})", found.via.join(", ")) };
+        lines.push(format!("  {:<9}  {command}{via}: {}", found.risk.word(), found.why));
     }
     lines.iter().map(|line| visible(line) + "\n").collect()
 }

@@ -6,9 +6,7 @@
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use hickory_proto::op::{
-    Edns, Header, Message, MessageType, Metadata, OpCode, Query, ResponseCode,
-};
+use hickory_proto::op::{Edns, Header, Message, MessageType, Metadata, OpCode, Query, ResponseCode};
 use hickory_proto::rr::rdata::PTR;
 use hickory_proto::rr::{DNSClass, Name, RData, Record, RecordType};
 use hickory_proto::serialize::binary::{BinDecodable, BinDecoder};
@@ -175,11 +173,8 @@ impl Answerer {
         let Some(address) = reverse(query.name()) else {
             return reply.code(ResponseCode::NoError);
         };
-        let name = if address.to_canonical().is_loopback() {
-            Some("localhost".to_owned())
-        } else {
-            self.name_of(address)
-        };
+        let name =
+            if address.to_canonical().is_loopback() { Some("localhost".to_owned()) } else { self.name_of(address) };
         match name.and_then(|name| Name::from_ascii(format!("{name}.")).ok()) {
             Some(name) => reply.records([RData::PTR(PTR(name))]),
             None => reply.code(ResponseCode::NXDomain),
@@ -296,9 +291,7 @@ impl Reply {
     fn records(mut self, data: impl IntoIterator<Item = RData>) -> Vec<u8> {
         let name = self.message.queries.first().map(|query| query.name().clone());
         let name = name.unwrap_or_else(Name::root);
-        self.message.add_answers(
-            data.into_iter().map(|data| Record::from_rdata(name.clone(), TTL_S, data)),
-        );
+        self.message.add_answers(data.into_iter().map(|data| Record::from_rdata(name.clone(), TTL_S, data)));
         self.encode()
     }
 

@@ -19,9 +19,7 @@ use super::names::normalise;
 pub enum NameserverError {
     #[error("name server {0:?} is not an address with an optional port")]
     Address(String),
-    #[error(
-        "name server {0:?} is not tls://HOST[:PORT][#NAME] or https://HOST[:PORT][/PATH][#NAME]"
-    )]
+    #[error("name server {0:?} is not tls://HOST[:PORT][#NAME] or https://HOST[:PORT][/PATH][#NAME]")]
     Url(String),
     #[error("name server {0:?} needs the name in its certificate: …#NAME")]
     Name(String),
@@ -88,9 +86,7 @@ impl Nameserver {
         };
         let protocol = match (scheme, path) {
             ("tls", None) => Protocol::Tls { server_name },
-            ("https", path) => {
-                Protocol::Https { server_name, path: path.unwrap_or_else(|| "/dns-query".into()) }
-            }
+            ("https", path) => Protocol::Https { server_name, path: path.unwrap_or_else(|| "/dns-query".into()) },
             _ => return Err(malformed()),
         };
         Ok(Self { text: text.to_owned(), endpoint, port, protocol })
@@ -181,10 +177,7 @@ mod tests {
     #[test]
     fn encrypted_name_servers_are_read() {
         let tls = |name: &str| Protocol::Tls { server_name: name.into() };
-        let https = |name: &str, path: &str| Protocol::Https {
-            server_name: name.into(),
-            path: path.into(),
-        };
+        let https = |name: &str, path: &str| Protocol::Https { server_name: name.into(), path: path.into() };
         let cases = [
             ("tls://192.0.2.1", address("192.0.2.1"), 853, tls("192.0.2.1")),
             ("tls://192.0.2.1:8853#DNS.example", address("192.0.2.1"), 8853, tls("dns.example")),
@@ -192,32 +185,14 @@ mod tests {
             ("tls://[2001:db8::1]:1", address("2001:db8::1"), 1, tls("2001:db8::1")),
             ("tls://dns.example", Endpoint::Name("dns.example".into()), 853, tls("dns.example")),
             ("https://192.0.2.1", address("192.0.2.1"), 443, https("192.0.2.1", "/dns-query")),
-            (
-                "https://[2001:db8::1]/q#dns.example",
-                address("2001:db8::1"),
-                443,
-                https("dns.example", "/q"),
-            ),
-            (
-                "https://dns.example:8443/a/b",
-                Endpoint::Name("dns.example".into()),
-                8443,
-                https("dns.example", "/a/b"),
-            ),
+            ("https://[2001:db8::1]/q#dns.example", address("2001:db8::1"), 443, https("dns.example", "/q")),
+            ("https://dns.example:8443/a/b", Endpoint::Name("dns.example".into()), 8443, https("dns.example", "/a/b")),
         ];
         for (text, endpoint, port, protocol) in cases {
             let expected = Nameserver { text: text.into(), endpoint, port, protocol };
             assert_eq!(Nameserver::parse(text), Ok(expected), "{text}");
         }
-        for text in [
-            "quic://192.0.2.1",
-            "tls://",
-            "tls://a/b",
-            "tls://a b",
-            "https://a:x/",
-            "tls://a#",
-            "tls://a:0",
-        ] {
+        for text in ["quic://192.0.2.1", "tls://", "tls://a/b", "tls://a b", "https://a:x/", "tls://a#", "tls://a:0"] {
             assert_eq!(Nameserver::parse(text), Err(NameserverError::Url(text.into())));
         }
         let text = "https://[2001:db8::1]/q";

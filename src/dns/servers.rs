@@ -11,9 +11,7 @@ use std::time::Duration;
 use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::{Name, RData, RecordType};
 use hickory_resolver::Resolver;
-use hickory_resolver::config::{
-    NameServerConfig, ResolveHosts, ResolverConfig, ResolverOpts, ServerOrderingStrategy,
-};
+use hickory_resolver::config::{NameServerConfig, ResolveHosts, ResolverConfig, ResolverOpts, ServerOrderingStrategy};
 use hickory_resolver::net::{DnsError, NetError, NoRecords};
 use thiserror::Error;
 use tokio::time::{Instant, timeout_at};
@@ -110,21 +108,15 @@ impl Servers {
     }
 
     /// With `encrypted` the client trusts the authorities of that system.
-    fn new(
-        configs: Vec<NameServerConfig>,
-        resolv: &Resolv,
-        encrypted: Option<&System>,
-    ) -> Result<Self, ServersError> {
+    fn new(configs: Vec<NameServerConfig>, resolv: &Resolv, encrypted: Option<&System>) -> Result<Self, ServersError> {
         let options = options(resolv, configs.len());
         #[cfg(feature = "encrypted-dns")]
-        let tls =
-            encrypted.map(System::tls_client).transpose().map_err(ServersError::Authorities)?;
+        let tls = encrypted.map(System::tls_client).transpose().map_err(ServersError::Authorities)?;
         #[cfg(not(feature = "encrypted-dns"))]
         let _ = encrypted;
         let build = |config| {
             let config = ResolverConfig::from_name_servers(vec![config]);
-            let builder = Resolver::builder_with_config(config, ConnectedUdp::default())
-                .with_options(options.clone());
+            let builder = Resolver::builder_with_config(config, ConnectedUdp::default()).with_options(options.clone());
             #[cfg(feature = "encrypted-dns")]
             let builder = match &tls {
                 Some(client) => builder.with_tls_config(client.clone()),
@@ -142,11 +134,7 @@ impl Servers {
     }
 
     /// Both families at once. A name that exists in either is a name.
-    pub(super) async fn both(
-        &self,
-        name: &str,
-        deadline: Instant,
-    ) -> Result<Vec<IpAddr>, LookupError> {
+    pub(super) async fn both(&self, name: &str, deadline: Instant) -> Result<Vec<IpAddr>, LookupError> {
         let v4 = self.lookup(name, Family::V4, deadline);
         let v6 = self.lookup(name, Family::V6, deadline);
         tokio::pin!(v4, v6);
@@ -160,9 +148,7 @@ impl Servers {
                 Ok(v4)
             }
             (Ok(found), Err(_)) | (Err(_), Ok(found)) => Ok(found),
-            (Err(LookupError::NoName), Err(other)) | (Err(other), Err(LookupError::NoName)) => {
-                Err(other)
-            }
+            (Err(LookupError::NoName), Err(other)) | (Err(other), Err(LookupError::NoName)) => Err(other),
             (Err(LookupError::NoAddress), Err(other)) | (Err(other), _) => Err(other),
         }
     }
@@ -175,8 +161,7 @@ impl Servers {
         deadline: Instant,
     ) -> Result<Vec<IpAddr>, LookupError> {
         // With a final dot: what is searched is decided above.
-        let name = Name::from_ascii(format!("{name}."))
-            .map_err(|error| LookupError::Failed(error.into()))?;
+        let name = Name::from_ascii(format!("{name}.")).map_err(|error| LookupError::Failed(error.into()))?;
         let kind = match family {
             Family::V4 => RecordType::A,
             Family::V6 => RecordType::AAAA,
@@ -190,9 +175,8 @@ impl Servers {
                 let Ok(answer) = timeout_at(deadline, lookup).await else {
                     return Err(LookupError::TimedOut);
                 };
-                let answer = answer.map(|lookup| {
-                    lookup.answers().iter().filter_map(|record| address(&record.data)).collect()
-                });
+                let answer =
+                    answer.map(|lookup| lookup.answers().iter().filter_map(|record| address(&record.data)).collect());
                 match answer.map_err(classify) {
                     Err(error @ (LookupError::Failed(_) | LookupError::TimedOut)) => {
                         last = error;
@@ -200,11 +184,7 @@ impl Servers {
                     known => {
                         self.first.store(index, Ordering::Relaxed);
                         return known.and_then(|addresses: Vec<IpAddr>| {
-                            if addresses.is_empty() {
-                                Err(LookupError::NoAddress)
-                            } else {
-                                Ok(addresses)
-                            }
+                            if addresses.is_empty() { Err(LookupError::NoAddress) } else { Ok(addresses) }
                         });
                     }
                 }
@@ -246,8 +226,7 @@ async fn rest(
     second: impl Future<Output = Result<Vec<IpAddr>, LookupError>>,
     deadline: Instant,
 ) -> Result<Vec<IpAddr>, LookupError> {
-    let deadline =
-        if first.is_ok() { deadline.min(Instant::now() + OTHER_FAMILY) } else { deadline };
+    let deadline = if first.is_ok() { deadline.min(Instant::now() + OTHER_FAMILY) } else { deadline };
     timeout_at(deadline, second).await.unwrap_or(Err(LookupError::TimedOut))
 }
 
@@ -261,12 +240,10 @@ fn address(data: &RData) -> Option<IpAddr> {
 
 fn classify(error: NetError) -> LookupError {
     match error {
-        NetError::Dns(DnsError::NoRecordsFound(NoRecords { response_code, .. })) => {
-            match response_code {
-                ResponseCode::NXDomain => LookupError::NoName,
-                _ => LookupError::NoAddress,
-            }
-        }
+        NetError::Dns(DnsError::NoRecordsFound(NoRecords { response_code, .. })) => match response_code {
+            ResponseCode::NXDomain => LookupError::NoName,
+            _ => LookupError::NoAddress,
+        },
         NetError::Timeout => LookupError::TimedOut,
         error => LookupError::Failed(error),
     }

@@ -35,8 +35,7 @@ impl StandIn {
         match address.to_canonical() {
             IpAddr::V4(v4) => {
                 let bits = u32::from(v4);
-                (bits >> (32 - V4_PREFIX) == V4_BLOCK >> (32 - V4_PREFIX))
-                    .then(|| Self(bits - V4_BLOCK))
+                (bits >> (32 - V4_PREFIX) == V4_BLOCK >> (32 - V4_PREFIX)).then(|| Self(bits - V4_BLOCK))
             }
             IpAddr::V6(v6) => {
                 let bits = u128::from(v6);

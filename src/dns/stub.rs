@@ -4,9 +4,7 @@
 
 use std::hash::{BuildHasher, RandomState};
 use std::io;
-use std::net::{
-    IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6, TcpListener, UdpSocket,
-};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6, TcpListener, UdpSocket};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
@@ -156,11 +154,8 @@ impl Server {
                     };
                     let (server, socket) = (Arc::clone(&self), Arc::clone(&socket));
                     tokio::spawn(async move {
-                        let existence =
-                            server.finder.existence(&pending.name, pending.family).await;
-                        drop(
-                            socket.try_send_to(&server.answerer.finish(pending, existence), client),
-                        );
+                        let existence = server.finder.existence(&pending.name, pending.family).await;
+                        drop(socket.try_send_to(&server.answerer.finish(pending, existence), client));
                         drop(permit);
                     });
                 }
@@ -216,8 +211,7 @@ impl Server {
 
     /// A panic while a query is judged loses that query and nothing else.
     fn step(&self, message: &[u8], transport: Transport) -> Step {
-        catch_unwind(AssertUnwindSafe(|| self.answerer.step(message, transport)))
-            .unwrap_or(Step::Ignore)
+        catch_unwind(AssertUnwindSafe(|| self.answerer.step(message, transport))).unwrap_or(Step::Ignore)
     }
 }
 

@@ -156,8 +156,7 @@ impl Hosts {
         if !listed(&lines, "localhost") {
             lines.insert(0, "127.0.0.1\tlocalhost".to_owned());
         }
-        let missing: Vec<&str> =
-            self.own.iter().map(String::as_str).filter(|name| !listed(&lines, name)).collect();
+        let missing: Vec<&str> = self.own.iter().map(String::as_str).filter(|name| !listed(&lines, name)).collect();
         if !missing.is_empty() {
             lines.push(format!("127.0.0.1\t{}", missing.join(" ")));
         }
@@ -196,9 +195,7 @@ impl<T> Watched<T> {
 
     /// A file that cannot be read counts as empty, as it does for libc.
     fn get(&self, parse: impl FnOnce(&[u8]) -> T) -> Arc<T> {
-        let stamp = fs::metadata(&self.path)
-            .ok()
-            .map(|m| (m.dev(), m.ino(), m.size(), m.mtime(), m.mtime_nsec()));
+        let stamp = fs::metadata(&self.path).ok().map(|m| (m.dev(), m.ino(), m.size(), m.mtime(), m.mtime_nsec()));
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         match &*seen {
             Some((known, value)) if *known == stamp => Arc::clone(value),

@@ -31,9 +31,7 @@ fn dns(dir: &Path, nameservers: Vec<String>, resolv: &str, hosts: &str) -> Dns {
     std::fs::write(dir.join("hosts"), hosts).unwrap();
     let nameservers = nameservers.iter().map(|text| Nameserver::parse(text).unwrap()).collect();
     let system = System::at(dir.join("resolv.conf"), dir.join("hosts"), "vm".into());
-    let allowed = Box::new(|name: &str| {
-        names::within(name, "allowed.test") || name == "plain" || name == "db.prod"
-    });
+    let allowed = Box::new(|name: &str| names::within(name, "allowed.test") || name == "plain" || name == "db.prod");
     Dns::with_system(DnsConfig { nameservers, allowed }, system)
 }
 
@@ -121,9 +119,7 @@ fn without_the_right_to_port_53_the_stub_has_another_one() {
 
 #[test]
 fn with_the_right_to_port_53_each_run_has_an_address_of_its_own() {
-    if !caps::has_cap(None, caps::CapSet::Effective, caps::Capability::CAP_NET_BIND_SERVICE)
-        .unwrap()
-    {
+    if !caps::has_cap(None, caps::CapSet::Effective, caps::Capability::CAP_NET_BIND_SERVICE).unwrap() {
         println!("skipped: needs CAP_NET_BIND_SERVICE");
         return;
     }
@@ -145,9 +141,7 @@ fn a_name_that_is_not_allowed_never_reaches_upstream() {
     assert_eq!(dns.name_of(v4[0]).as_deref(), Some("secret.evil.test"));
     let (_, v6) = ask(stub, "secret.evil.test.", RecordType::AAAA);
     assert_eq!(dns.name_of(v6[0]).as_deref(), Some("secret.evil.test"));
-    for kind in
-        [RecordType::TXT, RecordType::MX, RecordType::NULL, RecordType::HTTPS, RecordType::ANY]
-    {
+    for kind in [RecordType::TXT, RecordType::MX, RecordType::NULL, RecordType::HTTPS, RecordType::ANY] {
         assert_eq!(ask(stub, "secret.evil.test.", kind), (ResponseCode::NoError, vec![]));
         assert_eq!(ask(stub, "www.allowed.test.", kind), (ResponseCode::NoError, vec![]));
     }
@@ -203,8 +197,7 @@ fn resolve_gives_the_real_addresses_in_order() {
         "",
         "",
     );
-    let expected: Vec<IpAddr> =
-        ["192.0.2.2", "192.0.2.1", "2001:db8::2", "2001:db8::1"].map(ip).to_vec();
+    let expected: Vec<IpAddr> = ["192.0.2.2", "192.0.2.1", "2001:db8::2", "2001:db8::1"].map(ip).to_vec();
     assert_eq!(dns.resolve("both.test").unwrap(), expected);
     assert_eq!(dns.resolve("Both.Test.").unwrap(), expected);
     assert_eq!(fake.heard()["both.test"], 2, "the second one comes from the cache");
@@ -298,10 +291,7 @@ fn the_search_list_applies_where_the_plain_name_does_not_exist() {
     assert!(!heard.contains_key("none.corp.test.corp.test"), "{heard:?}");
     let synthetic = String::from_utf8(dns.resolv_conf().unwrap()).unwrap();
     let nameserver = stub.v4.ip();
-    assert_eq!(
-        synthetic,
-        format!("nameserver {nameserver}\nsearch corp.test lab.test\noptions ndots:1\n")
-    );
+    assert_eq!(synthetic, format!("nameserver {nameserver}\nsearch corp.test lab.test\noptions ndots:1\n"));
 }
 
 #[test]
@@ -384,10 +374,7 @@ fn many_clients_are_served_at_once_while_one_name_is_slow() {
                 for n in 0..10 {
                     let name = format!("n{n}.c{client}.test.");
                     let (_, addresses) = ask(stub, &name, RecordType::A);
-                    assert_eq!(
-                        dns.name_of(addresses[0]),
-                        name.strip_suffix('.').map(str::to_owned)
-                    );
+                    assert_eq!(dns.name_of(addresses[0]), name.strip_suffix('.').map(str::to_owned));
                     assert_eq!(ask(stub, "quick.allowed.test.", RecordType::A).1.len(), 1);
                     assert_eq!(dns.resolve("quick.allowed.test").unwrap(), [ip("192.0.2.1")]);
                 }

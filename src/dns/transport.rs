@@ -9,9 +9,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use hickory_resolver::net::runtime::{
-    DnsUdpSocket, RuntimeProvider, TokioHandle, TokioRuntimeProvider, TokioTime,
-};
+use hickory_resolver::net::runtime::{DnsUdpSocket, RuntimeProvider, TokioHandle, TokioRuntimeProvider, TokioTime};
 use tokio::io::{Interest, ReadBuf};
 use tokio::net::UdpSocket;
 
@@ -67,8 +65,7 @@ impl Connected {
                 done => return done,
             }
             // The error was another's to take: wait for the next one.
-            let _: io::Result<()> =
-                self.0.try_io(Interest::ERROR, || Err(io::ErrorKind::WouldBlock.into()));
+            let _: io::Result<()> = self.0.try_io(Interest::ERROR, || Err(io::ErrorKind::WouldBlock.into()));
         }
     }
 }
@@ -76,11 +73,7 @@ impl Connected {
 impl DnsUdpSocket for Connected {
     type Time = TokioTime;
 
-    fn poll_recv_from(
-        &self,
-        cx: &mut Context<'_>,
-        buffer: &mut [u8],
-    ) -> Poll<io::Result<(usize, SocketAddr)>> {
+    fn poll_recv_from(&self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<(usize, SocketAddr)>> {
         let mut buffer = ReadBuf::new(buffer);
         let from = ready!(self.0.poll_recv_from(cx, &mut buffer))?;
         Poll::Ready(Ok((buffer.filled().len(), from)))
@@ -95,12 +88,7 @@ impl DnsUdpSocket for Connected {
         Box::pin(self.receive(buffer))
     }
 
-    fn poll_send_to(
-        &self,
-        cx: &mut Context<'_>,
-        buffer: &[u8],
-        target: SocketAddr,
-    ) -> Poll<io::Result<usize>> {
+    fn poll_send_to(&self, cx: &mut Context<'_>, buffer: &[u8], target: SocketAddr) -> Poll<io::Result<usize>> {
         self.0.poll_send_to(cx, buffer, target)
     }
 }

@@ -214,10 +214,8 @@ mod tests {
 
     #[test]
     fn a_temporary_file_renamed_onto_its_target_is_a_creation_of_the_target() {
-        let changes = [
-            change("/w/.a.tmp", Change::Created),
-            change("/w/a", Change::Renamed { from: "/w/.a.tmp".into() }),
-        ];
+        let changes =
+            [change("/w/.a.tmp", Change::Created), change("/w/a", Change::Renamed { from: "/w/.a.tmp".into() })];
         let net = net_changes(&changes);
         assert_eq!(net.len(), 1);
         assert_eq!((net[0].path.to_str(), net[0].change), (Some("/w/a"), "created"));
@@ -226,7 +224,10 @@ mod tests {
     #[test]
     fn a_hint_survives_a_shell() {
         assert_eq!(hint("write", "/a b/it's").as_deref(), Some(r"askance allow write '/a b/it'\''s'"));
-        assert_eq!(hint("connect", "api.example.test:443").as_deref(), Some("askance allow domain api.example.test:443"));
+        assert_eq!(
+            hint("connect", "api.example.test:443").as_deref(),
+            Some("askance allow domain api.example.test:443")
+        );
         assert_eq!(hint("bind", "0.0.0.0:1"), None);
     }
 

@@ -79,9 +79,16 @@ pub enum Access<'a> {
     Read(&'a Path),
     Write(&'a Path, Change),
     /// A TCP connection or a datagram's destination. Port 0 never reaches judgement.
-    Connect { host: &'a Host, port: u16 },
+    Connect {
+        host: &'a Host,
+        port: u16,
+    },
     /// `name` resolved to `address`, which is not public: the second question of a connection.
-    PrivateResult { name: &'a str, address: IpAddr, port: u16 },
+    PrivateResult {
+        name: &'a str,
+        address: IpAddr,
+        port: u16,
+    },
     /// A listener (`listen`), or a datagram socket's `bind`.
     Bind(SocketAddr),
     Unix(&'a UnixName),
@@ -135,9 +142,7 @@ impl Access<'_> {
         match *self {
             Self::Read(path) | Self::Write(path, _) => Target::Path(path.to_owned()),
             Self::Connect { host, port } => Target::Host { host: host.clone(), port },
-            Self::PrivateResult { name, address, port } => {
-                Target::Resolved { name: name.to_owned(), address, port }
-            }
+            Self::PrivateResult { name, address, port } => Target::Resolved { name: name.to_owned(), address, port },
             Self::Bind(address) => Target::Socket(address),
             Self::Unix(name) => Target::Unix(name.clone()),
             Self::Command(argv) => Target::Command(argv.to_vec()),

@@ -53,9 +53,7 @@ pub fn is_public(address: IpAddr) -> bool {
         IpAddr::V6(v6) => {
             // `::` and `::1` before the addresses that look as if they carried 0.0.0.0 or 0.0.0.1.
             let bits = u128::from(v6);
-            let listed = PRIVATE_V6
-                .iter()
-                .any(|&(block, prefix)| same_prefix_v6(bits, u128::from(block), prefix));
+            let listed = PRIVATE_V6.iter().any(|&(block, prefix)| same_prefix_v6(bits, u128::from(block), prefix));
             !listed && carried_v4(v6).is_none_or(is_public_v4)
         }
     }
@@ -76,9 +74,7 @@ fn carried_v4(address: Ipv6Addr) -> Option<Ipv4Addr> {
     let pair = |high: u16, low: u16| Ipv4Addr::from((u32::from(high) << 16) | u32::from(low));
     match [a, b, c, d, e, f] {
         // Mapped and compatible (RFC 4291 §2.5.5), translated (RFC 2765), NAT64 (RFC 6052).
-        [0, 0, 0, 0, 0, 0xffff | 0] | [0, 0, 0, 0, 0xffff, 0] | [0x64, 0xff9b, 0, 0, 0, 0] => {
-            Some(pair(g, h))
-        }
+        [0, 0, 0, 0, 0, 0xffff | 0] | [0, 0, 0, 0, 0xffff, 0] | [0x64, 0xff9b, 0, 0, 0, 0] => Some(pair(g, h)),
         // 6to4, RFC 3056.
         [0x2002, high, low, ..] => Some(pair(high, low)),
         // Teredo, RFC 4380: the client's address, its bits inverted.

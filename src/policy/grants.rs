@@ -99,7 +99,9 @@ impl Question {
             Answer::Never { .. } => (Effect::Block, self.narrowest()),
         };
         let entry = match (answer, &self.target) {
-            (Answer::Always { scope: Scope::Directory, root: Some(root), .. }, Target::Path(path)) if path.starts_with(root) => {
+            (Answer::Always { scope: Scope::Directory, root: Some(root), .. }, Target::Path(path))
+                if path.starts_with(root) =>
+            {
                 utf8(root)?
             }
             _ => entry(&self.target, scope)?,
@@ -133,7 +135,9 @@ pub(super) fn entry(target: &Target, scope: Scope) -> Option<String> {
         (Target::Resolved { name, address: IpAddr::V6(v6), port }, _) => Some(format!("{name}=[{v6}]:{port}")),
         (Target::Socket(address), _) => Some(address.to_string()),
         (Target::Unix(UnixName::Path(path)), _) => utf8(path),
-        (Target::Unix(UnixName::Abstract(name)), _) => String::from_utf8(name.clone()).ok().map(|name| format!("@{name}")),
+        (Target::Unix(UnixName::Abstract(name)), _) => {
+            String::from_utf8(name.clone()).ok().map(|name| format!("@{name}"))
+        }
         (Target::Command(argv), _) => Some(argv.join(" ")),
     }
 }

@@ -3,11 +3,11 @@
 use std::net::IpAddr;
 use std::str::FromStr;
 
+use super::Grant;
 use super::access::Host;
+use super::addresses::is_public;
 use super::lists::{CompileError, Effect, Entry, Lists, Match, Problem, Ruling, deciding, runtime_source, weigh};
 use super::verdict::Rule;
-use super::Grant;
-use super::addresses::is_public;
 use crate::settings::{Layer, Network};
 
 /// What one entry covers.
@@ -24,9 +24,15 @@ enum End {
     Name(String),
     /// Everything beneath the name, not the name itself.
     Beneath(String),
-    Block { address: IpAddr, prefix: u8 },
+    Block {
+        address: IpAddr,
+        prefix: u8,
+    },
     /// A name that may resolve to this address although it is not public.
-    Resolved { name: String, address: IpAddr },
+    Resolved {
+        name: String,
+        address: IpAddr,
+    },
 }
 
 /// The compiled lists of domains and addresses.
@@ -64,10 +70,8 @@ impl HostLists {
     }
 
     pub(super) fn add(&mut self, grant: &Grant) -> Result<(), CompileError> {
-        let rule = Rule {
-            text: format!("{}: {}", grant.origin(), grant.entry),
-            source: runtime_source(Layer::Runtime),
-        };
+        let rule =
+            Rule { text: format!("{}: {}", grant.origin(), grant.entry), source: runtime_source(Layer::Runtime) };
         match parse(&grant.entry) {
             Ok(pattern) => {
                 self.entries.push((pattern, Entry { effect: grant.effect, rule }));

@@ -74,10 +74,7 @@ impl<'a> Lists<'a> {
 
     pub(super) fn rule(self, effect: Effect, entry: &Sourced<String>) -> Rule {
         let (key, suffix) = (self.key, self.suffix);
-        Rule {
-            text: format!("{key}.{}{suffix}: {}", effect.word(), entry.value),
-            source: Arc::clone(&entry.source),
-        }
+        Rule { text: format!("{key}.{}{suffix}: {}", effect.word(), entry.value), source: Arc::clone(&entry.source) }
     }
 }
 
@@ -154,9 +151,8 @@ pub(super) fn weigh<'a>(matches: &[Match<'a>]) -> Ruling<'a> {
     if let Some(block) = closest(Effect::Block) {
         return Ruling::Block(standing(block));
     }
-    let outweighed = |no: &Match<'_>| {
-        of(Effect::Allow).any(|yes| yes.specificity >= no.specificity && layer(yes) >= layer(no))
-    };
+    let outweighed =
+        |no: &Match<'_>| of(Effect::Allow).any(|yes| yes.specificity >= no.specificity && layer(yes) >= layer(no));
     let deny = of(Effect::Deny).filter(|no| !outweighed(no)).max_by_key(|no| (layer(no), no.specificity));
     let allow = closest(Effect::Allow);
     // Quiet stands in the place of a question, never of a yes, and not of one that a higher layer wants.

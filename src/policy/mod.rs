@@ -4,8 +4,8 @@
 //! asked of [`Facts`].
 
 pub mod access;
-mod glob;
 pub mod addresses;
+mod glob;
 mod grants;
 mod hosts;
 mod links;

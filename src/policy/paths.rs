@@ -6,9 +6,9 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Component, Path, PathBuf};
 
 use super::glob::LazyGlob;
+use super::links::Links;
 use super::lists::{CompileError, Effect, Entry, Lists, Match, Problem, Ruling, deciding, runtime_source, weigh};
 use super::verdict::Rule;
-use super::links::Links;
 use super::{Grant, Inspect, Places, SilentYes};
 use crate::settings::Layer;
 
@@ -135,10 +135,8 @@ impl PathLists {
     }
 
     pub(super) fn add(&mut self, grant: &Grant, places: &Places) -> Result<(), CompileError> {
-        let rule = Rule {
-            text: format!("{}: {}", grant.origin(), grant.entry),
-            source: runtime_source(Layer::Runtime),
-        };
+        let rule =
+            Rule { text: format!("{}: {}", grant.origin(), grant.entry), source: runtime_source(Layer::Runtime) };
         match parse(&grant.entry, places) {
             Ok(pattern) => {
                 self.insert(pattern, Entry { effect: grant.effect, rule });
@@ -248,8 +246,9 @@ impl PathLists {
         let applies = !self.is_private(directory);
         let restricting = self.any_depth.iter().filter(move |(_, entry)| applies && entry.effect != Effect::Allow);
         restricting.flat_map(move |(names, _)| {
-            open_tails(names, directory)
-                .map(move |count| names[count..].iter().fold(directory.to_owned(), |path, name| path.join(name.example())))
+            open_tails(names, directory).map(move |count| {
+                names[count..].iter().fold(directory.to_owned(), |path, name| path.join(name.example()))
+            })
         })
     }
 
@@ -317,10 +316,7 @@ pub(super) fn parse(text: &str, places: &Places) -> Result<Pattern, Problem> {
         None => Ok(Pattern::Literal(normalise(&unescape(&absolute)))),
         Some(at) => {
             let prefix = &absolute[..absolute[..at].rfind('/').unwrap_or(0)];
-            Ok(Pattern::Glob {
-                matcher: LazyGlob::parse(&absolute)?,
-                literal_prefix: normalise(&unescape(prefix)),
-            })
+            Ok(Pattern::Glob { matcher: LazyGlob::parse(&absolute)?, literal_prefix: normalise(&unescape(prefix)) })
         }
     }
 }

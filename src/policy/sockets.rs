@@ -35,7 +35,8 @@ impl SocketLists {
             let rule = lists.rule(effect, entry);
             match parse_socket(&entry.value, places) {
                 Ok(SocketPattern::Path(Pattern::Literal(path))) => {
-                    let meant = links.meant(path, effect).into_iter().map(|path| SocketPattern::Path(Pattern::Literal(path)));
+                    let meant =
+                        links.meant(path, effect).into_iter().map(|path| SocketPattern::Path(Pattern::Literal(path)));
                     entries.extend(meant.map(|pattern| (pattern, Entry { effect, rule: rule.clone() })));
                 }
                 Ok(pattern) => entries.push((pattern, Entry { effect, rule })),
@@ -46,10 +47,8 @@ impl SocketLists {
     }
 
     pub(super) fn add(&mut self, grant: &Grant, places: &Places) -> Result<(), CompileError> {
-        let rule = Rule {
-            text: format!("{}: {}", grant.origin(), grant.entry),
-            source: runtime_source(Layer::Runtime),
-        };
+        let rule =
+            Rule { text: format!("{}: {}", grant.origin(), grant.entry), source: runtime_source(Layer::Runtime) };
         match parse_socket(&grant.entry, places) {
             Ok(pattern) => {
                 self.entries.push((pattern, Entry { effect: grant.effect, rule }));
@@ -90,7 +89,11 @@ impl SocketPattern {
 
 fn parse_socket(text: &str, places: &Places) -> Result<SocketPattern, Problem> {
     if let Some(name) = text.strip_prefix('@') {
-        return if name.is_empty() { Err(Problem::Empty) } else { Ok(SocketPattern::Abstract(name.as_bytes().to_vec())) };
+        return if name.is_empty() {
+            Err(Problem::Empty)
+        } else {
+            Ok(SocketPattern::Abstract(name.as_bytes().to_vec()))
+        };
     }
     match parse(text, places)? {
         Pattern::AnyDepth(_) => Err(Problem::Path),

@@ -46,7 +46,13 @@ fn defaults() -> Sandbox {
             deny_read: list(Layer::Default, &["~/.ssh", "/etc/shadow", "/home/*"]),
             deny_write: list(
                 Layer::Default,
-                &["**/.git/hooks", "**/.git/config", "**/.git/modules/*/config", "**/.git/modules/*/hooks", "**/.envrc"],
+                &[
+                    "**/.git/hooks",
+                    "**/.git/config",
+                    "**/.git/modules/*/config",
+                    "**/.git/modules/*/hooks",
+                    "**/.envrc",
+                ],
             ),
             block_write: list(Layer::Default, &["~/.config/askance"]),
             quiet_write: list(Layer::Default, &["~/.cargo/.package-cache", "**/__pycache__"]),
@@ -253,7 +259,6 @@ fn what_always_writes_covers_what_was_asked() {
         let grant = question.grant(answer).unwrap();
         let next = policy.with_grant(&grant).unwrap();
         assert_eq!(word(&next.judge(&Access::Read(asked), &Nothing)), "allow", "{grant:?}");
-        
     }
 }
 
@@ -348,7 +353,9 @@ fn an_allow_rule_follows_no_link_that_a_run_may_have_made() {
 fn spec_mode_writes_nothing_but_its_temporary_directory() {
     let places = Places { read_only: true, ..places() };
     let policy = Policy::compile(&defaults(), places, &as_written).unwrap();
-    for (path, expected) in [("/w/f", "ask"), ("/main/.git/refs/x", "ask"), ("/tmp/ask.1/f", "allow"), ("/tmp/new", "ask")] {
+    for (path, expected) in
+        [("/w/f", "ask"), ("/main/.git/refs/x", "ask"), ("/tmp/ask.1/f", "allow"), ("/tmp/new", "ask")]
+    {
         assert_eq!(word(&policy.judge(&Access::Write(Path::new(path), Change::Create), &Nothing)), expected, "{path}");
     }
     assert_eq!(policy.silent(Operation::Write).roots, [PathBuf::from("/tmp/ask.1")]);

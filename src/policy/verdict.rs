@@ -87,7 +87,9 @@ pub enum Answer {
     /// Take the user's own deny rule out of the file that it stands in.
     Unlist,
     Deny,
-    Never { place: Place },
+    Never {
+        place: Place,
+    },
 }
 
 /// One access that has to be asked about. Complete but for the process, which the supervisor adds.

@@ -22,7 +22,12 @@ pub(super) struct Commands {
 }
 
 impl Commands {
-    pub(super) fn new(settings: &Settings, places: &Places, live: Arc<LivePolicy>, cwd: &Path) -> Result<Self, BadPattern> {
+    pub(super) fn new(
+        settings: &Settings,
+        places: &Places,
+        live: Arc<LivePolicy>,
+        cwd: &Path,
+    ) -> Result<Self, BadPattern> {
         let lists = &settings.approval;
         let path = std::env::var_os("PATH").unwrap_or_default();
         let writable = move |path: &Path| {

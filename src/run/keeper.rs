@@ -10,8 +10,8 @@ use crate::policy::{Answer, Place, Places, Policy, Question, Reason};
 use crate::settings::{Locations, edit};
 use crate::supervisor::Keeper;
 
-use super::{Load, spec};
 use super::places::RealPaths;
+use super::{Load, spec};
 
 /// What tells that a file is another than before.
 type Stamp = Option<(u64, i64, i64, u64)>;

@@ -48,7 +48,11 @@ pub type ActPermitted = Box<dyn FnOnce(Permit, &Context, &Call) -> Outcome + Sen
 pub enum Outcome {
     Reply(Reply),
     /// Ask; on yes go on with `act` (on a worker), on no return `refusal` as errno.
-    Ask { question: Box<Question>, refusal: i32, act: ActPermitted },
+    Ask {
+        question: Box<Question>,
+        refusal: i32,
+        act: ActPermitted,
+    },
     /// `act` may block (a FIFO, a connect, a device): it runs on a thread of its own.
     Apart(Act),
 }

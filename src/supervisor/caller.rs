@@ -96,11 +96,7 @@ impl Caller {
             .split(|&byte| byte == 0)
             .map(|word| String::from_utf8_lossy(word).into_owned())
             .collect();
-        Process {
-            pid: self.tgid,
-            program: program.map(|path| path.display().to_string()).unwrap_or_default(),
-            argv,
-        }
+        Process { pid: self.tgid, program: program.map(|path| path.display().to_string()).unwrap_or_default(), argv }
     }
 }
 

@@ -9,10 +9,7 @@ pub(super) fn handler(nr: i64) -> Option<Handler> {
     if nr == libc::SYS_umask {
         return Some(umask);
     }
-    files::handler(nr)
-        .or_else(|| net::handler(nr))
-        .or_else(|| processes::handler(nr))
-        .or_else(|| exec::handler(nr))
+    files::handler(nr).or_else(|| net::handler(nr)).or_else(|| processes::handler(nr)).or_else(|| exec::handler(nr))
 }
 
 /// The umask is a register, so the kernel may carry it out; the broker creates files under it.

@@ -17,10 +17,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use rustix::fs::{CWD, Mode, OFlags, openat};
 use rustix::io::Errno;
 
+use super::Handler;
 use super::call::{Call, Outcome, Reply};
 use super::context::Context;
 use super::memory::PathBuffer;
-use super::Handler;
 use crate::policy::{Denial, Operation, Question, Rule, Target};
 
 /// Words of an argument vector that are looked at; a longer one is judged as far as this.

@@ -46,7 +46,8 @@ impl RunFacts {
     /// The entry, and what was recorded beneath it, has another name now.
     pub fn rename_path(&self, from: &Path, to: &Path) {
         let mut made = self.made();
-        let moved: Vec<_> = made.paths.iter().filter(|(path, _)| path.starts_with(from)).map(|(p, i)| (p.clone(), *i)).collect();
+        let moved: Vec<_> =
+            made.paths.iter().filter(|(path, _)| path.starts_with(from)).map(|(p, i)| (p.clone(), *i)).collect();
         made.paths.retain(|path, _| !path.starts_with(from) && !path.starts_with(to));
         for (path, inode) in moved {
             let rest = path.strip_prefix(from).unwrap_or(Path::new(""));

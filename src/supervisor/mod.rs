@@ -9,8 +9,8 @@ pub mod context;
 mod dispatch;
 pub mod exec;
 pub mod facts;
-mod live;
 pub(crate) mod files;
+mod live;
 pub mod memory;
 pub mod net;
 pub mod processes;
@@ -144,12 +144,9 @@ impl Supervisor {
     fn receive_all(self: &Arc<Self>) {
         while !self.stopping.load(Ordering::Acquire) {
             match notify::receive(self.context.listener.as_fd()) {
-                Ok(received) => self.serve(Call {
-                    id: received.id,
-                    tid: received.tid,
-                    nr: received.nr,
-                    args: received.args,
-                }),
+                Ok(received) => {
+                    self.serve(Call { id: received.id, tid: received.tid, nr: received.nr, args: received.args })
+                }
                 // ENOENT: that caller died first. EINTR: we are told to look at `stopping`.
                 Err(error) if matches!(error.raw_os_error(), Some(libc::ENOENT | libc::EINTR)) => {
                     if self.nobody_is_left() {

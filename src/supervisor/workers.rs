@@ -9,10 +9,10 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
+use super::Supervisor;
 use super::call::Call;
 use super::context::Context;
 use super::signals::{Interruption, Watch};
-use super::Supervisor;
 use crate::sys::thread as sys_thread;
 
 type Job = Box<dyn FnOnce() + Send>;

@@ -24,13 +24,7 @@ pub fn openat2(dir: BorrowedFd<'_>, path: &CStr, how: &OpenHow) -> io::Result<Ow
     // SAFETY: path is NUL-terminated, how is a complete open_how of the size passed; the kernel
     // copies both before it returns.
     let fd = unsafe {
-        libc::syscall(
-            libc::SYS_openat2,
-            dir.as_raw_fd(),
-            path.as_ptr(),
-            std::ptr::from_ref(how),
-            OPEN_HOW_SIZE,
-        )
+        libc::syscall(libc::SYS_openat2, dir.as_raw_fd(), path.as_ptr(), std::ptr::from_ref(how), OPEN_HOW_SIZE)
     };
     descriptor(fd)
 }
@@ -40,13 +34,7 @@ pub fn openat2(dir: BorrowedFd<'_>, path: &CStr, how: &OpenHow) -> io::Result<Ow
 pub fn access(fd: BorrowedFd<'_>, mode: i32) -> io::Result<()> {
     // SAFETY: the path is a constant NUL-terminated string; no other memory is passed.
     let result = unsafe {
-        libc::syscall(
-            libc::SYS_faccessat2,
-            fd.as_raw_fd(),
-            c"".as_ptr(),
-            mode,
-            libc::AT_EMPTY_PATH | libc::AT_EACCESS,
-        )
+        libc::syscall(libc::SYS_faccessat2, fd.as_raw_fd(), c"".as_ptr(), mode, libc::AT_EMPTY_PATH | libc::AT_EACCESS)
     };
     done(result)
 }
@@ -73,9 +61,7 @@ pub fn fchmod(fd: BorrowedFd<'_>, mode: u32) -> io::Result<()> {
 /// `u32::MAX` stays as it is. See `man 2 chown`.
 pub fn chown(fd: BorrowedFd<'_>, uid: u32, gid: u32) -> io::Result<()> {
     // SAFETY: the path is a constant NUL-terminated string; no other memory is passed.
-    done(unsafe {
-        libc::syscall(libc::SYS_fchownat, fd.as_raw_fd(), c"".as_ptr(), uid, gid, libc::AT_EMPTY_PATH)
-    })
+    done(unsafe { libc::syscall(libc::SYS_fchownat, fd.as_raw_fd(), c"".as_ptr(), uid, gid, libc::AT_EMPTY_PATH) })
 }
 
 /// `fchown(fd, uid, gid)`; unlike [`chown`] it refuses an `O_PATH` descriptor. See `man 2 fchown`.
@@ -105,30 +91,14 @@ pub fn fset_times(fd: BorrowedFd<'_>, times: &Times) -> io::Result<()> {
 /// `setxattr(path, name, value, flags)`, following symbolic links. See `man 2 setxattr`.
 pub fn set_attribute(path: &CStr, name: &CStr, value: &[u8], flags: i32) -> io::Result<()> {
     // SAFETY: path and name are NUL-terminated, value is read for its own length.
-    done(unsafe {
-        libc::syscall(
-            libc::SYS_setxattr,
-            path.as_ptr(),
-            name.as_ptr(),
-            value.as_ptr(),
-            value.len(),
-            flags,
-        )
-    })
+    done(unsafe { libc::syscall(libc::SYS_setxattr, path.as_ptr(), name.as_ptr(), value.as_ptr(), value.len(), flags) })
 }
 
 /// `fsetxattr(fd, name, value, flags)`; refuses an `O_PATH` descriptor. See `man 2 setxattr`.
 pub fn fset_attribute(fd: BorrowedFd<'_>, name: &CStr, value: &[u8], flags: i32) -> io::Result<()> {
     // SAFETY: name is NUL-terminated, value is read for its own length.
     done(unsafe {
-        libc::syscall(
-            libc::SYS_fsetxattr,
-            fd.as_raw_fd(),
-            name.as_ptr(),
-            value.as_ptr(),
-            value.len(),
-            flags,
-        )
+        libc::syscall(libc::SYS_fsetxattr, fd.as_raw_fd(), name.as_ptr(), value.as_ptr(), value.len(), flags)
     })
 }
 
@@ -151,14 +121,7 @@ pub const SYS_FILE_SETATTR: i64 = 469;
 pub fn file_setattr(path: &CStr, attributes: &[u8]) -> io::Result<()> {
     // SAFETY: path is NUL-terminated; attributes is read for its own length.
     done(unsafe {
-        libc::syscall(
-            SYS_FILE_SETATTR,
-            libc::AT_FDCWD,
-            path.as_ptr(),
-            attributes.as_ptr(),
-            attributes.len(),
-            0,
-        )
+        libc::syscall(SYS_FILE_SETATTR, libc::AT_FDCWD, path.as_ptr(), attributes.as_ptr(), attributes.len(), 0)
     })
 }
 

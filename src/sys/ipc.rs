@@ -21,9 +21,5 @@ pub fn message_queue(key: i32, flags: i32) -> io::Result<i32> {
 }
 
 fn identifier(result: i32) -> io::Result<i32> {
-    if result < 0 {
-        Err(io::Error::last_os_error())
-    } else {
-        Ok(result)
-    }
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
 }

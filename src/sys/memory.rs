@@ -55,7 +55,20 @@ macro_rules! plain {
         unsafe impl Plain for $kind {}
     )* };
 }
-plain!(u8, u16, u32, u64, i32, i64, [u32; 2], [u64; 2], libc::timespec, [libc::timespec; 2], libc::timeval, [libc::timeval; 2]);
+plain!(
+    u8,
+    u16,
+    u32,
+    u64,
+    i32,
+    i64,
+    [u32; 2],
+    [u64; 2],
+    libc::timespec,
+    [libc::timespec; 2],
+    libc::timeval,
+    [libc::timeval; 2]
+);
 plain!(libc::iovec, libc::msghdr, libc::open_how, libc::cmsghdr, [i64; 2], [u64; 3]);
 
 /// Copies one value of plain data; `EFAULT` unless all of it could be read.

@@ -95,9 +95,7 @@ impl Walk<'_> {
                 match other {
                     "trap" => self.trap(args, state, call),
                     "set" => set_positional(args, state),
-                    "let" => args
-                        .iter()
-                        .for_each(|arg| self.evaluated_text(&arg.text, state)),
+                    "let" => args.iter().for_each(|arg| self.evaluated_text(&arg.text, state)),
                     _ => {}
                 }
                 for name in named_variables(other, args) {
@@ -136,39 +134,24 @@ impl Walk<'_> {
 
     fn change_directory(&mut self, argv: &[Arg], state: &mut State) {
         let (name, args) = (argv[0].text.as_str(), &argv[1..]);
-        let target = args
-            .iter()
-            .find(|arg| !matches!(arg.text.as_str(), "-P" | "-L" | "-e" | "-@" | "--"));
+        let target = args.iter().find(|arg| !matches!(arg.text.as_str(), "-P" | "-L" | "-e" | "-@" | "--"));
         let home = || self.request.home.map(std::path::Path::to_owned);
         let path = match target {
             None if name == "cd" => home(),
             None => None,
             Some(arg) if arg.text == "-" || arg.text.starts_with(['+', '-']) => None,
-            Some(arg) => arg
-                .exact()
-                .and_then(|text| self.place(state).absolute(text)),
+            Some(arg) => arg.exact().and_then(|text| self.place(state).absolute(text)),
         };
         state.change_directory(path, self.request);
-        self.find(
-            argv.iter().map(Arg::shown).collect(),
-            Said::new(Risk::ReadOnly, "changes the directory"),
-            None,
-        );
+        self.find(argv.iter().map(Arg::shown).collect(), Said::new(Risk::ReadOnly, "changes the directory"), None);
     }
 
     /// `export NAME=value` and its kin: an assignment, and a reach into the environment.
     fn declare(&mut self, argv: &[Arg], state: &mut State, call: &Call) {
         let export = argv[0].is_exactly("export");
-        let has = |letters: &[char]| {
-            argv[1..]
-                .iter()
-                .any(|arg| arg.text.starts_with('-') && arg.text.contains(letters))
-        };
-        let reach = if export || has(&['x']) {
-            Reach::Environment
-        } else {
-            Reach::Shell
-        };
+        let has =
+            |letters: &[char]| argv[1..].iter().any(|arg| arg.text.starts_with('-') && arg.text.contains(letters));
+        let reach = if export || has(&['x']) { Reach::Environment } else { Reach::Shell };
         let mut raised = call.raised.clone();
         for arg in &argv[1..] {
             if arg.text.starts_with(['-', '+']) {
@@ -189,9 +172,7 @@ impl Walk<'_> {
         }
         // Name references, and integers that are evaluated.
         if has(&['n', 'i']) && !export && !argv[0].is_exactly("readonly") {
-            raised.raise(Risk::Medium, || {
-                "changes how the variable is evaluated".into()
-            });
+            raised.raise(Risk::Medium, || "changes how the variable is evaluated".into());
         }
         let said = Said::new(raised.said.risk, "sets variables");
         self.report(argv, said, raised.why, None);
@@ -200,10 +181,7 @@ impl Walk<'_> {
     fn eval(&mut self, argv: &[Arg], state: &mut State, call: &Call) {
         let words: Option<Vec<&str>> = argv[1..].iter().map(Arg::exact).collect();
         if call.fetched_argument {
-            self.trip(
-                Interlock::new("download-and-run", "evaluates what it downloads"),
-                argv,
-            );
+            self.trip(Interlock::new("download-and-run", "evaluates what it downloads"), argv);
         }
         if let Some(words) = words {
             self.via.push("eval".into());
@@ -217,42 +195,24 @@ impl Walk<'_> {
     fn source(&mut self, argv: &[Arg], state: &mut State, call: &Call) {
         let file = argv.get(1).map(|arg| arg.text.clone()).unwrap_or_default();
         let path = self.place(state).absolute(&file);
-        let stdin = matches!(
-            file.as_str(),
-            "/dev/stdin" | "/dev/fd/0" | "/proc/self/fd/0"
-        );
+        let stdin = matches!(file.as_str(), "/dev/stdin" | "/dev/fd/0" | "/proc/self/fd/0");
         let fetched = call.fetched_argument
             || (stdin && call.input.downloaded)
             || path.is_some_and(|path| self.downloads.contains(&path));
         if fetched {
-            self.trip(
-                Interlock::new("download-and-run", "runs what it downloads"),
-                argv,
-            );
+            self.trip(Interlock::new("download-and-run", "runs what it downloads"), argv);
         }
         if let Some(text) = call.input.text.as_deref().filter(|_| stdin) {
             self.via.push(format!("source {file}"));
             self.script(text, state, &Input::default());
             self.via.pop();
         }
-        self.report(
-            argv,
-            Said::new(Risk::High, "runs a file in this shell"),
-            None,
-            None,
-        );
-        self.cannot_know(|| {
-            format!(
-                "`{file}` is run in this shell",
-                file = file.replace(UNKNOWN, "…")
-            )
-        });
+        self.report(argv, Said::new(Risk::High, "runs a file in this shell"), None, None);
+        self.cannot_know(|| format!("`{file}` is run in this shell", file = file.replace(UNKNOWN, "…")));
     }
 
     fn trap(&mut self, args: &[Arg], state: &State, call: &Call) {
-        let mut args = args
-            .iter()
-            .filter(|arg| !matches!(arg.text.as_str(), "--" | "-l" | "-p"));
+        let mut args = args.iter().filter(|arg| !matches!(arg.text.as_str(), "--" | "-l" | "-p"));
         let action = args.next().and_then(Arg::exact);
         if let (Some(text), Some(_)) = (action.filter(|text| *text != "-"), args.next()) {
             self.nested_script("trap", text, state, &call.input);
@@ -261,9 +221,7 @@ impl Walk<'_> {
 }
 
 fn set_positional(args: &[Arg], state: &mut State) {
-    let first = args
-        .iter()
-        .position(|arg| arg.is_exactly("--") || !arg.text.starts_with(['-', '+']));
+    let first = args.iter().position(|arg| arg.is_exactly("--") || !arg.text.starts_with(['-', '+']));
     if let Some(first) = first {
         let from = first + usize::from(args[first].is_exactly("--"));
         state.set_positional(&args[from..]);
@@ -274,20 +232,13 @@ fn set_positional(args: &[Arg], state: &mut State) {
 fn named_variables(builtin: &str, args: &[Arg]) -> Vec<Arg> {
     let value_of = |option: &str| {
         let at = args.iter().position(|arg| arg.text.starts_with(option));
-        let attached = |arg: &Arg| {
-            arg.text
-                .strip_prefix(option)
-                .filter(|text| !text.is_empty())
-                .map(Arg::literal)
-        };
+        let attached = |arg: &Arg| arg.text.strip_prefix(option).filter(|text| !text.is_empty()).map(Arg::literal);
         at.and_then(|at| attached(&args[at]).or_else(|| args.get(at + 1).cloned()))
     };
     match builtin {
-        "read" | "mapfile" | "readarray" | "getopts" | "unset" => args
-            .iter()
-            .filter(|arg| !arg.text.starts_with('-'))
-            .cloned()
-            .collect(),
+        "read" | "mapfile" | "readarray" | "getopts" | "unset" => {
+            args.iter().filter(|arg| !arg.text.starts_with('-')).cloned().collect()
+        }
         "printf" | "test" | "[" => value_of("-v").into_iter().collect(),
         "wait" => value_of("-p").into_iter().collect(),
         _ => Vec::new(),

@@ -22,22 +22,12 @@ pub(super) struct Call {
 
 impl Call {
     pub(super) fn direct() -> Call {
-        Call {
-            input: Input::default(),
-            raised: Raised::default(),
-            in_shell: false,
-            fetched_argument: false,
-        }
+        Call { input: Input::default(), raised: Raised::default(), in_shell: false, fetched_argument: false }
     }
 
     /// The same surroundings for a command that this one starts.
     pub(super) fn for_inner(&self, in_shell: bool) -> Call {
-        Call {
-            input: self.input.clone(),
-            raised: Raised::default(),
-            in_shell,
-            fetched_argument: self.fetched_argument,
-        }
+        Call { input: self.input.clone(), raised: Raised::default(), in_shell, fetched_argument: self.fetched_argument }
     }
 }
 
@@ -53,15 +43,8 @@ impl Walk<'_> {
         }
         self.lists_and_interlocks(argv, state);
         let Some(name) = argv[0].exact().filter(|_| !argv[0].expanded) else {
-            self.report(
-                argv,
-                Said::new(Risk::High, ""),
-                Some("the program's name is not literal".into()),
-                None,
-            );
-            self.cannot_know(|| {
-                format!("the program's name in `{}` is not literal", argv[0].shown())
-            });
+            self.report(argv, Said::new(Risk::High, ""), Some("the program's name is not literal".into()), None);
+            self.cannot_know(|| format!("the program's name in `{}` is not literal", argv[0].shown()));
             return Output::default();
         };
         let name = name.to_owned();
@@ -76,10 +59,7 @@ impl Walk<'_> {
         match self.identity(&name, state, call.in_shell) {
             Identity::Known { resolved } => self.known(argv, resolved.as_deref(), state, call),
             Identity::Shadowed(path) => {
-                let why = format!(
-                    "`{name}` is {}, which a sandboxed command may have written",
-                    path.display()
-                );
+                let why = format!("`{name}` is {}, which a sandboxed command may have written", path.display());
                 self.report(argv, Said::new(Risk::High, ""), Some(why), None);
                 Output::default()
             }
@@ -92,20 +72,11 @@ impl Walk<'_> {
 
     pub(super) fn lists_and_interlocks(&mut self, argv: &[Arg], state: &State) {
         let shown = || argv.iter().map(Arg::shown).collect::<Vec<_>>().join(" ");
-        if let Some(pattern) = self
-            .rules
-            .block
-            .iter()
-            .find(|pattern| pattern.forbids(argv))
-        {
-            self.out
-                .blocked
-                .get_or_insert_with(|| (pattern.rule().clone(), shown()));
+        if let Some(pattern) = self.rules.block.iter().find(|pattern| pattern.forbids(argv)) {
+            self.out.blocked.get_or_insert_with(|| (pattern.rule().clone(), shown()));
         }
         if let Some(pattern) = self.rules.deny.iter().find(|pattern| pattern.forbids(argv)) {
-            self.out
-                .denied
-                .get_or_insert_with(|| (pattern.rule().clone(), shown()));
+            self.out.denied.get_or_insert_with(|| (pattern.rule().clone(), shown()));
         }
         if let Some(interlock) = interlock::of(argv, &self.place(state)) {
             self.trip(interlock, argv);
@@ -113,25 +84,13 @@ impl Walk<'_> {
     }
 
     /// Records a command, and whether an allow rule covers it.
-    pub(super) fn report(
-        &mut self,
-        argv: &[Arg],
-        said: Said,
-        why: Option<String>,
-        resolved: Option<&Path>,
-    ) {
+    pub(super) fn report(&mut self, argv: &[Arg], said: Said, why: Option<String>, resolved: Option<&Path>) {
         let plain = why.is_none();
         if said.risk > Risk::ReadOnly {
-            let rule = self
-                .rules
-                .allow
-                .iter()
-                .find(|pattern| plain && pattern.permits(argv, resolved));
+            let rule = self.rules.allow.iter().find(|pattern| plain && pattern.permits(argv, resolved));
             match rule {
                 Some(pattern) => {
-                    self.out
-                        .allowed
-                        .get_or_insert_with(|| pattern.rule().clone());
+                    self.out.allowed.get_or_insert_with(|| pattern.rule().clone());
                 }
                 None => self.out.uncovered = true,
             }
@@ -143,19 +102,8 @@ impl Walk<'_> {
     pub(super) fn run_file(&mut self, name: &str, argv: &[Arg], state: &State) {
         let path = self.place(state).absolute(name);
         if path.is_some_and(|path| self.downloads.contains(&path)) {
-            self.trip(
-                Interlock::new(
-                    "download-and-run",
-                    "runs a file that the same request downloads",
-                ),
-                argv,
-            );
+            self.trip(Interlock::new("download-and-run", "runs a file that the same request downloads"), argv);
         }
-        self.report(
-            argv,
-            Said::new(Risk::High, "a program that is only known by its path"),
-            None,
-            None,
-        );
+        self.report(argv, Said::new(Risk::High, "a program that is only known by its path"), None, None);
     }
 }

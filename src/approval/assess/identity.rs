@@ -8,14 +8,7 @@ use super::state::State;
 use crate::approval::arg::base_name;
 
 /// Directories of programs that a package manager or an administrator puts there.
-const SYSTEM_PROGRAMS: [&str; 6] = [
-    "/bin",
-    "/sbin",
-    "/usr/bin",
-    "/usr/sbin",
-    "/usr/local/bin",
-    "/usr/local/sbin",
-];
+const SYSTEM_PROGRAMS: [&str; 6] = ["/bin", "/sbin", "/usr/bin", "/usr/sbin", "/usr/local/bin", "/usr/local/sbin"];
 
 /// Which program a word names.
 pub(super) enum Identity {
@@ -42,19 +35,10 @@ impl Walk<'_> {
         let Some(path) = self.place(state).absolute(name) else {
             return Identity::Itself;
         };
-        let by_system = path
-            .parent()
-            .and_then(Path::to_str)
-            .is_some_and(|parent| SYSTEM_PROGRAMS.contains(&parent));
-        let by_name = || {
-            self.surroundings
-                .find_program(base_name(name))
-                .is_some_and(|found| found == path)
-        };
+        let by_system = path.parent().and_then(Path::to_str).is_some_and(|parent| SYSTEM_PROGRAMS.contains(&parent));
+        let by_name = || self.surroundings.find_program(base_name(name)).is_some_and(|found| found == path);
         if name.starts_with('/') && (by_system || by_name()) && !self.may_be_replaced(&path) {
-            Identity::Known {
-                resolved: Some(path),
-            }
+            Identity::Known { resolved: Some(path) }
         } else {
             Identity::Itself
         }
@@ -62,8 +46,6 @@ impl Walk<'_> {
 
     fn may_be_replaced(&self, path: &Path) -> bool {
         self.surroundings.sandbox_may_write(path)
-            || path
-                .parent()
-                .is_some_and(|parent| self.surroundings.sandbox_may_write(parent))
+            || path.parent().is_some_and(|parent| self.surroundings.sandbox_may_write(parent))
     }
 }

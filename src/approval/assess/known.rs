@@ -51,13 +51,7 @@ type Judged = (Said, Option<String>);
 
 impl Walk<'_> {
     /// A command by a name that stands for one program. `resolved`: the file that it runs, where one was found.
-    pub(super) fn known(
-        &mut self,
-        argv: &[Arg],
-        resolved: Option<&Path>,
-        state: &mut State,
-        call: Call,
-    ) -> Output {
+    pub(super) fn known(&mut self, argv: &[Arg], resolved: Option<&Path>, state: &mut State, call: Call) -> Output {
         let base = base_name(&argv[0].text);
         let Some(program) = programs::lookup(base) else {
             let said = Said::new(Risk::High, "a program that askance does not know");
@@ -65,11 +59,7 @@ impl Walk<'_> {
             return Output::unknown(call.input.downloaded);
         };
         let weighed = options::weigh(&program, &argv[1..]);
-        let run = Run {
-            base,
-            argv,
-            weighed: &weighed,
-        };
+        let run = Run { base, argv, weighed: &weighed };
         let (said, why) = self.judged(&run, &program, state, &call);
         self.report(argv, said, why, resolved);
         match program.reader {
@@ -81,10 +71,7 @@ impl Walk<'_> {
         self.note_downloads(&run, state, &call);
         self.option_commands(&run, state, &call);
         match self.wrapped_command(&run, state, &call) {
-            Some(inner) => Output {
-                downloaded: inner.downloaded || run.fetches(),
-                ..inner
-            },
+            Some(inner) => Output { downloaded: inner.downloaded || run.fetches(), ..inner },
             None => self.output_of(&run, state, &call),
         }
     }
@@ -117,11 +104,8 @@ impl Walk<'_> {
 
     fn git(&mut self, weighed: &Weighed, risk: Risk, state: &State) -> Option<Judged> {
         let place = self.place(state);
-        let here = |dir: &str| {
-            place
-                .absolute(dir)
-                .is_some_and(|dir| dir == self.request.cwd || dir == self.request.workspace)
-        };
+        let here =
+            |dir: &str| place.absolute(dir).is_some_and(|dir| dir == self.request.cwd || dir == self.request.workspace);
         if let Some(why) = git::configured(weighed, here) {
             return Some((Said::new(Risk::Medium, ""), Some(why)));
         }
@@ -132,11 +116,7 @@ impl Walk<'_> {
             let why = "the configuration of a repository in another directory may name programs";
             return Some((Said::new(Risk::Medium, why), Some(why.to_owned())));
         }
-        if let Some(key) = state
-            .cwd
-            .as_deref()
-            .and_then(|cwd| self.surroundings.repository_runs(cwd))
-        {
+        if let Some(key) = state.cwd.as_deref().and_then(|cwd| self.surroundings.repository_runs(cwd)) {
             let why = format!("the repository's configuration runs a program ({key})");
             return Some((Said::new(Risk::Medium, ""), Some(why)));
         }
@@ -150,23 +130,15 @@ impl Walk<'_> {
         let mut saved: Vec<Option<PathBuf>> = Vec::new();
         if run.fetches() {
             for (name, value) in &run.weighed.options {
-                let saves = matches!(
-                    name.as_str(),
-                    "-o" | "--output" | "-O" | "--output-document" | "--out"
-                );
-                saved.extend(
-                    value
-                        .as_ref()
-                        .filter(|_| saves)
-                        .map(|value| place.absolute(&value.text)),
-                );
+                let saves = matches!(name.as_str(), "-o" | "--output" | "-O" | "--output-document" | "--out");
+                saved.extend(value.as_ref().filter(|_| saves).map(|value| place.absolute(&value.text)));
             }
-            let directory = run.weighed.options.iter().find(|(name, _)| {
-                matches!(name.as_str(), "-P" | "--directory-prefix" | "--output-dir")
-            });
-            let directory = directory
-                .and_then(|(_, value)| value.as_ref())
-                .map_or(".", |value| value.text.as_str());
+            let directory = run
+                .weighed
+                .options
+                .iter()
+                .find(|(name, _)| matches!(name.as_str(), "-P" | "--directory-prefix" | "--output-dir"));
+            let directory = directory.and_then(|(_, value)| value.as_ref()).map_or(".", |value| value.text.as_str());
             for operand in run.argv[1..].iter().filter(|arg| arg.text.contains("://")) {
                 let file = operand.text.rsplit('/').next().unwrap_or_default();
                 saved.push(place.absolute(&format!("{directory}/{file}")));
@@ -184,9 +156,7 @@ impl Walk<'_> {
         let words = || args.iter().map(Arg::exact).collect::<Option<Vec<_>>>();
         let text = match run.base {
             "echo" => words().map(|words| {
-                let said = words
-                    .iter()
-                    .skip_while(|word| matches!(**word, "-n" | "-e" | "-ne" | "-en"));
+                let said = words.iter().skip_while(|word| matches!(**word, "-n" | "-e" | "-ne" | "-en"));
                 format!("{}\n", said.copied().collect::<Vec<_>>().join(" "))
             }),
             "printf" => words().map(|words| words.join(" ").replace("\\n", "\n").replace("%s", "")),
@@ -196,16 +166,7 @@ impl Walk<'_> {
         };
         let place = self.place(state);
         let reads_download = run.base == "cat"
-            && args
-                .iter()
-                .filter_map(|arg| place.absolute(&arg.text))
-                .any(|path| self.downloads.contains(&path));
-        Output {
-            text,
-            downloaded: run.fetches()
-                || reads_download
-                || call.input.downloaded
-                || call.fetched_argument,
-        }
+            && args.iter().filter_map(|arg| place.absolute(&arg.text)).any(|path| self.downloads.contains(&path));
+        Output { text, downloaded: run.fetches() || reads_download || call.input.downloaded || call.fetched_argument }
     }
 }

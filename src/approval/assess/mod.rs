@@ -56,20 +56,12 @@ pub(super) struct Assessment {
 
 impl Assessment {
     pub(super) fn risk(&self) -> Risk {
-        self.findings
-            .iter()
-            .map(|found| found.risk)
-            .max()
-            .unwrap_or(Risk::ReadOnly)
+        self.findings.iter().map(|found| found.risk).max().unwrap_or(Risk::ReadOnly)
     }
 }
 
 /// Assesses a whole request.
-pub(super) fn assess(
-    rules: &Rules,
-    request: &Request<'_>,
-    surroundings: &dyn Surroundings,
-) -> Assessment {
+pub(super) fn assess(rules: &Rules, request: &Request<'_>, surroundings: &dyn Surroundings) -> Assessment {
     let mut walk = Walk {
         rules,
         request,
@@ -91,10 +83,7 @@ pub(super) fn assess(
             Err(_) => walk.unreadable(shell::Unreadable::NotUtf8),
         },
         Subject::Argv(words) => {
-            let argv: Vec<Arg> = words
-                .iter()
-                .map(|word| Arg::literal(&word.to_string_lossy()))
-                .collect();
+            let argv: Vec<Arg> = words.iter().map(|word| Arg::literal(&word.to_string_lossy())).collect();
             if argv.is_empty() {
                 walk.unreadable(shell::Unreadable::Syntax);
             } else {
@@ -171,17 +160,10 @@ impl<'a> Walk<'a> {
     }
 
     fn find(&mut self, argv: Vec<String>, said: Said, why: Option<String>) {
-        let finding = Finding {
-            argv,
-            risk: said.risk,
-            why: why.unwrap_or_else(|| said.why.to_owned()),
-            via: self.via.clone(),
-        };
+        let finding =
+            Finding { argv, risk: said.risk, why: why.unwrap_or_else(|| said.why.to_owned()), via: self.via.clone() };
         // A function's body is walked where it is defined and where it is called; a closer look may raise what was said.
-        let at = *self
-            .found
-            .entry((finding.argv.clone(), finding.via.clone()))
-            .or_insert(self.out.findings.len());
+        let at = *self.found.entry((finding.argv.clone(), finding.via.clone())).or_insert(self.out.findings.len());
         match self.out.findings.get_mut(at) {
             Some(before) if before.risk < finding.risk => *before = finding,
             Some(_) => {}
@@ -272,20 +254,15 @@ impl<'a> Walk<'a> {
         for stage in stages {
             output = self.node(stage, &mut state.clone(), &flowing);
             output.downloaded |= flowing.downloaded;
-            flowing = Input {
-                text: output.text.clone(),
-                downloaded: output.downloaded,
-            };
+            flowing = Input { text: output.text.clone(), downloaded: output.downloaded };
         }
         output
     }
 
     fn function(&mut self, name: &str, body: &Node, state: &mut State) {
         if state::multiplies(name, body) {
-            let interlock = Interlock::new(
-                "fork-bomb",
-                format!("the function `{name}` starts copies of itself without end"),
-            );
+            let interlock =
+                Interlock::new("fork-bomb", format!("the function `{name}` starts copies of itself without end"));
             self.trip(interlock, &[Arg::literal(name)]);
         }
         let mut inside = state.clone();
@@ -293,9 +270,7 @@ impl<'a> Walk<'a> {
         self.via.push(format!("{name}()"));
         self.node(body, &mut inside, &Input::default());
         self.via.pop();
-        state
-            .functions
-            .insert(name.to_owned(), Some(std::rc::Rc::new(body.clone())));
+        state.functions.insert(name.to_owned(), Some(std::rc::Rc::new(body.clone())));
     }
 
     /// The values that a loop's variable takes, or what they have in common.

@@ -66,24 +66,10 @@ impl Walk<'_> {
 
     /// `python`, `node` and their kin: the data says how risky, here only where the program comes from.
     pub(super) fn interpreter(&mut self, run: &Run<'_>, state: &State, call: &Call) -> Output {
-        const TEXT_OPTIONS: [&str; 11] = [
-            "-c",
-            "-e",
-            "-E",
-            "-m",
-            "-r",
-            "-p",
-            "-n",
-            "-x",
-            "--eval",
-            "--print",
-            "--execute",
-        ];
-        let given = run
-            .weighed
-            .options
-            .iter()
-            .any(|(name, value)| TEXT_OPTIONS.contains(&name.as_str()) && value.is_some());
+        const TEXT_OPTIONS: [&str; 11] =
+            ["-c", "-e", "-E", "-m", "-r", "-p", "-n", "-x", "--eval", "--print", "--execute"];
+        let given =
+            run.weighed.options.iter().any(|(name, value)| TEXT_OPTIONS.contains(&name.as_str()) && value.is_some());
         let file = run.weighed.operands.first().map(|&at| &run.argv[at + 1]);
         let file = file.filter(|file| !given && !STANDARD_INPUT.contains(&file.text.as_str()));
         let path = file.and_then(|file| self.place(state).absolute(&file.text));
@@ -135,8 +121,7 @@ impl Invocation {
                 }
                 "--version" | "--help" => invocation.harmless = true,
                 _ if text.starts_with("--") => {
-                    invocation.startup_file |=
-                        text.starts_with("--rcfile=") || text.starts_with("--init-file=");
+                    invocation.startup_file |= text.starts_with("--rcfile=") || text.starts_with("--init-file=");
                 }
                 _ if text.len() > 1 && text.starts_with(['-', '+']) && arg.exact().is_some() => {
                     let set = text.starts_with('-');

@@ -44,12 +44,7 @@ impl Walk<'_> {
             return Output::unknown(fetched);
         }
         let to_file = raised.target.take();
-        let call = Call {
-            input: stdin,
-            raised,
-            in_shell: true,
-            fetched_argument: fetched,
-        };
+        let call = Call { input: stdin, raised, in_shell: true, fetched_argument: fetched };
         let output = self.command(&args, state, call);
         match to_file {
             Some(path) => self.saved(path, output.downloaded || input.downloaded),
@@ -68,10 +63,7 @@ impl Walk<'_> {
     /// Assignments and redirections without a command.
     fn only_assigns(&mut self, simple: &Simple, raised: &Raised) {
         if raised.said.risk > Risk::ReadOnly {
-            let names = simple
-                .assignments
-                .iter()
-                .map(|assignment| format!("{}=…", assignment.name));
+            let names = simple.assignments.iter().map(|assignment| format!("{}=…", assignment.name));
             self.find(names.collect(), raised.said, raised.why.clone());
             self.out.uncovered = true;
         }
@@ -118,13 +110,7 @@ impl Walk<'_> {
     }
 
     /// Judges what is opened for writing, and returns what the command will read.
-    fn redirects(
-        &mut self,
-        redirects: &[Redirect],
-        state: &mut State,
-        input: &Input,
-        raised: &mut Raised,
-    ) -> Input {
+    fn redirects(&mut self, redirects: &[Redirect], state: &mut State, input: &Input, raised: &mut Raised) -> Input {
         let mut stdin = input.clone();
         for redirect in redirects {
             match redirect {
@@ -132,14 +118,9 @@ impl Walk<'_> {
                 Redirect::Read(word) => {
                     self.look_into(std::slice::from_ref(word), state, input);
                     let file = expand::all(std::slice::from_ref(word), &state.variables);
-                    let path = file
-                        .first()
-                        .and_then(|arg| self.place(state).absolute(&arg.text));
+                    let path = file.first().and_then(|arg| self.place(state).absolute(&arg.text));
                     let downloaded = path.is_some_and(|path| self.downloads.contains(&path));
-                    stdin = Input {
-                        text: None,
-                        downloaded,
-                    };
+                    stdin = Input { text: None, downloaded };
                 }
                 Redirect::Write(word) => {
                     self.look_into(std::slice::from_ref(word), state, input);
@@ -151,18 +132,12 @@ impl Walk<'_> {
                     let downloaded = self.look_into(std::slice::from_ref(text), state, input);
                     let text = expand::value(text, &state.variables);
                     let known = *literal || !text.contains(UNKNOWN);
-                    stdin = Input {
-                        text: known.then_some(text),
-                        downloaded,
-                    };
+                    stdin = Input { text: known.then_some(text), downloaded };
                 }
                 Redirect::Process { body, reads } => {
                     let output = self.process(body, state);
                     if *reads {
-                        stdin = Input {
-                            text: output.text,
-                            downloaded: output.downloaded,
-                        };
+                        stdin = Input { text: output.text, downloaded: output.downloaded };
                     }
                 }
             }
@@ -175,10 +150,8 @@ impl Walk<'_> {
             self.trip(interlock, &[Arg::literal(">"), target.clone()]);
         }
         let text = target.text.as_str();
-        if matches!(
-            text,
-            "/dev/null" | "/dev/stdout" | "/dev/stderr" | "/dev/tty" | "/dev/zero"
-        ) || text.starts_with("/dev/fd/")
+        if matches!(text, "/dev/null" | "/dev/stdout" | "/dev/stderr" | "/dev/tty" | "/dev/zero")
+            || text.starts_with("/dev/fd/")
         {
             return;
         }
@@ -187,14 +160,9 @@ impl Walk<'_> {
             .as_deref()
             .and_then(|path| path.to_str())
             .is_some_and(|path| EXECUTED_LATER.iter().any(|name| path.contains(name)));
-        let inside = path.as_deref().is_none_or(|path| {
-            path.starts_with(self.request.workspace) || path.starts_with("/tmp")
-        });
-        let risk = if later || !inside {
-            Risk::Medium
-        } else {
-            Risk::Low
-        };
+        let inside =
+            path.as_deref().is_none_or(|path| path.starts_with(self.request.workspace) || path.starts_with("/tmp"));
+        let risk = if later || !inside { Risk::Medium } else { Risk::Low };
         raised.raise(risk, || format!("writes to {}", target.shown()));
         raised.target = path;
     }
@@ -227,10 +195,7 @@ impl Walk<'_> {
                     if let Operator::Evaluates(_) = parameter.operator
                         && !lists_names(&parameter.name)
                     {
-                        self.undecidable(format!(
-                            "`${{{}…}}` evaluates the value of a variable",
-                            parameter.name
-                        ));
+                        self.undecidable(format!("`${{{}…}}` evaluates the value of a variable", parameter.name));
                     }
                     if let Operator::Computes(inner) = &parameter.operator {
                         self.evaluated(inner, state);
@@ -243,11 +208,7 @@ impl Walk<'_> {
                     self.expansions(inner, state);
                     self.evaluated(inner, state);
                 }
-                Piece::Quoted(_)
-                | Piece::Bare(_)
-                | Piece::Tilde(_)
-                | Piece::Substitution { .. }
-                | Piece::Unknown => {}
+                Piece::Quoted(_) | Piece::Bare(_) | Piece::Tilde(_) | Piece::Substitution { .. } | Piece::Unknown => {}
             }
         }
     }
@@ -260,9 +221,7 @@ impl Walk<'_> {
             match piece {
                 Piece::Quoted(part) | Piece::Bare(part) => text.push_str(part),
                 // What the caller's environment holds is the caller's own.
-                Piece::Parameter(parameter) => {
-                    text.push_str(state.variables.get(&parameter.name).unwrap_or_default())
-                }
+                Piece::Parameter(parameter) => text.push_str(state.variables.get(&parameter.name).unwrap_or_default()),
                 Piece::Substitution { .. } | Piece::Unknown => text.push(UNKNOWN),
                 Piece::Tilde(_) | Piece::Arithmetic(_) => {}
             }
@@ -271,9 +230,7 @@ impl Walk<'_> {
     }
 
     pub(super) fn evaluated_text(&mut self, text: &str, state: &State) {
-        let names = text
-            .split(|c: char| !c.is_ascii_alphanumeric() && c != '_')
-            .filter(|name| !name.is_empty());
+        let names = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').filter(|name| !name.is_empty());
         let mut unknown = text.contains(UNKNOWN);
         let mut armed = is_armed(text);
         for value in names.filter_map(|name| state.variables.get(name)) {
@@ -283,10 +240,7 @@ impl Walk<'_> {
         if armed {
             self.undecidable(ARMED.into());
         } else if unknown {
-            let said = Said::new(
-                Risk::Medium,
-                "the shell evaluates a value that is not known before it runs",
-            );
+            let said = Said::new(Risk::Medium, "the shell evaluates a value that is not known before it runs");
             self.find(Vec::new(), said, None);
         }
     }
@@ -296,17 +250,13 @@ const ARMED: &str = "a subscript that the shell may evaluate holds a substitutio
 
 /// A subscript with a substitution in it.
 pub(super) fn is_armed(text: &str) -> bool {
-    text.find('[').is_some_and(|at| {
-        text[at..].contains("$(") || text[at..].contains('`') || text[at..].contains("${")
-    })
+    text.find('[').is_some_and(|at| text[at..].contains("$(") || text[at..].contains('`') || text[at..].contains("${"))
 }
 
 /// `${!prefix@}`, `${!array[@]}`: names and keys, evaluating nothing.
 fn lists_names(name: &str) -> bool {
     let plain = |text: &str| text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
-    ["[@]", "[*]", "@", "*"]
-        .iter()
-        .any(|end| name.strip_suffix(end).is_some_and(plain))
+    ["[@]", "[*]", "@", "*"].iter().any(|end| name.strip_suffix(end).is_some_and(plain))
 }
 
 /// What assignments and redirections add to a command.
@@ -320,11 +270,7 @@ pub(super) struct Raised {
 
 impl Default for Raised {
     fn default() -> Self {
-        Raised {
-            said: Said::new(Risk::ReadOnly, ""),
-            why: None,
-            target: None,
-        }
+        Raised { said: Said::new(Risk::ReadOnly, ""), why: None, target: None }
     }
 }
 

@@ -43,9 +43,7 @@ impl State {
     /// Sets `$1`, `$2`, … and `$@`.
     pub(super) fn set_positional(&mut self, args: &[Arg]) {
         for (at, arg) in args.iter().enumerate() {
-            let value = arg
-                .exact()
-                .map_or_else(|| UNKNOWN.to_string(), str::to_owned);
+            let value = arg.exact().map_or_else(|| UNKNOWN.to_string(), str::to_owned);
             self.variables.set(&(at + 1).to_string(), value);
         }
         let all: Option<Vec<&str>> = args.iter().map(Arg::exact).collect();
@@ -60,14 +58,15 @@ impl State {
     /// Is a variable expanded in it that holds what was fetched?
     pub(super) fn holds_download(&self, word: &Word) -> bool {
         !self.fetched.is_empty()
-            && word.pieces.iter().any(|piece| matches!(piece, Piece::Parameter(parameter) if self.fetched.contains(&parameter.name)))
+            && word
+                .pieces
+                .iter()
+                .any(|piece| matches!(piece, Piece::Parameter(parameter) if self.fetched.contains(&parameter.name)))
     }
 
     /// Goes to a directory; `None` where it is not known.
     pub(super) fn change_directory(&mut self, target: Option<PathBuf>, request: &Request<'_>) {
-        self.moved = !target
-            .as_deref()
-            .is_some_and(|target| target == request.cwd || target == request.workspace);
+        self.moved = !target.as_deref().is_some_and(|target| target == request.cwd || target == request.workspace);
         match target.as_deref().and_then(|target| target.to_str()) {
             Some(text) => self.variables.set("PWD", text.to_owned()),
             None => self.variables.forget("PWD"),
@@ -94,10 +93,7 @@ pub(super) struct Output {
 
 impl Output {
     pub(super) fn unknown(downloaded: bool) -> Output {
-        Output {
-            text: None,
-            downloaded,
-        }
+        Output { text: None, downloaded }
     }
 
     /// The output of one command after another.
@@ -117,38 +113,18 @@ impl Output {
 pub(super) fn in_common(args: &[Arg], listed: bool) -> String {
     let mut common: Option<&str> = None;
     for arg in args {
-        let known = arg
-            .text
-            .split(['*', '?', '[', UNKNOWN])
-            .next()
-            .unwrap_or_default();
-        let known = if arg.glob || arg.exact().is_none() {
-            known
-        } else {
-            &arg.text
-        };
+        let known = arg.text.split(['*', '?', '[', UNKNOWN]).next().unwrap_or_default();
+        let known = if arg.glob || arg.exact().is_none() { known } else { &arg.text };
         common = Some(match common {
             None => known,
             Some(before) => {
-                let same = before
-                    .char_indices()
-                    .zip(known.chars())
-                    .take_while(|((_, a), b)| a == b)
-                    .last();
+                let same = before.char_indices().zip(known.chars()).take_while(|((_, a), b)| a == b).last();
                 &before[..same.map_or(0, |((at, c), _)| at + c.len_utf8())]
             }
         });
     }
-    let mut text = if listed {
-        common.unwrap_or_default().to_owned()
-    } else {
-        String::new()
-    };
-    if args
-        .iter()
-        .all(|arg| arg.text == crate::approval::arg::NUMBER.to_string())
-        && !args.is_empty()
-    {
+    let mut text = if listed { common.unwrap_or_default().to_owned() } else { String::new() };
+    if args.iter().all(|arg| arg.text == crate::approval::arg::NUMBER.to_string()) && !args.is_empty() {
         return text;
     }
     // No shared beginning, and yet none that makes an option.
@@ -162,14 +138,9 @@ pub(super) fn in_common(args: &[Arg], listed: bool) -> String {
 
 /// Does the function start itself more than once, or beside itself?
 pub(super) fn multiplies(name: &str, body: &Node) -> bool {
-    let mut calls = Calls {
-        name,
-        total: 0,
-        beside: 0,
-    };
+    let mut calls = Calls { name, total: 0, beside: 0 };
     calls.count(body, false);
-    calls.beside > 0
-        || (calls.total > 1 && name.len() == 1 && !name.chars().all(char::is_alphanumeric))
+    calls.beside > 0 || (calls.total > 1 && name.len() == 1 && !name.chars().all(char::is_alphanumeric))
 }
 
 struct Calls<'n> {
@@ -183,20 +154,17 @@ impl Calls<'_> {
     fn count(&mut self, node: &Node, beside: bool) {
         match node {
             Node::Simple(simple) => {
-                let calls = simple
-                    .words
-                    .first()
-                    .is_some_and(|word| match word.pieces.as_slice() {
-                        [Piece::Bare(text) | Piece::Quoted(text)] => text == self.name,
-                        _ => false,
-                    });
+                let calls = simple.words.first().is_some_and(|word| match word.pieces.as_slice() {
+                    [Piece::Bare(text) | Piece::Quoted(text)] => text == self.name,
+                    _ => false,
+                });
                 self.total += usize::from(calls);
                 self.beside += usize::from(calls && beside);
             }
             Node::Pipeline(stages) => stages.iter().for_each(|stage| self.count(stage, true)),
-            Node::List(list) => list
-                .iter()
-                .for_each(|(node, joint)| self.count(node, beside || *joint == Joint::Beside)),
+            Node::List(list) => {
+                list.iter().for_each(|(node, joint)| self.count(node, beside || *joint == Joint::Beside))
+            }
             Node::Subshell(inner) | Node::Redirected(inner, _) | Node::For { body: inner, .. } => {
                 self.count(inner, beside)
             }

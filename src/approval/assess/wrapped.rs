@@ -78,12 +78,7 @@ impl Walk<'_> {
     }
 
     /// The command that a wrapper starts; `None` where there is none.
-    pub(super) fn wrapped_command(
-        &mut self,
-        run: &Run<'_>,
-        state: &mut State,
-        call: &Call,
-    ) -> Option<Output> {
+    pub(super) fn wrapped_command(&mut self, run: &Run<'_>, state: &mut State, call: &Call) -> Option<Output> {
         let wrapped = run.weighed.inner.as_ref()?;
         self.environment_of(run.base, wrapped);
         let Some(first) = wrapped.argv.first() else {
@@ -103,13 +98,7 @@ impl Walk<'_> {
         Some(self.start_wrapped(run, wrapped, state, call))
     }
 
-    fn start_wrapped(
-        &mut self,
-        run: &Run<'_>,
-        wrapped: &Wrapped,
-        state: &mut State,
-        call: &Call,
-    ) -> Output {
+    fn start_wrapped(&mut self, run: &Run<'_>, wrapped: &Wrapped, state: &mut State, call: &Call) -> Output {
         let argv = match wrapped.how.appends {
             true => appended(&wrapped.argv, run.weighed, &call.input),
             false => wrapped.argv.clone(),
@@ -117,8 +106,7 @@ impl Walk<'_> {
         let builtins = call.in_shell && matches!(run.base, "command" | "builtin" | "time");
         let inner = Call {
             // What is appended, or replaced, comes from the input.
-            fetched_argument: call.fetched_argument
-                || (wrapped.how.appends && call.input.downloaded),
+            fetched_argument: call.fetched_argument || (wrapped.how.appends && call.input.downloaded),
             ..call.for_inner(builtins)
         };
         // These change this very shell; all others start a process.
@@ -128,10 +116,7 @@ impl Walk<'_> {
         let mut inside = state.clone();
         let elsewhere = run.weighed.options.iter().find(|(name, _)| {
             let option = (run.base, name.as_str());
-            matches!(
-                option,
-                ("env", "-C" | "--chdir") | ("sudo", "-D" | "--chdir")
-            )
+            matches!(option, ("env", "-C" | "--chdir") | ("sudo", "-D" | "--chdir"))
         });
         if let Some((_, directory)) = elsewhere {
             let text = directory.as_ref().and_then(Arg::exact);
@@ -163,9 +148,7 @@ impl Walk<'_> {
         if call.fetched_argument {
             self.trip_download(std::slice::from_ref(text));
         }
-        self.undecidable(format!(
-            "the text that `{label}` runs is not known before it runs"
-        ));
+        self.undecidable(format!("the text that `{label}` runs is not known before it runs"));
     }
 }
 
@@ -176,35 +159,19 @@ fn joined(argv: &[Arg]) -> Arg {
 
 /// What `xargs` adds: known words where they are piped in, anything else otherwise.
 fn appended(argv: &[Arg], weighed: &Weighed, input: &Input) -> Vec<Arg> {
-    let replaced = weighed
-        .options
-        .iter()
-        .find_map(|(name, value)| match name.as_str() {
-            "-I" | "--replace" | "-i" | "-J" => {
-                Some(value.as_ref().map_or("{}", |value| value.text.as_str()))
-            }
-            _ => None,
-        });
+    let replaced = weighed.options.iter().find_map(|(name, value)| match name.as_str() {
+        "-I" | "--replace" | "-i" | "-J" => Some(value.as_ref().map_or("{}", |value| value.text.as_str())),
+        _ => None,
+    });
     if let Some(mark) = replaced.filter(|mark| !mark.is_empty()) {
         let known = input.text.as_deref().map(str::trim);
         let known = known.filter(|text| !text.contains(['\n', '"', '\'', '\\']));
         let fill = |arg: &Arg| Arg {
-            text: arg
-                .text
-                .replace(mark, known.unwrap_or(&UNKNOWN.to_string())),
+            text: arg.text.replace(mark, known.unwrap_or(&UNKNOWN.to_string())),
             expanded: known.is_none(),
             ..arg.clone()
         };
-        return argv
-            .iter()
-            .map(|arg| {
-                if arg.text.contains(mark) {
-                    fill(arg)
-                } else {
-                    arg.clone()
-                }
-            })
-            .collect();
+        return argv.iter().map(|arg| if arg.text.contains(mark) { fill(arg) } else { arg.clone() }).collect();
     }
     let mut argv = argv.to_vec();
     let text = input.text.as_deref();

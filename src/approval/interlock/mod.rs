@@ -19,10 +19,7 @@ pub struct Interlock {
 
 impl Interlock {
     pub(super) fn new(name: &'static str, why: impl Into<String>) -> Interlock {
-        Interlock {
-            name,
-            why: why.into(),
-        }
+        Interlock { name, why: why.into() }
     }
 }
 
@@ -139,22 +136,13 @@ pub(super) fn of(argv: &[Arg], place: &Place<'_>) -> Option<Interlock> {
                 ];
                 arg.exact().is_some_and(|text| verbs.contains(&text))
             })
-            .map(|verb| {
-                Interlock::new(
-                    "power",
-                    format!("`{name} {}` stops the machine", verb.shown()),
-                )
-            }),
+            .map(|verb| Interlock::new("power", format!("`{name} {}` stops the machine", verb.shown()))),
         _ if name.starts_with("mkfs") || PARTITIONERS.contains(&name) => disk(name, args),
         "cryptsetup" | "zpool" => args
             .iter()
             .any(|arg| {
-                arg.exact().is_some_and(|text| {
-                    matches!(
-                        text,
-                        "luksFormat" | "erase" | "reencrypt" | "destroy" | "labelclear"
-                    )
-                })
+                arg.exact()
+                    .is_some_and(|text| matches!(text, "luksFormat" | "erase" | "reencrypt" | "destroy" | "labelclear"))
             })
             .then(|| Interlock::new("disk", format!("`{name}` destroys what is on a disk"))),
         _ => None,
@@ -164,46 +152,32 @@ pub(super) fn of(argv: &[Arg], place: &Place<'_>) -> Option<Interlock> {
 
 /// A target of a redirection that is opened for writing.
 pub(super) fn of_write(target: &Arg, place: &Place<'_>) -> Option<Interlock> {
-    place
-        .guarded(target)
-        .map(|what| Interlock::new("protected-write", format!("writes to {what}")))
+    place.guarded(target).map(|what| Interlock::new("protected-write", format!("writes to {what}")))
 }
 
 /// Is this short option in a cluster, or the long one in any abbreviation of at least `shortest` letters?
 fn has_option(args: &[Arg], shorts: &[char], long: &str, shortest: usize) -> bool {
-    args.iter()
-        .take_while(|arg| !arg.is_exactly("--"))
-        .any(|arg| {
-            let text = &arg.text;
-            match text.strip_prefix("--") {
-                Some(name) => name.len() >= shortest && long.starts_with(name),
-                None => text
-                    .strip_prefix('-')
-                    .is_some_and(|cluster| cluster.contains(shorts)),
-            }
-        })
+    args.iter().take_while(|arg| !arg.is_exactly("--")).any(|arg| {
+        let text = &arg.text;
+        match text.strip_prefix("--") {
+            Some(name) => name.len() >= shortest && long.starts_with(name),
+            None => text.strip_prefix('-').is_some_and(|cluster| cluster.contains(shorts)),
+        }
+    })
 }
 
 /// What is not an option.
 fn operands(args: &[Arg]) -> impl Iterator<Item = &Arg> {
-    let end = args
-        .iter()
-        .position(|arg| arg.is_exactly("--"))
-        .unwrap_or(args.len());
+    let end = args.iter().position(|arg| arg.is_exactly("--")).unwrap_or(args.len());
     args.iter()
         .enumerate()
-        .filter(move |(at, arg)| {
-            *at > end || (*at < end && !(arg.text.len() > 1 && arg.text.starts_with('-')))
-        })
+        .filter(move |(at, arg)| *at > end || (*at < end && !(arg.text.len() > 1 && arg.text.starts_with('-'))))
         .map(|(_, arg)| arg)
 }
 
 fn removal(args: &[Arg], place: &Place<'_>) -> Option<Interlock> {
     if has_option(args, &[], "no-preserve-root", 2) {
-        return Some(Interlock::new(
-            "recursive-removal",
-            "`rm --no-preserve-root`",
-        ));
+        return Some(Interlock::new("recursive-removal", "`rm --no-preserve-root`"));
     }
     if !has_option(args, &['r', 'R'], "recursive", 1) {
         return None;
@@ -217,31 +191,20 @@ fn removal(args: &[Arg], place: &Place<'_>) -> Option<Interlock> {
 fn find(args: &[Arg], place: &Place<'_>) -> Option<Interlock> {
     let start = args.iter().position(|arg| {
         let text = &arg.text;
-        (text.starts_with('-')
-            && !matches!(text.as_str(), "-H" | "-L" | "-P")
-            && !text.starts_with("-O"))
+        (text.starts_with('-') && !matches!(text.as_str(), "-H" | "-L" | "-P") && !text.starts_with("-O"))
             || matches!(text.as_str(), "(" | "!")
     });
     let (roots, expression) = args.split_at(start.unwrap_or(args.len()));
     let branch = deleting_branch(expression)?;
     let narrow = is_narrow(branch);
     let here = Arg::literal(".");
-    let mut roots = roots
-        .iter()
-        .filter(|arg| !arg.text.starts_with('-'))
-        .peekable();
+    let mut roots = roots.iter().filter(|arg| !arg.text.starts_with('-')).peekable();
     let default = roots.peek().is_none().then_some(&here);
     roots.chain(default).find_map(|root| {
         let what = place.root(root)?;
-        let whole_system = place
-            .absolute(&root.text)
-            .is_some_and(|path| path.parent().is_none());
-        (!narrow || whole_system).then(|| {
-            Interlock::new(
-                "recursive-removal",
-                format!("`find` deletes what is in {what}"),
-            )
-        })
+        let whole_system = place.absolute(&root.text).is_some_and(|path| path.parent().is_none());
+        (!narrow || whole_system)
+            .then(|| Interlock::new("recursive-removal", format!("`find` deletes what is in {what}")))
     })
 }
 
@@ -256,19 +219,13 @@ fn deleting_branch(expression: &[Arg]) -> Option<&[Arg]> {
         }
         depth == 0 && matches!(arg.text.as_str(), "-o" | "-or" | ",")
     });
-    let removes = |arg: &Arg| {
-        arg.exact()
-            .is_some_and(|text| ["rm", "unlink", "shred", "rmdir"].contains(&base_name(text)))
-    };
+    let removes =
+        |arg: &Arg| arg.exact().is_some_and(|text| ["rm", "unlink", "shred", "rmdir"].contains(&base_name(text)));
     let deletes = |branch: &[Arg]| {
         branch.iter().enumerate().any(|(at, arg)| {
             let runs = matches!(arg.text.as_str(), "-exec" | "-execdir" | "-ok" | "-okdir");
             arg.is_exactly("-delete")
-                || (runs
-                    && branch[at..]
-                        .iter()
-                        .take_while(|arg| !arg.is_exactly(";"))
-                        .any(removes))
+                || (runs && branch[at..].iter().take_while(|arg| !arg.is_exactly(";")).any(removes))
         })
     };
     let mut branches = branches;
@@ -311,9 +268,8 @@ fn is_narrow(branch: &[Arg]) -> bool {
     ];
     branch.iter().enumerate().any(|(at, arg)| {
         let negated = at > 0 && matches!(branch[at - 1].text.as_str(), "!" | "-not");
-        let everything = branch
-            .get(at + 1)
-            .is_some_and(|value| matches!(value.text.as_str(), "*" | "./*" | "**" | ".*" | "?*"));
+        let everything =
+            branch.get(at + 1).is_some_and(|value| matches!(value.text.as_str(), "*" | "./*" | "**" | ".*" | "?*"));
         TESTS.contains(&arg.text.as_str()) && !negated && !everything
     })
 }
@@ -322,12 +278,9 @@ fn ownership(name: &str, args: &[Arg], place: &Place<'_>) -> Option<Interlock> {
     if !has_option(args, &['R'], "recursive", 3) {
         return None;
     }
-    operands(args).find_map(|arg| place.root(arg)).map(|what| {
-        Interlock::new(
-            "recursive-permissions",
-            format!("`{name}` changes all of {what}"),
-        )
-    })
+    operands(args)
+        .find_map(|arg| place.root(arg))
+        .map(|what| Interlock::new("recursive-permissions", format!("`{name}` changes all of {what}")))
 }
 
 /// `rsync --delete` onto such a root empties it first.
@@ -335,10 +288,7 @@ fn mirror(args: &[Arg], place: &Place<'_>) -> Option<Interlock> {
     args.iter().find(|arg| arg.text.starts_with("--del"))?;
     let target = operands(args).last()?;
     place.root(target).map(|what| {
-        Interlock::new(
-            "recursive-removal",
-            format!("`rsync --delete` removes what it does not bring from {what}"),
-        )
+        Interlock::new("recursive-removal", format!("`rsync --delete` removes what it does not bring from {what}"))
     })
 }
 
@@ -347,55 +297,32 @@ fn only_looks(args: &[Arg]) -> bool {
     args.iter().any(|arg| {
         matches!(
             arg.text.as_str(),
-            "--help"
-                | "--version"
-                | "-V"
-                | "-l"
-                | "--list"
-                | "-lu"
-                | "--show"
-                | "--list-types"
-                | "--detail"
-                | "-I"
+            "--help" | "--version" | "-V" | "-l" | "--list" | "-lu" | "--show" | "--list-types" | "--detail" | "-I"
         )
     })
 }
 
 fn power(name: &str, args: &[Arg]) -> Option<Interlock> {
-    let harmless = args.iter().any(|arg| {
-        matches!(
-            arg.text.as_str(),
-            "--help" | "--version" | "-c" | "--show" | "-w" | "--wtmp-only"
-        )
-    });
+    let harmless = args
+        .iter()
+        .any(|arg| matches!(arg.text.as_str(), "--help" | "--version" | "-c" | "--show" | "-w" | "--wtmp-only"));
     (!harmless).then(|| Interlock::new("power", format!("`{name}` stops the machine")))
 }
 
 fn disk(name: &str, args: &[Arg]) -> Option<Interlock> {
     let reads = match name {
         "hdparm" => !args.iter().any(|arg| {
-            arg.text.starts_with("--security")
-                || arg.text.starts_with("--trim")
-                || arg.text.starts_with("--write")
+            arg.text.starts_with("--security") || arg.text.starts_with("--trim") || arg.text.starts_with("--write")
         }),
         "wipefs" => !has_option(args, &['a', 'o'], "all", 1),
-        "parted" => args
-            .iter()
-            .any(|arg| matches!(arg.exact(), Some("print" | "unit" | "-l" | "-lm"))),
+        "parted" => args.iter().any(|arg| matches!(arg.exact(), Some("print" | "unit" | "-l" | "-lm"))),
         "mdadm" => !args.iter().any(|arg| {
-            arg.text.starts_with("--zero")
-                || matches!(arg.text.as_str(), "--create" | "-C" | "--stop" | "-S")
+            arg.text.starts_with("--zero") || matches!(arg.text.as_str(), "--create" | "-C" | "--stop" | "-S")
         }),
         "badblocks" => !has_option(args, &['w'], "w", 1),
-        _ => {
-            args.is_empty()
-                || args
-                    .iter()
-                    .any(|arg| matches!(arg.text.as_str(), "-d" | "--dump" | "-p" | "--print"))
-        }
+        _ => args.is_empty() || args.iter().any(|arg| matches!(arg.text.as_str(), "-d" | "--dump" | "-p" | "--print")),
     };
-    (!reads && !only_looks(args))
-        .then(|| Interlock::new("disk", format!("`{name}` rewrites what is on a disk")))
+    (!reads && !only_looks(args)).then(|| Interlock::new("disk", format!("`{name}` rewrites what is on a disk")))
 }
 
 /// Programs that write to what their operands name.
@@ -403,32 +330,20 @@ fn written(name: &str, args: &[Arg], place: &Place<'_>) -> Option<Interlock> {
     let target = match name {
         "dd" => args.iter().find_map(|arg| {
             let text = arg.text.strip_prefix("of=")?;
-            place.guarded(&Arg {
-                text: text.to_owned(),
-                ..arg.clone()
-            })
+            place.guarded(&Arg { text: text.to_owned(), ..arg.clone() })
         }),
         "cp" | "mv" | "ln" | "install" | "rsync" | "scp" | "link" => destination(args, place),
-        "tee" | "touch" | "truncate" | "shred" | "rm" | "unlink" | "chmod" | "chown" | "chgrp"
-        | "chattr" | "setfacl" | "sponge" | "rmdir" | "mkdir" | "ed" | "ex" | "vi" | "vim"
-        | "nvim" | "nano" | "emacs" => operands(args).find_map(|arg| place.guarded(arg)),
+        "tee" | "touch" | "truncate" | "shred" | "rm" | "unlink" | "chmod" | "chown" | "chgrp" | "chattr"
+        | "setfacl" | "sponge" | "rmdir" | "mkdir" | "ed" | "ex" | "vi" | "vim" | "nvim" | "nano" | "emacs" => {
+            operands(args).find_map(|arg| place.guarded(arg))
+        }
         "sed" | "perl" | "ruby" if has_option(args, &['i'], "in-place", 3) => {
             operands(args).find_map(|arg| place.guarded(arg))
         }
         "curl" | "wget" | "sort" => args.iter().enumerate().find_map(|(at, arg)| {
-            let long = arg
-                .text
-                .strip_prefix("--output=")
-                .or_else(|| arg.text.strip_prefix("--output-document="));
-            let follows = matches!(
-                arg.text.as_str(),
-                "-o" | "-O" | "--output" | "--output-document"
-            );
-            let target = if follows {
-                args.get(at + 1)?.text.as_str()
-            } else {
-                long?
-            };
+            let long = arg.text.strip_prefix("--output=").or_else(|| arg.text.strip_prefix("--output-document="));
+            let follows = matches!(arg.text.as_str(), "-o" | "-O" | "--output" | "--output-document");
+            let target = if follows { args.get(at + 1)?.text.as_str() } else { long? };
             place.guarded(&Arg::literal(target))
         }),
         _ => None,
@@ -438,13 +353,10 @@ fn written(name: &str, args: &[Arg], place: &Place<'_>) -> Option<Interlock> {
 
 /// The target of a copy: `-t DIR`, or the last operand. The sources of a move count too.
 fn destination(args: &[Arg], place: &Place<'_>) -> Option<String> {
-    let explicit = args
-        .iter()
-        .enumerate()
-        .find_map(|(at, arg)| match arg.text.as_str() {
-            "-t" | "--target-directory" => args.get(at + 1).cloned(),
-            text => text.strip_prefix("--target-directory=").map(Arg::literal),
-        });
+    let explicit = args.iter().enumerate().find_map(|(at, arg)| match arg.text.as_str() {
+        "-t" | "--target-directory" => args.get(at + 1).cloned(),
+        text => text.strip_prefix("--target-directory=").map(Arg::literal),
+    });
     if let Some(what) = explicit.and_then(|arg| place.guarded(&arg)) {
         return Some(what);
     }

@@ -52,10 +52,8 @@ const SYSTEM: [&str; 42] = [
 ];
 
 /// Names of block devices below `/dev`.
-const DISKS: [&str; 14] = [
-    "sd", "hd", "vd", "xvd", "nvme", "mmcblk", "dm-", "md", "nbd", "loop", "sr", "mapper/",
-    "disk/", "mtdblock",
-];
+const DISKS: [&str; 14] =
+    ["sd", "hd", "vd", "xvd", "nvme", "mmcblk", "dm-", "md", "nbd", "loop", "sr", "mapper/", "disk/", "mtdblock"];
 
 /// Files and directories that decide who may do what, and what runs unattended.
 const GUARDED: [&str; 18] = [
@@ -96,11 +94,7 @@ impl Place<'_> {
             return None;
         }
         let path = Path::new(text);
-        if path.is_absolute() {
-            Some(lexical(path))
-        } else {
-            Some(lexical(&self.cwd?.join(path)))
-        }
+        if path.is_absolute() { Some(lexical(path)) } else { Some(lexical(&self.cwd?.join(path))) }
     }
 
     /// The path, and what it really is where symbolic links lead elsewhere: all of them if `through`, else all but the last.
@@ -108,15 +102,11 @@ impl Place<'_> {
         let Some(path) = self.absolute(text) else {
             return Vec::new();
         };
-        let real = if through || text.ends_with('/') || text.ends_with("/.") || text.ends_with("..")
-        {
+        let real = if through || text.ends_with('/') || text.ends_with("/.") || text.ends_with("..") {
             self.surroundings.canonical(&path)
         } else {
             match (path.parent(), path.file_name()) {
-                (Some(parent), Some(name)) => self
-                    .surroundings
-                    .canonical(parent)
-                    .map(|parent| parent.join(name)),
+                (Some(parent), Some(name)) => self.surroundings.canonical(parent).map(|parent| parent.join(name)),
                 _ => None,
             }
         };
@@ -132,10 +122,7 @@ impl Place<'_> {
         }
         self.readings(&arg.text, false).iter().find_map(|path| {
             if self.cwd.is_some_and(|cwd| cwd.starts_with(path)) {
-                return Some(
-                    self.named(path)
-                        .unwrap_or_else(|| "the current directory or one above it".into()),
-                );
+                return Some(self.named(path).unwrap_or_else(|| "the current directory or one above it".into()));
             }
             self.named(path)
         })
@@ -178,9 +165,7 @@ impl Place<'_> {
         if path.to_str().is_some_and(|text| SYSTEM.contains(&text)) || is_home_of_somebody(path) {
             return Some(format!("{}", path.display()));
         }
-        self.surroundings
-            .is_mount_point(path)
-            .then(|| format!("the mount point {}", path.display()))
+        self.surroundings.is_mount_point(path).then(|| format!("the mount point {}", path.display()))
     }
 
     /// Why nothing may be written there without a question.
@@ -189,35 +174,26 @@ impl Place<'_> {
             true => &arg.text[..arg.text.find(['*', '?', '[']).unwrap_or(0)],
             false => arg.text.as_str(),
         };
-        self.readings(text, true)
-            .into_iter()
-            .chain(self.readings(text, false))
-            .find_map(|path| {
-                if self.is_disk(&path) {
-                    return Some(format!("the block device {}", path.display()));
-                }
-                GUARDED
-                    .iter()
-                    .any(|guarded| path.starts_with(guarded))
-                    .then(|| format!("{}", path.display()))
-            })
+        self.readings(text, true).into_iter().chain(self.readings(text, false)).find_map(|path| {
+            if self.is_disk(&path) {
+                return Some(format!("the block device {}", path.display()));
+            }
+            GUARDED.iter().any(|guarded| path.starts_with(guarded)).then(|| format!("{}", path.display()))
+        })
     }
 
     pub(crate) fn is_disk(&self, path: &Path) -> bool {
         let Some(name) = path.to_str().and_then(|text| text.strip_prefix("/dev/")) else {
             return false;
         };
-        DISKS
-            .iter()
-            .any(|disk| name.starts_with(disk) && name.len() > disk.len())
+        DISKS.iter().any(|disk| name.starts_with(disk) && name.len() > disk.len())
             || self.surroundings.is_block_device(path)
     }
 }
 
 /// `/home/somebody`, `/Users/somebody`.
 fn is_home_of_somebody(path: &Path) -> bool {
-    path.parent()
-        .is_some_and(|parent| parent == Path::new("/home") || parent == Path::new("/Users"))
+    path.parent().is_some_and(|parent| parent == Path::new("/home") || parent == Path::new("/Users"))
 }
 
 /// No letter or digit outside of brackets: matches nearly every name.

@@ -8,16 +8,13 @@ use crate::approval::verdict::Risk;
 /// What the program text in the arguments could do beyond printing.
 pub(in crate::approval) fn risk(args: &[Arg], weighed: &Weighed) -> Option<(Said, Option<String>)> {
     let medium = |why| Some((Said::new(Risk::Medium, why), None));
-    if weighed
-        .options
-        .iter()
-        .any(|(name, _)| name == "-f" || (name.len() > 2 && "--file".starts_with(name.as_str())))
-    {
+    if weighed.options.iter().any(|(name, _)| name == "-f" || (name.len() > 2 && "--file".starts_with(name.as_str()))) {
         return medium("its program is in a file");
     }
-    let given = weighed.options.iter().filter(|(name, _)| {
-        name == "-e" || (name.len() > 2 && "--source".starts_with(name.as_str()))
-    });
+    let given = weighed
+        .options
+        .iter()
+        .filter(|(name, _)| name == "-e" || (name.len() > 2 && "--source".starts_with(name.as_str())));
     let mut sources: Vec<&Arg> = given.filter_map(|(_, value)| value.as_ref()).collect();
     if sources.is_empty() {
         sources.extend(weighed.operands.first().map(|&at| &args[at]));
@@ -35,12 +32,7 @@ pub(in crate::approval) fn risk(args: &[Arg], weighed: &Weighed) -> Option<(Said
 
 /// The first thing in a program that does more than print.
 fn danger(program: &str) -> Option<&'static str> {
-    let mut lexer = Lexer {
-        rest: program,
-        after_operand: false,
-        printing: false,
-        depth: 0,
-    };
+    let mut lexer = Lexer { rest: program, after_operand: false, printing: false, depth: 0 };
     while let Some(c) = lexer.rest.chars().next() {
         match lexer.token(c) {
             Ok(length) => lexer.rest = &lexer.rest[length..],

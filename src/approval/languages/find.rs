@@ -12,16 +12,9 @@ pub(in crate::approval) struct Looked {
 }
 
 pub(in crate::approval) fn look(args: &[Arg]) -> Looked {
-    let mut looked = Looked {
-        said: None,
-        commands: Vec::new(),
-    };
+    let mut looked = Looked { said: None, commands: Vec::new() };
     let mut raise = |risk, why: &'static str| {
-        if looked
-            .said
-            .as_ref()
-            .is_none_or(|(said, _)| risk > said.risk)
-        {
+        if looked.said.as_ref().is_none_or(|(said, _)| risk > said.risk) {
             looked.said = Some((Said { risk, why }, None));
         }
     };
@@ -38,15 +31,12 @@ pub(in crate::approval) fn look(args: &[Arg]) -> Looked {
                     .enumerate()
                     .position(|(index, arg)| ends_command(rest, index, arg))
                     .unwrap_or(rest.len());
-                looked
-                    .commands
-                    .push(rest[..end].iter().map(|arg| with_file(arg, args)).collect());
+                looked.commands.push(rest[..end].iter().map(|arg| with_file(arg, args)).collect());
                 at += end + 1;
             }
-            _ if arg.may_become_option() => raise(
-                Risk::Medium,
-                "an argument that is not known before it runs may be an action",
-            ),
+            _ if arg.may_become_option() => {
+                raise(Risk::Medium, "an argument that is not known before it runs may be an action")
+            }
             _ => {}
         }
     }
@@ -68,10 +58,5 @@ fn with_file(arg: &Arg, args: &[Arg]) -> Arg {
         .map(|arg| arg.text.as_str())
         .filter(|text| !text.starts_with(['-', '(', '!', UNKNOWN]))
         .unwrap_or(".");
-    Arg {
-        text: arg.text.replace("{}", &format!("{root}/{UNKNOWN}")),
-        glob: false,
-        expanded: true,
-        many: true,
-    }
+    Arg { text: arg.text.replace("{}", &format!("{root}/{UNKNOWN}")), glob: false, expanded: true, many: true }
 }

@@ -60,10 +60,7 @@ const HARMLESS_VALUES: [(&str, &[&str]); 8] = [
 
 /// Does an option make Git run a program, or read another repository's configuration? `here` knows directories
 /// whose repository is the request's own.
-pub(in crate::approval) fn configured(
-    weighed: &Weighed,
-    here: impl Fn(&str) -> bool,
-) -> Option<String> {
+pub(in crate::approval) fn configured(weighed: &Weighed, here: impl Fn(&str) -> bool) -> Option<String> {
     for (name, value) in &weighed.options {
         let text = value.as_ref().and_then(|value| value.exact());
         match name.as_str() {
@@ -75,10 +72,7 @@ pub(in crate::approval) fn configured(
                 }
             },
             "-C" if !text.is_some_and(&here) => {
-                return Some(
-                    "the configuration of a repository in another directory may name programs"
-                        .into(),
-                );
+                return Some("the configuration of a repository in another directory may name programs".into());
             }
             _ => {}
         }
@@ -90,18 +84,11 @@ fn is_harmless(setting: &str) -> bool {
     let (key, value) = setting.split_once('=').unwrap_or((setting, "true"));
     let key = key.to_ascii_lowercase();
     let covers = |known: &str| {
-        if known.ends_with('.') {
-            key.starts_with(known)
-        } else {
-            key == known
-        }
+        if known.ends_with('.') { key.starts_with(known) } else { key == known }
     };
     // `log.showSignature` runs gpg.
     let listed = HARMLESS.iter().any(|known| covers(known)) && key != "log.showsignature";
-    listed
-        || HARMLESS_VALUES
-            .iter()
-            .any(|(known, values)| covers(known) && values.contains(&value))
+    listed || HARMLESS_VALUES.iter().any(|(known, values)| covers(known) && values.contains(&value))
 }
 
 /// The first setting in a repository's own configuration that makes Git run a program while it only reads.
@@ -112,17 +99,10 @@ pub(crate) fn running_key(config: &str) -> Option<String> {
         let mut rest = line;
         if let Some(header) = line.strip_prefix('[') {
             let (name, after) = header.split_once(']').unwrap_or((header, ""));
-            section = name
-                .split(['"', '\\'])
-                .next()
-                .unwrap_or(name)
-                .trim()
-                .to_ascii_lowercase();
+            section = name.split(['"', '\\']).next().unwrap_or(name).trim().to_ascii_lowercase();
             rest = after.trim();
         }
-        let (key, value) = rest
-            .split_once('=')
-            .map_or((rest, "true"), |(key, value)| (key.trim(), value.trim()));
+        let (key, value) = rest.split_once('=').map_or((rest, "true"), |(key, value)| (key.trim(), value.trim()));
         let key = key.trim().to_ascii_lowercase();
         if key.is_empty() || key.starts_with(['#', ';']) {
             continue;
@@ -195,14 +175,8 @@ mod tests {
             ("[filter \"x\"]\n\tclean = ./evil\n", Some("filter.clean")),
             ("[include] path = ../.gitconfig", Some("include.path")),
             ("[pager]\n\tlog = ./evil", Some("pager.log")),
-            (
-                "[remote \"origin\"]\n\turl = git@example.com:a/b\n\tfetch = +refs/heads/*:refs/remotes/origin/*\n",
-                None,
-            ),
-            (
-                "[branch \"main\"]\n\tremote = origin\n\tmerge = refs/heads/main\n",
-                None,
-            ),
+            ("[remote \"origin\"]\n\turl = git@example.com:a/b\n\tfetch = +refs/heads/*:refs/remotes/origin/*\n", None),
+            ("[branch \"main\"]\n\tremote = origin\n\tmerge = refs/heads/main\n", None),
             ("# [diff]\n; external = x\n", None),
         ];
         for (config, expected) in table {
@@ -212,13 +186,9 @@ mod tests {
 
     #[test]
     fn harmless_settings_are_told_from_others() {
-        for setting in [
-            "color.ui=never",
-            "core.pager=cat",
-            "core.quotePath=false",
-            "user.name=A B",
-            "core.fsmonitor=false",
-        ] {
+        for setting in
+            ["color.ui=never", "core.pager=cat", "core.quotePath=false", "user.name=A B", "core.fsmonitor=false"]
+        {
             assert!(is_harmless(setting), "{setting}");
         }
         for setting in [

@@ -10,18 +10,11 @@ type Judged = Option<(Said, Option<String>)>;
 /// What the scripts in the arguments could do beyond printing.
 pub(in crate::approval) fn risk(args: &[Arg], weighed: &Weighed) -> Judged {
     let medium = |why| Some((Said::new(Risk::Medium, why), None));
-    let is_script =
-        |name: &str| name == "-e" || (name.len() > 2 && "--expression".starts_with(name));
-    let mut scripts: Vec<&Arg> = weighed
-        .options
-        .iter()
-        .filter(|(name, _)| is_script(name))
-        .filter_map(|(_, value)| value.as_ref())
-        .collect();
-    let from_file = weighed
-        .options
-        .iter()
-        .any(|(name, _)| name == "-f" || (name.len() > 2 && "--file".starts_with(name.as_str())));
+    let is_script = |name: &str| name == "-e" || (name.len() > 2 && "--expression".starts_with(name));
+    let mut scripts: Vec<&Arg> =
+        weighed.options.iter().filter(|(name, _)| is_script(name)).filter_map(|(_, value)| value.as_ref()).collect();
+    let from_file =
+        weighed.options.iter().any(|(name, _)| name == "-f" || (name.len() > 2 && "--file".starts_with(name.as_str())));
     if from_file {
         return medium("its script is in a file");
     }
@@ -48,19 +41,13 @@ const UNCLEAR: &str = "its script is not understood";
 
 impl<'s> Script<'s> {
     fn new(text: &'s str) -> Self {
-        Script {
-            rest: text.chars().peekable(),
-        }
+        Script { rest: text.chars().peekable() }
     }
 
     /// The first command that does more than print.
     fn danger(mut self) -> Option<&'static str> {
         loop {
-            while self
-                .rest
-                .next_if(|c| c.is_whitespace() || *c == ';')
-                .is_some()
-            {}
+            while self.rest.next_if(|c| c.is_whitespace() || *c == ';').is_some() {}
             if !self.addresses() {
                 return Some(UNCLEAR);
             }
@@ -68,23 +55,10 @@ impl<'s> Script<'s> {
             match command {
                 'e' => return Some("its script runs a command (`e`)"),
                 'w' | 'W' => return Some("its script writes a file (`w`)"),
-                '{' | '}' | '=' | 'd' | 'D' | 'g' | 'G' | 'h' | 'H' | 'n' | 'N' | 'p' | 'P'
-                | 'x' | 'z' | 'F' => {}
+                '{' | '}' | '=' | 'd' | 'D' | 'g' | 'G' | 'h' | 'H' | 'n' | 'N' | 'p' | 'P' | 'x' | 'z' | 'F' => {}
                 '#' | 'a' | 'i' | 'c' | 'r' | 'R' => self.line(),
-                ':' | 'b' | 't' | 'T' => {
-                    while self
-                        .rest
-                        .next_if(|c| !matches!(c, ';' | '\n' | '}'))
-                        .is_some()
-                    {}
-                }
-                'q' | 'Q' | 'l' | 'L' => {
-                    while self
-                        .rest
-                        .next_if(|c| c.is_ascii_digit() || *c == ' ')
-                        .is_some()
-                    {}
-                }
+                ':' | 'b' | 't' | 'T' => while self.rest.next_if(|c| !matches!(c, ';' | '\n' | '}')).is_some() {},
+                'q' | 'Q' | 'l' | 'L' => while self.rest.next_if(|c| c.is_ascii_digit() || *c == ' ').is_some() {},
                 's' => match self.substitute() {
                     Some(None) => {}
                     Some(danger) => return danger,

@@ -57,11 +57,7 @@ pub(super) fn decode(body: &str) -> Result<String, Unreadable> {
 
 /// Takes at most `most` digits from the front of `rest`.
 fn digits(rest: &mut &str, radix: u32, most: usize) -> u32 {
-    let length = rest
-        .bytes()
-        .take(most)
-        .take_while(|byte| char::from(*byte).is_digit(radix))
-        .count();
+    let length = rest.bytes().take(most).take_while(|byte| char::from(*byte).is_digit(radix)).count();
     let value = u32::from_str_radix(&rest[..length], radix).unwrap_or(0);
     *rest = &rest[length..];
     value

@@ -18,11 +18,7 @@ pub(super) fn braced(inner: &str, quoted: bool) -> Result<Parameter, Unreadable>
         let (name, rest) = inner.split_at(name_length);
         (name, operation(rest, quoted)?)
     };
-    Ok(Parameter {
-        name: name.to_owned(),
-        quoted,
-        operator,
-    })
+    Ok(Parameter { name: name.to_owned(), quoted, operator })
 }
 
 fn length(inner: &str) -> Result<Operator, Unreadable> {

@@ -90,28 +90,18 @@ impl<'t> Scanner<'t> {
     }
 
     fn starts_with(&self, prefix: &[u8]) -> bool {
-        self.text
-            .get(self.at..)
-            .is_some_and(|rest| rest.starts_with(prefix))
+        self.text.get(self.at..).is_some_and(|rest| rest.starts_with(prefix))
     }
 
     fn enter(&mut self) -> Result<(), Unreadable> {
         self.depth += 1;
         self.open()?;
-        if self.depth > MAX_DEPTH {
-            Err(Unreadable::Nesting)
-        } else {
-            Ok(())
-        }
+        if self.depth > MAX_DEPTH { Err(Unreadable::Nesting) } else { Ok(()) }
     }
 
     fn open(&mut self) -> Result<(), Unreadable> {
         self.openers += 1;
-        if self.openers > MAX_OPENERS {
-            Err(Unreadable::Nesting)
-        } else {
-            Ok(())
-        }
+        if self.openers > MAX_OPENERS { Err(Unreadable::Nesting) } else { Ok(()) }
     }
 
     /// Commands up to the closing parenthesis (consumed), or to the end of the text.
@@ -135,11 +125,7 @@ impl<'t> Scanner<'t> {
                 b')' if cases.pattern_ends() => self.at += 1,
                 b')' if close.is_some() => {
                     self.at += 1;
-                    return if self.pending.is_empty() {
-                        Ok(())
-                    } else {
-                        Err(Unreadable::HereDocument)
-                    };
+                    return if self.pending.is_empty() { Ok(()) } else { Err(Unreadable::HereDocument) };
                 }
                 b')' => return Err(Unreadable::Unbalanced),
                 b'(' => self.parenthesis()?,
@@ -171,28 +157,12 @@ impl<'t> Scanner<'t> {
         }
         let bare = &self.text[start..self.at];
         cases.see(bare);
-        let opens: [&[u8]; 12] = [
-            b"if",
-            b"for",
-            b"while",
-            b"until",
-            b"case",
-            b"select",
-            b"function",
-            b"coproc",
-            b"{",
-            b"[[",
-            b"!",
-            b"time",
-        ];
+        let opens: [&[u8]; 12] =
+            [b"if", b"for", b"while", b"until", b"case", b"select", b"function", b"coproc", b"{", b"[[", b"!", b"time"];
         if opens.contains(&bare) {
             self.open()?;
         }
-        if self.at == start {
-            self.part()
-        } else {
-            Ok(())
-        }
+        if self.at == start { self.part() } else { Ok(()) }
     }
 
     /// One quoted or expanding part of a word, or one plain byte.
@@ -218,10 +188,7 @@ impl<'t> Scanner<'t> {
 
     fn single_quoted(&mut self) -> Result<(), Unreadable> {
         let rest = &self.text[self.at + 1..];
-        let end = rest
-            .iter()
-            .position(|&byte| byte == b'\'')
-            .ok_or(Unreadable::Unbalanced)?;
+        let end = rest.iter().position(|&byte| byte == b'\'').ok_or(Unreadable::Unbalanced)?;
         self.at += end + 2;
         Ok(())
     }
@@ -396,10 +363,7 @@ impl<'t> Scanner<'t> {
             self.at += 1;
         }
         let start = self.at;
-        while self
-            .peek()
-            .is_some_and(|byte| !b" \t\n;&|()<>".contains(&byte))
-        {
+        while self.peek().is_some_and(|byte| !b" \t\n;&|()<>".contains(&byte)) {
             self.part()?;
         }
         let raw = &self.text[start..self.at];
@@ -407,16 +371,8 @@ impl<'t> Scanner<'t> {
             return Err(Unreadable::HereDocument);
         }
         let expands = !raw.iter().any(|byte| b"'\"\\".contains(byte));
-        let end = raw
-            .iter()
-            .copied()
-            .filter(|byte| !b"'\"\\".contains(byte))
-            .collect();
-        self.pending.push(HereDocument {
-            end,
-            expands,
-            strips_tabs,
-        });
+        let end = raw.iter().copied().filter(|byte| !b"'\"\\".contains(byte)).collect();
+        self.pending.push(HereDocument { end, expands, strips_tabs });
         Ok(())
     }
 
@@ -437,10 +393,7 @@ impl<'t> Scanner<'t> {
         let mut line_start = self.at;
         while line_start < self.text.len() {
             let rest = &self.text[line_start..];
-            let length = rest
-                .iter()
-                .position(|&byte| byte == b'\n')
-                .unwrap_or(rest.len());
+            let length = rest.iter().position(|&byte| byte == b'\n').unwrap_or(rest.len());
             let mut line = &rest[..length];
             if document.strips_tabs {
                 while let [b'\t', tail @ ..] = line {
@@ -465,10 +418,6 @@ impl<'t> Scanner<'t> {
             }
         }
         // An expansion that runs past the end of its document.
-        if self.at > end + 1 {
-            Err(Unreadable::HereDocument)
-        } else {
-            Ok(())
-        }
+        if self.at > end + 1 { Err(Unreadable::HereDocument) } else { Ok(()) }
     }
 }

@@ -7,18 +7,12 @@ use super::{Joint, Node, Piece, Redirect, Simple, Word};
 
 /// Reserved words and words that begin a compound command.
 const RESERVED: [&str; 22] = [
-    "if", "then", "else", "elif", "fi", "for", "while", "until", "do", "done", "case", "esac",
-    "in", "select", "function", "coproc", "time", "!", "{", "}", "[[", "]]",
+    "if", "then", "else", "elif", "fi", "for", "while", "until", "do", "done", "case", "esac", "in", "select",
+    "function", "coproc", "time", "!", "{", "}", "[[", "]]",
 ];
 
 pub(super) fn read(text: &str) -> Option<Node> {
-    let mut reader = Reader {
-        text,
-        at: 0,
-        list: Vec::new(),
-        pipeline: Vec::new(),
-        simple: Simple::default(),
-    };
+    let mut reader = Reader { text, at: 0, list: Vec::new(), pipeline: Vec::new(), simple: Simple::default() };
     reader.commands()?;
     Some(Node::List(reader.list))
 }
@@ -42,11 +36,7 @@ impl Reader<'_> {
                     self.at += 1;
                     self.end_line()?;
                 }
-                b'#' if word_start => {
-                    self.at += self.text[self.at..]
-                        .find('\n')
-                        .unwrap_or(self.text.len() - self.at)
-                }
+                b'#' if word_start => self.at += self.text[self.at..].find('\n').unwrap_or(self.text.len() - self.at),
                 b';' if self.byte(1) != Some(b';') => self.operator(1, Joint::Then)?,
                 b'&' if self.byte(1) == Some(b'&') => self.operator(2, Joint::And)?,
                 b'&' if self.byte(1) != Some(b'>') => self.operator(1, Joint::Beside)?,
@@ -154,9 +144,8 @@ impl Reader<'_> {
             self.at += 1;
         }
         let rest = &self.text[self.at..];
-        let operator = [">>", ">|", ">&", "<&", "<>", "<<", "<(", ">(", ">", "<"]
-            .into_iter()
-            .find(|op| rest.starts_with(op))?;
+        let operator =
+            [">>", ">|", ">&", "<&", "<>", "<<", "<(", ">(", ">", "<"].into_iter().find(|op| rest.starts_with(op))?;
         self.at += operator.len();
         if matches!(operator, "<<" | "<(" | ">(") {
             return None;
@@ -172,9 +161,7 @@ impl Reader<'_> {
         let raw = &self.text[before..self.at];
         self.simple.redirects.push(match operator {
             "<" => Redirect::Read(word),
-            ">&" | "<&" if raw == "-" || raw.bytes().all(|byte| byte.is_ascii_digit()) => {
-                Redirect::Descriptor
-            }
+            ">&" | "<&" if raw == "-" || raw.bytes().all(|byte| byte.is_ascii_digit()) => Redirect::Descriptor,
             "<&" => return None,
             _ => Redirect::Write(word),
         });

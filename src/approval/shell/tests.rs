@@ -4,11 +4,7 @@ use super::*;
 fn picture(node: &Node) -> String {
     match node {
         Node::Simple(simple) => {
-            let mut parts: Vec<String> = simple
-                .assignments
-                .iter()
-                .map(|a| format!("{}=", a.name))
-                .collect();
+            let mut parts: Vec<String> = simple.assignments.iter().map(|a| format!("{}=", a.name)).collect();
             parts.extend(simple.words.iter().map(show));
             parts.extend(simple.redirects.iter().map(|redirect| match redirect {
                 Redirect::Read(word) => format!("<{}", show(word)),
@@ -17,12 +13,7 @@ fn picture(node: &Node) -> String {
                 Redirect::Text { text, .. } => format!("<<{}", show(text)),
                 Redirect::Process { body, .. } => format!("<({})", picture(body)),
             }));
-            parts.extend(
-                simple
-                    .process_substitutions
-                    .iter()
-                    .map(|node| format!("@{}", picture(node))),
-            );
+            parts.extend(simple.process_substitutions.iter().map(|node| format!("@{}", picture(node))));
             parts.join(" ")
         }
         Node::Pipeline(stages) => stages.iter().map(picture).collect::<Vec<_>>().join(" | "),
@@ -43,10 +34,7 @@ fn picture(node: &Node) -> String {
         Node::Redirected(inner, redirects) => format!("{{{}}}>{}", picture(inner), redirects.len()),
         Node::Function { name, body } => format!("{name}(){{{}}}", picture(body)),
         Node::For { name, body, .. } => format!("for {name} {{{}}}", picture(body)),
-        Node::Branches(parts) => format!(
-            "[{}]",
-            parts.iter().map(picture).collect::<Vec<_>>().join(" / ")
-        ),
+        Node::Branches(parts) => format!("[{}]", parts.iter().map(picture).collect::<Vec<_>>().join(" / ")),
         Node::Words(words) => format!("w:{}", words.iter().map(show).collect::<Vec<_>>().join(" ")),
         Node::Test { words, .. } => {
             format!("t:{}", words.iter().map(show).collect::<Vec<_>>().join(" "))
@@ -82,10 +70,7 @@ fn texts_are_read_as_the_shell_reads_them() {
         ("echo a#b", "echo a#b;"),
         ("echo $'\\'' ; touch m #'", "echo '''; touch m;"),
         ("cat <<EOF\n$(touch m)\nEOF", "cat <<$(touch m)'\n';"),
-        (
-            "cat <<'EOF'; touch m\n$(x)\nEOF",
-            "cat <<'$(x)\n'; touch m;",
-        ),
+        ("cat <<'EOF'; touch m\n$(x)\nEOF", "cat <<'$(x)\n'; touch m;"),
         ("f(){ touch m; }; f", "f(){touch m;}; f;"),
         ("cat <(touch m)", "cat ? @(touch m;);"),
         ("x > a 2>&1 < b", "x >a & <b;"),
@@ -99,11 +84,7 @@ fn texts_are_read_as_the_shell_reads_them() {
         ("coproc touch m; wait", "touch m &; wait;"),
     ];
     for (text, expected) in table {
-        assert_eq!(
-            read(text).map(|node| picture(&node)),
-            Ok(expected.to_owned()),
-            "{text}"
-        );
+        assert_eq!(read(text).map(|node| picture(&node)), Ok(expected.to_owned()), "{text}");
     }
 }
 
@@ -154,10 +135,6 @@ fn both_readers_agree_on_plain_commands() {
         "a |\nb",
     ] {
         let strict = strict::read(text).map(|node| picture(&node));
-        assert_eq!(
-            strict,
-            tree::read(text).ok().map(|node| picture(&node)),
-            "{text}"
-        );
+        assert_eq!(strict, tree::read(text).ok().map(|node| picture(&node)), "{text}");
     }
 }

@@ -13,32 +13,16 @@ use super::{Assignment, Joint, Node, Redirect, Simple, Unreadable, Word, scan};
 pub(super) fn read(text: &str) -> Result<Node, Unreadable> {
     let scanned = scan::scan(text)?;
     let options = ParserOptions::default();
-    let parsed = catch_unwind(AssertUnwindSafe(|| {
-        Parser::new(Cursor::new(text.as_bytes()), &options).parse_program()
-    }));
-    let program = parsed
-        .map_err(|_| Unreadable::Syntax)?
-        .map_err(|_| Unreadable::Syntax)?;
-    let mut builder = Builder {
-        text,
-        substitutions: Vec::new(),
-        process_substitutions: 0,
-    };
+    let parsed = catch_unwind(AssertUnwindSafe(|| Parser::new(Cursor::new(text.as_bytes()), &options).parse_program()));
+    let program = parsed.map_err(|_| Unreadable::Syntax)?.map_err(|_| Unreadable::Syntax)?;
+    let mut builder = Builder { text, substitutions: Vec::new(), process_substitutions: 0 };
     let mut list = Vec::new();
     for command in &program.complete_commands {
         builder.list_into(command, &mut list)?;
     }
-    let mut expected: Vec<String> = scanned
-        .substitutions
-        .into_iter()
-        .map(|range| comparable(&text[range]))
-        .collect();
+    let mut expected: Vec<String> = scanned.substitutions.into_iter().map(|range| comparable(&text[range])).collect();
     expected.sort_unstable();
-    let mut found: Vec<String> = builder
-        .substitutions
-        .iter()
-        .map(|text| comparable(text))
-        .collect();
+    let mut found: Vec<String> = builder.substitutions.iter().map(|text| comparable(text)).collect();
     found.sort_unstable();
     if expected != found || scanned.process_substitutions != builder.process_substitutions {
         return Err(Unreadable::Hidden);
@@ -76,14 +60,8 @@ impl Builder<'_> {
         Ok(word)
     }
 
-    fn words<'w>(
-        &mut self,
-        words: impl IntoIterator<Item = &'w ast::Word>,
-    ) -> Result<Vec<Word>, Unreadable> {
-        words
-            .into_iter()
-            .map(|word| self.word(&word.value))
-            .collect()
+    fn words<'w>(&mut self, words: impl IntoIterator<Item = &'w ast::Word>) -> Result<Vec<Word>, Unreadable> {
+        words.into_iter().map(|word| self.word(&word.value)).collect()
     }
 
     fn list(&mut self, list: &ast::CompoundList) -> Result<Node, Unreadable> {
@@ -92,11 +70,7 @@ impl Builder<'_> {
         Ok(Node::List(nodes))
     }
 
-    fn list_into(
-        &mut self,
-        list: &ast::CompoundList,
-        nodes: &mut Vec<(Node, Joint)>,
-    ) -> Result<(), Unreadable> {
+    fn list_into(&mut self, list: &ast::CompoundList, nodes: &mut Vec<(Node, Joint)>) -> Result<(), Unreadable> {
         for ast::CompoundListItem(and_or, separator) in &list.0 {
             let mut current = self.pipeline(&and_or.first)?;
             for next in &and_or.additional {
@@ -119,11 +93,7 @@ impl Builder<'_> {
     }
 
     fn pipeline(&mut self, pipeline: &ast::Pipeline) -> Result<Node, Unreadable> {
-        let mut stages = pipeline
-            .seq
-            .iter()
-            .map(|command| self.command(command))
-            .collect::<Result<Vec<_>, _>>()?;
+        let mut stages = pipeline.seq.iter().map(|command| self.command(command)).collect::<Result<Vec<_>, _>>()?;
         match stages.len() {
             1 => stages.pop().ok_or(Unreadable::Syntax),
             _ => Ok(Node::Pipeline(stages)),
@@ -140,10 +110,7 @@ impl Builder<'_> {
             ast::Command::Function(function) => {
                 let body = self.compound(&function.body.0)?;
                 let body = self.redirected(body, function.body.1.as_ref())?;
-                Ok(Node::Function {
-                    name: function.fname.value.clone(),
-                    body: Box::new(body),
-                })
+                Ok(Node::Function { name: function.fname.value.clone(), body: Box::new(body) })
             }
             ast::Command::ExtendedTest(test, redirects) => {
                 let mut words = Vec::new();
@@ -154,19 +121,11 @@ impl Builder<'_> {
         }
     }
 
-    fn redirected(
-        &mut self,
-        node: Node,
-        redirects: Option<&ast::RedirectList>,
-    ) -> Result<Node, Unreadable> {
+    fn redirected(&mut self, node: Node, redirects: Option<&ast::RedirectList>) -> Result<Node, Unreadable> {
         let Some(list) = redirects else {
             return Ok(node);
         };
-        let redirects = list
-            .0
-            .iter()
-            .map(|redirect| self.redirect(redirect))
-            .collect::<Result<Vec<_>, _>>()?;
+        let redirects = list.0.iter().map(|redirect| self.redirect(redirect)).collect::<Result<Vec<_>, _>>()?;
         Ok(Node::Redirected(Box::new(node), redirects))
     }
 
@@ -181,29 +140,20 @@ impl Builder<'_> {
             }
             ast::CompoundCommand::ArithmeticForClause(clause) => {
                 let mut parts = Vec::new();
-                for part in [&clause.initializer, &clause.condition, &clause.updater]
-                    .into_iter()
-                    .flatten()
-                {
+                for part in [&clause.initializer, &clause.condition, &clause.updater].into_iter().flatten() {
                     parts.push(Node::Arithmetic(self.expansions(&part.value)?));
                 }
                 parts.push(self.list(&clause.body.list)?);
                 Node::Branches(parts)
             }
             ast::CompoundCommand::BraceGroup(group) => self.list(&group.list)?,
-            ast::CompoundCommand::Subshell(subshell) => {
-                Node::Subshell(Box::new(self.list(&subshell.list)?))
-            }
+            ast::CompoundCommand::Subshell(subshell) => Node::Subshell(Box::new(self.list(&subshell.list)?)),
             ast::CompoundCommand::ForClause(clause) => {
                 let values = match &clause.values {
                     Some(values) => Some(self.words(values)?),
                     None => None,
                 };
-                Node::For {
-                    name: clause.variable_name.clone(),
-                    values,
-                    body: Box::new(self.list(&clause.body.list)?),
-                }
+                Node::For { name: clause.variable_name.clone(), values, body: Box::new(self.list(&clause.body.list)?) }
             }
             ast::CompoundCommand::CaseClause(clause) => self.case(clause)?,
             ast::CompoundCommand::IfClause(clause) => {
@@ -216,8 +166,7 @@ impl Builder<'_> {
                 }
                 Node::Branches(parts)
             }
-            ast::CompoundCommand::WhileClause(clause)
-            | ast::CompoundCommand::UntilClause(clause) => {
+            ast::CompoundCommand::WhileClause(clause) | ast::CompoundCommand::UntilClause(clause) => {
                 Node::Branches(vec![self.list(&clause.0)?, self.list(&clause.1.list)?])
             }
             ast::CompoundCommand::Coprocess(coprocess) => {
@@ -228,13 +177,7 @@ impl Builder<'_> {
     }
 
     fn begins_with(&self, location: &SourceSpan, prefix: &str) -> bool {
-        self.text
-            .chars()
-            .skip(location.start.index)
-            .zip(prefix.chars())
-            .filter(|(a, b)| a == b)
-            .count()
-            == prefix.len()
+        self.text.chars().skip(location.start.index).zip(prefix.chars()).filter(|(a, b)| a == b).count() == prefix.len()
     }
 
     fn case(&mut self, clause: &ast::CaseClauseCommand) -> Result<Node, Unreadable> {
@@ -264,10 +207,8 @@ impl Builder<'_> {
                 self.test(inner, words, evaluates)?
             }
             ast::ExtendedTestExpr::UnaryTest(predicate, word) => {
-                *evaluates |= matches!(
-                    predicate,
-                    Unary::ShellVariableIsSetAndAssigned | Unary::ShellVariableIsSetAndNameRef
-                );
+                *evaluates |=
+                    matches!(predicate, Unary::ShellVariableIsSetAndAssigned | Unary::ShellVariableIsSetAndNameRef);
                 words.push(self.word(&word.value)?);
             }
             ast::ExtendedTestExpr::BinaryTest(predicate, left, right) => {
@@ -309,15 +250,9 @@ impl Builder<'_> {
         prefix: bool,
     ) -> Result<(), Unreadable> {
         match item {
-            ast::CommandPrefixOrSuffixItem::IoRedirect(redirect) => {
-                simple.redirects.push(self.redirect(redirect)?)
-            }
-            ast::CommandPrefixOrSuffixItem::Word(word) => {
-                simple.words.push(self.word(&word.value)?)
-            }
-            ast::CommandPrefixOrSuffixItem::AssignmentWord(assignment, word)
-                if prefix || is_compound(assignment) =>
-            {
+            ast::CommandPrefixOrSuffixItem::IoRedirect(redirect) => simple.redirects.push(self.redirect(redirect)?),
+            ast::CommandPrefixOrSuffixItem::Word(word) => simple.words.push(self.word(&word.value)?),
+            ast::CommandPrefixOrSuffixItem::AssignmentWord(assignment, word) if prefix || is_compound(assignment) => {
                 let assignment = self.assignment(assignment)?;
                 // `declare -a x=(…)`: the word stays an argument, its values are read as an assignment's.
                 if !prefix {
@@ -326,16 +261,12 @@ impl Builder<'_> {
                 }
                 simple.assignments.push(assignment);
             }
-            ast::CommandPrefixOrSuffixItem::AssignmentWord(_, word) => {
-                simple.words.push(self.word(&word.value)?)
-            }
+            ast::CommandPrefixOrSuffixItem::AssignmentWord(_, word) => simple.words.push(self.word(&word.value)?),
             ast::CommandPrefixOrSuffixItem::ProcessSubstitution(_, body) => {
                 self.process_substitutions += 1;
                 simple.words.push(Word::unknown());
                 let list = self.list(&body.list)?;
-                simple
-                    .process_substitutions
-                    .push(Node::Subshell(Box::new(list)));
+                simple.process_substitutions.push(Node::Subshell(Box::new(list)));
             }
         }
         Ok(())
@@ -344,14 +275,10 @@ impl Builder<'_> {
     fn assignment(&mut self, assignment: &ast::Assignment) -> Result<Assignment, Unreadable> {
         let (name, subscript) = match &assignment.name {
             ast::AssignmentName::VariableName(name) => (name.clone(), None),
-            ast::AssignmentName::ArrayElementName(name, subscript) => {
-                (name.clone(), Some(self.expansions(subscript)?))
-            }
+            ast::AssignmentName::ArrayElementName(name, subscript) => (name.clone(), Some(self.expansions(subscript)?)),
         };
         let (values, compound) = match &assignment.value {
-            ast::AssignmentValue::Scalar(word) => {
-                (vec![self.word(&word.value)?], assignment.append)
-            }
+            ast::AssignmentValue::Scalar(word) => (vec![self.word(&word.value)?], assignment.append),
             ast::AssignmentValue::Array(elements) => {
                 let mut values = Vec::new();
                 for (key, value) in elements {
@@ -363,12 +290,7 @@ impl Builder<'_> {
                 (values, true)
             }
         };
-        Ok(Assignment {
-            name,
-            subscript,
-            values,
-            compound,
-        })
+        Ok(Assignment { name, subscript, values, compound })
     }
 
     fn redirect(&mut self, redirect: &ast::IoRedirect) -> Result<Redirect, Unreadable> {
@@ -384,17 +306,10 @@ impl Builder<'_> {
                 }
             }
             ast::IoRedirect::File(_, kind, Target::Filename(word) | Target::Duplicate(word)) => {
-                let digits = |raw: &str| {
-                    raw == "-"
-                        || raw
-                            .trim_end_matches('-')
-                            .bytes()
-                            .all(|byte| byte.is_ascii_digit())
-                };
+                let digits =
+                    |raw: &str| raw == "-" || raw.trim_end_matches('-').bytes().all(|byte| byte.is_ascii_digit());
                 match kind {
-                    Kind::DuplicateInput | Kind::DuplicateOutput if digits(&word.value) => {
-                        Redirect::Descriptor
-                    }
+                    Kind::DuplicateInput | Kind::DuplicateOutput if digits(&word.value) => Redirect::Descriptor,
                     Kind::Read | Kind::DuplicateInput => Redirect::Read(self.word(&word.value)?),
                     _ => Redirect::Write(self.word(&word.value)?),
                 }
@@ -403,9 +318,7 @@ impl Builder<'_> {
                 let text = if document.requires_expansion {
                     // Checked apart: the scan does not know where this document's body began.
                     let word = self.expansions(&document.doc.value)?;
-                    let seen = scan::scan_expansions(&document.doc.value)?
-                        .substitutions
-                        .len();
+                    let seen = scan::scan_expansions(&document.doc.value)?.substitutions.len();
                     let mut found = 0;
                     word.substitutions(&mut |_| found += 1);
                     if seen != found {
@@ -415,15 +328,9 @@ impl Builder<'_> {
                 } else {
                     Word::literal(&document.doc.value)
                 };
-                Redirect::Text {
-                    text,
-                    literal: !document.requires_expansion,
-                }
+                Redirect::Text { text, literal: !document.requires_expansion }
             }
-            ast::IoRedirect::HereString(_, word) => Redirect::Text {
-                text: self.word(&word.value)?,
-                literal: false,
-            },
+            ast::IoRedirect::HereString(_, word) => Redirect::Text { text: self.word(&word.value)?, literal: false },
             ast::IoRedirect::OutputAndError(word, _) => Redirect::Write(self.word(&word.value)?),
         })
     }

@@ -55,15 +55,11 @@ pub(crate) enum Operator {
 
 impl Word {
     pub(crate) fn literal(text: &str) -> Word {
-        Word {
-            pieces: vec![Piece::Quoted(text.to_owned())],
-        }
+        Word { pieces: vec![Piece::Quoted(text.to_owned())] }
     }
 
     pub(crate) fn unknown() -> Word {
-        Word {
-            pieces: vec![Piece::Unknown],
-        }
+        Word { pieces: vec![Piece::Unknown] }
     }
 
     /// The text of a word that expands nothing.
@@ -80,25 +76,14 @@ impl Word {
 
     /// Reads the raw text of one word.
     pub(super) fn read(raw: &str) -> Result<Word, Unreadable> {
-        Reader {
-            text: raw,
-            at: 0,
-            pieces: Vec::new(),
-        }
-        .word()
+        Reader { text: raw, at: 0, pieces: Vec::new() }.word()
     }
 
     /// Reads text in which only expansions count: a here-document, arithmetic, the operand of an expansion.
     pub(super) fn read_expansions(raw: &str) -> Result<Word, Unreadable> {
-        let mut reader = Reader {
-            text: raw,
-            at: 0,
-            pieces: Vec::new(),
-        };
+        let mut reader = Reader { text: raw, at: 0, pieces: Vec::new() };
         reader.quoted_until(None)?;
-        Ok(Word {
-            pieces: reader.pieces,
-        })
+        Ok(Word { pieces: reader.pieces })
     }
 
     /// Calls `each` with the text of every substitution in the word, in order.
@@ -180,28 +165,20 @@ impl Reader<'_> {
                 '$' => self.dollar(false)?,
                 '`' => self.backtick(false)?,
                 _ => {
-                    let length = self
-                        .rest()
-                        .find(['\\', '\'', '"', '$', '`'])
-                        .unwrap_or(self.rest().len());
+                    let length = self.rest().find(['\\', '\'', '"', '$', '`']).unwrap_or(self.rest().len());
                     let text = self.rest()[..length].to_owned();
                     self.bare(&text);
                     self.at += length;
                 }
             }
         }
-        Ok(Word {
-            pieces: self.pieces,
-        })
+        Ok(Word { pieces: self.pieces })
     }
 
     fn tilde(&mut self) {
         if let Some(rest) = self.text.strip_prefix('~') {
             let end = rest.find('/').unwrap_or(rest.len());
-            if rest[..end]
-                .chars()
-                .all(|c| c.is_alphanumeric() || "_-+.".contains(c))
-            {
+            if rest[..end].chars().all(|c| c.is_alphanumeric() || "_-+.".contains(c)) {
                 self.pieces.push(Piece::Tilde(rest[..end].to_owned()));
                 self.at = end + 1;
             }
@@ -235,9 +212,7 @@ impl Reader<'_> {
                 '\\' => {
                     let escaped = self.rest()[1..].chars().next();
                     match escaped {
-                        Some(c @ ('$' | '`' | '"' | '\\')) => {
-                            self.quoted(c.encode_utf8(&mut [0; 4]))
-                        }
+                        Some(c @ ('$' | '`' | '"' | '\\')) => self.quoted(c.encode_utf8(&mut [0; 4])),
                         Some('\n') => {}
                         Some(c) => {
                             self.quoted("\\");
@@ -258,11 +233,7 @@ impl Reader<'_> {
                 }
             }
         }
-        if end.is_none() {
-            Ok(())
-        } else {
-            Err(Unreadable::Unbalanced)
-        }
+        if end.is_none() { Ok(()) } else { Err(Unreadable::Unbalanced) }
     }
 
     fn ansi_quoted(&mut self) -> Result<(), Unreadable> {
@@ -333,9 +304,9 @@ impl Reader<'_> {
     fn simple_parameter(&mut self, quoted: bool) {
         let after = &self.rest()[1..];
         let length = match after.chars().next() {
-            Some(c) if c.is_ascii_alphabetic() || c == '_' => after
-                .find(|c: char| !c.is_ascii_alphanumeric() && c != '_')
-                .unwrap_or(after.len()),
+            Some(c) if c.is_ascii_alphabetic() || c == '_' => {
+                after.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(after.len())
+            }
             Some(c) if c.is_ascii_digit() || "@*#?-$!".contains(c) => 1,
             _ => {
                 self.at += 1;
@@ -345,10 +316,6 @@ impl Reader<'_> {
         };
         let name = after[..length].to_owned();
         self.at += 1 + length;
-        self.pieces.push(Piece::Parameter(Parameter {
-            name,
-            quoted,
-            operator: Operator::Plain,
-        }));
+        self.pieces.push(Piece::Parameter(Parameter { name, quoted, operator: Operator::Plain }));
     }
 }

@@ -65,8 +65,7 @@ fn a_name_that_is_not_allowed_has_its_stand_ins() {
 fn other_types_have_no_data_whatever_the_name() {
     let answerer = answerer();
     use RecordType::{
-        ANY, AXFR, CAA, CNAME, DNSKEY, DS, HINFO, HTTPS, IXFR, MX, NAPTR, NS, NULL, SOA, SRV, SVCB,
-        TLSA, TXT,
+        ANY, AXFR, CAA, CNAME, DNSKEY, DS, HINFO, HTTPS, IXFR, MX, NAPTR, NS, NULL, SOA, SRV, SVCB, TLSA, TXT,
     };
     let kinds = [
         ANY,

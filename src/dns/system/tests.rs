@@ -88,10 +88,7 @@ fn the_synthetic_hosts_file_has_loopback_lines_alone() {
 fn the_search_list_applies_after_a_dotted_name_and_before_a_plain_one() {
     let search = ["corp.test".to_owned(), "lab.test".to_owned()];
     assert_eq!(candidates("db", &search), ["db.corp.test", "db.lab.test", "db"]);
-    assert_eq!(
-        candidates("db.prod", &search),
-        ["db.prod", "db.prod.corp.test", "db.prod.lab.test"]
-    );
+    assert_eq!(candidates("db.prod", &search), ["db.prod", "db.prod.corp.test", "db.prod.lab.test"]);
     assert_eq!(candidates("db.corp.test", &search), ["db.corp.test"]);
     assert_eq!(candidates("db", &[]), ["db"]);
     let long = "a.".repeat(122) + "test";

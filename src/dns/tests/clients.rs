@@ -102,8 +102,7 @@ fn getaddrinfo_of_glibc_takes_the_answers() {
     let found = addresses(&ahosts("db.prod").unwrap());
     assert!(found.iter().all(|address| dns.name_of(*address).as_deref() == Some("db.prod")));
     assert_eq!(found.len(), 1);
-    for (name, address) in [("localhost", "127.0.0.1"), ("vm", "127.0.1.1"), ("127.1", "127.0.0.1")]
-    {
+    for (name, address) in [("localhost", "127.0.0.1"), ("vm", "127.0.1.1"), ("127.1", "127.0.0.1")] {
         let found = addresses(&ahosts(name).unwrap());
         assert!(found.contains(&address.parse().unwrap()), "{name}: {found:?}");
     }

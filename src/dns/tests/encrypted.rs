@@ -57,8 +57,7 @@ impl Encrypted {
         let (notes, zone) = (Arc::clone(&heard), Arc::new(zone));
         thread::spawn(move || {
             for stream in listener.incoming() {
-                let (config, notes, zone) =
-                    (Arc::clone(&config), Arc::clone(&notes), Arc::clone(&zone));
+                let (config, notes, zone) = (Arc::clone(&config), Arc::clone(&notes), Arc::clone(&zone));
                 thread::spawn(move || {
                     let connection = ServerConnection::new(config).unwrap();
                     serve_stream(StreamOwned::new(connection, stream.unwrap()), &zone, &notes);
@@ -82,8 +81,7 @@ impl Encrypted {
                 let acceptor = tokio_rustls::TlsAcceptor::from(config);
                 loop {
                     let (stream, _) = listener.accept().await.unwrap();
-                    let (acceptor, notes, zone) =
-                        (acceptor.clone(), Arc::clone(&notes), Arc::clone(&zone));
+                    let (acceptor, notes, zone) = (acceptor.clone(), Arc::clone(&notes), Arc::clone(&zone));
                     tokio::spawn(async move {
                         let Ok(stream) = acceptor.accept(stream).await else { return };
                         let Ok(mut connection) = h2::server::handshake(stream).await else {
@@ -99,11 +97,7 @@ impl Encrypted {
                                     query.extend_from_slice(&data);
                                 }
                                 let answer = reply(&query, &zone, &notes, false).filter(|_| right);
-                                let status = if answer.is_some() {
-                                    StatusCode::OK
-                                } else {
-                                    StatusCode::NOT_FOUND
-                                };
+                                let status = if answer.is_some() { StatusCode::OK } else { StatusCode::NOT_FOUND };
                                 let response = Response::builder()
                                     .status(status)
                                     .header("content-type", "application/dns-message")
@@ -128,10 +122,7 @@ fn dns(dir: &Path, nameserver: String) -> Dns {
     let mut system = System::at(dir.join("resolv.conf"), dir.join("hosts"), "vm".into());
     system.authorities = Some(dir.join("cert.pem"));
     let allowed = Box::new(|_: &str| false);
-    Dns::with_system(
-        DnsConfig { nameservers: vec![Nameserver::parse(&nameserver).unwrap()], allowed },
-        system,
-    )
+    Dns::with_system(DnsConfig { nameservers: vec![Nameserver::parse(&nameserver).unwrap()], allowed }, system)
 }
 
 fn zone() -> Zone {
@@ -190,10 +181,7 @@ fn a_certificate_for_another_name_or_from_nobody_known_is_refused() {
     assert_eq!(*server.heard.lock().unwrap(), BTreeMap::new());
     std::fs::write(dir.path().join("cert.pem"), "nothing\n").unwrap();
     let none = dns(dir.path(), format!("tls://dns.test:{port}"));
-    assert!(matches!(
-        none.resolve("a.test"),
-        Err(ResolveError::Servers(ServersError::Authorities(_)))
-    ));
+    assert!(matches!(none.resolve("a.test"), Err(ResolveError::Servers(ServersError::Authorities(_)))));
 }
 
 #[test]

@@ -10,8 +10,8 @@ use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags};
 
 use super::bound;
 use super::decide::Need;
-use super::errno::Errno;
 use super::entries::is_directory;
+use super::errno::Errno;
 use super::resolve::Entry;
 use crate::policy::{Access, Beneath, Change, Facts, Inspect, Policy, UnixName, Verdict};
 use crate::supervisor::Context;
@@ -148,9 +148,7 @@ fn listing(directory: &OwnedFd) -> Result<Vec<(OsString, bool)>, Errno> {
             continue;
         }
         let is_directory = match entry.file_type() {
-            FileType::Unknown => {
-                is_directory(&rustix::fs::statat(directory, name, AtFlags::SYMLINK_NOFOLLOW)?)
-            }
+            FileType::Unknown => is_directory(&rustix::fs::statat(directory, name, AtFlags::SYMLINK_NOFOLLOW)?),
             kind => kind == FileType::Directory,
         };
         names.push((name.to_owned(), is_directory));

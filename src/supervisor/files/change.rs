@@ -16,8 +16,14 @@ pub(super) enum Deed {
     /// `u32::MAX` leaves an id as it is.
     Owner(u32, u32),
     Times(Times),
-    SetAttribute { name: CString, value: Vec<u8>, flags: i32 },
-    RemoveAttribute { name: CString },
+    SetAttribute {
+        name: CString,
+        value: Vec<u8>,
+        flags: i32,
+    },
+    RemoveAttribute {
+        name: CString,
+    },
     /// `struct file_attr`.
     FileAttributes(Vec<u8>),
     InodeAttribute(InodeAttribute),

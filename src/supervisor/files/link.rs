@@ -7,9 +7,9 @@ use rustix::fs::{AtFlags, CWD, FileType, Mode};
 
 use super::create::{entry_path, may_change};
 use super::decide::{Granted, Job, Need, judge, restart};
+use super::entries::{AT_CWD, beneath_link, standing};
 use super::errno::Errno;
 use super::held::{Held, Named};
-use super::entries::{AT_CWD, beneath_link, standing};
 use super::resolve::{Entry, Last, mount_of};
 use super::view::{Spelled, View, low};
 use super::{bound, quick, record};

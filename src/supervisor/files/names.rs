@@ -33,33 +33,15 @@ pub(in crate::supervisor) enum AtEnd {
 }
 
 /// What `path` leads to for the caller.
-pub(in crate::supervisor) fn reach(
-    context: &Context,
-    call: &Call,
-    path: &[u8],
-    at_end: AtEnd,
-) -> Result<Reached, i32> {
-    let last = if at_end == AtEnd::Follow {
-        Last::Follow
-    } else {
-        Last::Keep
-    };
+pub(in crate::supervisor) fn reach(context: &Context, call: &Call, path: &[u8], at_end: AtEnd) -> Result<Reached, i32> {
+    let last = if at_end == AtEnd::Follow { Last::Follow } else { Last::Keep };
     let reach = || {
-        let held = object(
-            &View::new(context, call)?,
-            &origin(call, path)?,
-            &c_string(path)?,
-            last,
-        )?;
+        let held = object(&View::new(context, call)?, &origin(call, path)?, &c_string(path)?, last)?;
         let path = match held.named()? {
             Named::Path(path) => Some(path),
             Named::Unlinked | Named::Nameless => None,
         };
-        Ok(Reached {
-            fd: held.fd,
-            stat: held.stat,
-            path,
-        })
+        Ok(Reached { fd: held.fd, stat: held.stat, path })
     };
     reach().map_err(|Errno(errno)| errno)
 }
@@ -75,18 +57,10 @@ pub(in crate::supervisor) struct NewName {
 
 impl NewName {
     /// Finds where `path` would be made. `EEXIST`: something is there.
-    pub(in crate::supervisor) fn find(
-        context: &Context,
-        call: &Call,
-        path: &[u8],
-    ) -> Result<Self, i32> {
+    pub(in crate::supervisor) fn find(context: &Context, call: &Call, path: &[u8]) -> Result<Self, i32> {
         let moment = context.files().now();
         let find = || {
-            let found = entry(
-                &View::new(context, call)?,
-                &origin(call, path)?,
-                &c_string(path)?,
-            )?;
+            let found = entry(&View::new(context, call)?, &origin(call, path)?, &c_string(path)?)?;
             let entry = found.ok_or(Errno(libc::EEXIST))?;
             match rustix::fs::statat(&entry.parent.fd, &entry.name, AtFlags::SYMLINK_NOFOLLOW) {
                 Ok(_) => return Err(Errno(libc::EEXIST)),
@@ -98,12 +72,7 @@ impl NewName {
             }
             let (path, directory) = entry_path(&entry)?;
             may_change(&entry.parent)?;
-            Ok(Self {
-                entry,
-                path,
-                directory,
-                moment,
-            })
+            Ok(Self { entry, path, directory, moment })
         };
         find().map_err(|Errno(errno)| errno)
     }
@@ -129,21 +98,13 @@ impl NewName {
         make: impl FnOnce() -> Result<(), i32>,
     ) -> Option<Result<OwnedFd, i32>> {
         let _making = context.files().making();
-        if !context
-            .files()
-            .still_named(&self.entry.parent, &self.directory, self.moment)
-        {
+        if !context.files().still_named(&self.entry.parent, &self.directory, self.moment) {
             return None;
         }
         let made = make().and_then(|()| {
             let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-            rustix::fs::openat(
-                &self.entry.parent.fd,
-                &self.entry.name,
-                flags,
-                Mode::empty(),
-            )
-            .map_err(rustix::io::Errno::raw_os_error)
+            rustix::fs::openat(&self.entry.parent.fd, &self.entry.name, flags, Mode::empty())
+                .map_err(rustix::io::Errno::raw_os_error)
         });
         if made.is_ok() {
             record::created_at(context, self.path.clone());
@@ -157,11 +118,7 @@ fn origin(call: &Call, path: &[u8]) -> Result<Origin, Errno> {
         None
     } else {
         let flags = OFlags::PATH | OFlags::CLOEXEC;
-        Some(rustix::fs::open(
-            format!("/proc/{}/cwd", call.tid),
-            flags,
-            Mode::empty(),
-        )?)
+        Some(rustix::fs::open(format!("/proc/{}/cwd", call.tid), flags, Mode::empty())?)
     };
     Ok(Origin { base, resolve: 0 })
 }

@@ -281,7 +281,13 @@ fn of_process(
         // A yes could not take effect, so nothing is asked.
         Verdict::Ask(question) => context.refuse(
             call,
-            &Denial { operation: question.operation, target: question.target, rule: None, errno: libc::EACCES, quiet: false },
+            &Denial {
+                operation: question.operation,
+                target: question.target,
+                rule: None,
+                errno: libc::EACCES,
+                quiet: false,
+            },
         ),
     }
 }

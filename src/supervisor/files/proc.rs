@@ -72,9 +72,8 @@ pub(super) fn is_setting(path: &Path) -> bool {
 /// Is `fs.protected_symlinks` on?
 pub(super) fn symlinks_are_protected() -> bool {
     static PROTECTED: OnceLock<bool> = OnceLock::new();
-    *PROTECTED.get_or_init(|| {
-        std::fs::read("/proc/sys/fs/protected_symlinks").map_or(true, |text| !text.starts_with(b"0"))
-    })
+    *PROTECTED
+        .get_or_init(|| std::fs::read("/proc/sys/fs/protected_symlinks").map_or(true, |text| !text.starts_with(b"0")))
 }
 
 fn text(link: &Held) -> Result<Link, Errno> {

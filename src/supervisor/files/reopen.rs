@@ -16,7 +16,12 @@ use crate::supervisor::{Call, Context, Outcome};
 use crate::sys::files::{self, OpenHow};
 
 /// Opens what `held` pins: the judged object, whatever its name leads to by now.
-pub(super) fn act(context: &Context, call: &Call, (held, path): (Held, PathBuf), (how, granted): (How, Granted)) -> Outcome {
+pub(super) fn act(
+    context: &Context,
+    call: &Call,
+    (held, path): (Held, PathBuf),
+    (how, granted): (How, Granted),
+) -> Outcome {
     let changes = how.has(libc::O_TRUNC) || held.kind() != FileType::RegularFile;
     if changes && !context.still_waiting(call) {
         return Outcome::errno(libc::EINTR);

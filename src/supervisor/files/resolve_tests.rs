@@ -54,10 +54,10 @@ fn component() -> impl Strategy<Value = &'static str> {
 
 /// Spellings with every kind of slash and dot; `ROOT` stands for the tree's absolute path.
 fn spelling() -> impl Strategy<Value = String> {
-    let start = prop::sample::select(&["", "", "", "ROOT/", "/proc/self/root/ROOT/", "/proc/thread-self/cwd/", "/"][..]);
-    (start, prop::collection::vec(component(), 1..6), any::<bool>()).prop_map(|(start, words, slash)| {
-        format!("{start}{}{}", words.join("/"), if slash { "/" } else { "" })
-    })
+    let start =
+        prop::sample::select(&["", "", "", "ROOT/", "/proc/self/root/ROOT/", "/proc/thread-self/cwd/", "/"][..]);
+    (start, prop::collection::vec(component(), 1..6), any::<bool>())
+        .prop_map(|(start, words, slash)| format!("{start}{}{}", words.join("/"), if slash { "/" } else { "" }))
 }
 
 fn node() -> impl Strategy<Value = (Vec<&'static str>, Node)> {

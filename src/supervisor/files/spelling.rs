@@ -99,11 +99,8 @@ mod tests {
             ("/a", "/", "a", ""),
             ("../..", "../", "..", ""),
         ] {
-            let expected = Split {
-                directory: directory.as_bytes(),
-                name: name.as_bytes(),
-                slashes: slashes.as_bytes(),
-            };
+            let expected =
+                Split { directory: directory.as_bytes(), name: name.as_bytes(), slashes: slashes.as_bytes() };
             assert_eq!(split(path.as_bytes()), expected, "{path}");
         }
     }

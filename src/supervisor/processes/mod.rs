@@ -40,32 +40,17 @@ fn on_process(context: &Context, call: &Call) -> Outcome {
 
 fn set_priority(context: &Context, call: &Call) -> Outcome {
     let [which, who, ..] = call.args;
-    of_kind(
-        context,
-        call,
-        (low(which), number(who)),
-        [PRIO_PROCESS, PRIO_PGRP],
-    )
+    of_kind(context, call, (low(which), number(who)), [PRIO_PROCESS, PRIO_PGRP])
 }
 
 fn set_io_priority(context: &Context, call: &Call) -> Outcome {
     let [which, who, ..] = call.args;
-    of_kind(
-        context,
-        call,
-        (low(which), number(who)),
-        [IOPRIO_WHO_PROCESS, IOPRIO_WHO_PGRP],
-    )
+    of_kind(context, call, (low(which), number(who)), [IOPRIO_WHO_PROCESS, IOPRIO_WHO_PGRP])
 }
 
 /// Processes and groups have their numbers; what is neither is a user's processes, which are
 /// everybody's.
-fn of_kind(
-    context: &Context,
-    call: &Call,
-    (which, who): (u32, i32),
-    [process, group]: [u32; 2],
-) -> Outcome {
+fn of_kind(context: &Context, call: &Call, (which, who): (u32, i32), [process, group]: [u32; 2]) -> Outcome {
     match which {
         _ if which == process => within_run(context, call, who),
         _ if which == group => within_run(context, call, who),
@@ -80,9 +65,7 @@ fn within_run(context: &Context, call: &Call, target: i32) -> Outcome {
         return Outcome::Reply(Reply::ContinueUnderFloor);
     }
     let exists = target > 0 && std::fs::exists(format!("/proc/{target}")).unwrap_or(true);
-    let own = context
-        .caller(call)
-        .is_ok_and(|caller| caller.tgid == target);
+    let own = context.caller(call).is_ok_and(|caller| caller.tgid == target);
     match (own, exists) {
         (true, _) => Outcome::Reply(Reply::ContinueUnderFloor),
         (false, true) => Outcome::errno(libc::EPERM),
@@ -95,10 +78,7 @@ fn number(register: u64) -> i32 {
     low(register).cast_signed()
 }
 
-#[allow(
-    clippy::cast_possible_truncation,
-    reason = "the kernel truncates it the same way"
-)]
+#[allow(clippy::cast_possible_truncation, reason = "the kernel truncates it the same way")]
 fn low(register: u64) -> u32 {
     register as u32
 }

@@ -33,24 +33,15 @@ pub struct Objects {
 
 impl Objects {
     fn record(&self, kind: Kind, id: i32) {
-        self.made
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert((kind, id));
+        self.made.lock().unwrap_or_else(PoisonError::into_inner).insert((kind, id));
     }
 
     fn forget(&self, kind: Kind, id: i32) {
-        self.made
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(&(kind, id));
+        self.made.lock().unwrap_or_else(PoisonError::into_inner).remove(&(kind, id));
     }
 
     fn holds(&self, kind: Kind, id: i32) -> bool {
-        self.made
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .contains(&(kind, id))
+        self.made.lock().unwrap_or_else(PoisonError::into_inner).contains(&(kind, id))
     }
 }
 
@@ -59,28 +50,18 @@ pub(super) fn handler(nr: i64) -> Option<Handler> {
         libc::SYS_shmget => |context, call| {
             let [key, size, flags, ..] = call.args;
             let size = usize::try_from(size).unwrap_or(usize::MAX);
-            get(context, call, Kind::Memory, (key, flags), |key, flags| {
-                ipc::shared_memory(key, size, flags)
-            })
+            get(context, call, Kind::Memory, (key, flags), |key, flags| ipc::shared_memory(key, size, flags))
         },
         libc::SYS_semget => |context, call| {
             let [key, count, flags, ..] = call.args;
-            get(
-                context,
-                call,
-                Kind::Semaphores,
-                (key, flags),
-                |key, flags| ipc::semaphores(key, number(count), flags),
-            )
+            get(context, call, Kind::Semaphores, (key, flags), |key, flags| ipc::semaphores(key, number(count), flags))
         },
         libc::SYS_msgget => |context, call| {
             let [key, flags, ..] = call.args;
             get(context, call, Kind::Queue, (key, flags), ipc::message_queue)
         },
         libc::SYS_shmat => |context, call| use_own(context, call, Kind::Memory),
-        libc::SYS_semop | libc::SYS_semtimedop => {
-            |context, call| use_own(context, call, Kind::Semaphores)
-        }
+        libc::SYS_semop | libc::SYS_semtimedop => |context, call| use_own(context, call, Kind::Semaphores),
         libc::SYS_msgsnd | libc::SYS_msgrcv => |context, call| use_own(context, call, Kind::Queue),
         libc::SYS_shmctl => |context, call| control(context, call, Kind::Memory, call.args[1]),
         libc::SYS_semctl => |context, call| control(context, call, Kind::Semaphores, call.args[2]),
@@ -99,12 +80,7 @@ fn get(
     if !context.still_waiting(call) {
         return Outcome::errno(libc::EINTR);
     }
-    match own(
-        context.facts().objects(),
-        kind,
-        (number(key), number(flags)),
-        make,
-    ) {
+    match own(context.facts().objects(), kind, (number(key), number(flags)), make) {
         Ok(id) => Outcome::Reply(Reply::Value(i64::from(id))),
         Err(errno) => Outcome::errno(errno),
     }
@@ -178,14 +154,8 @@ mod tests {
 
     impl Drop for Queue {
         fn drop(&mut self) {
-            let done = std::process::Command::new("ipcrm")
-                .args(["-q", &self.0.to_string()])
-                .status();
-            assert!(
-                done.is_ok_and(|status| status.success()),
-                "queue {} stays behind",
-                self.0
-            );
+            let done = std::process::Command::new("ipcrm").args(["-q", &self.0.to_string()]).status();
+            assert!(done.is_ok_and(|status| status.success()), "queue {} stays behind", self.0);
         }
     }
 
@@ -197,10 +167,7 @@ mod tests {
         let queue = Queue(get(libc::IPC_CREAT | 0o600).unwrap());
         assert_eq!(get(0o600), Ok(queue.0));
         assert_eq!(get(libc::IPC_CREAT | 0o600), Ok(queue.0));
-        assert_eq!(
-            get(libc::IPC_CREAT | libc::IPC_EXCL | 0o600),
-            Err(libc::EEXIST)
-        );
+        assert_eq!(get(libc::IPC_CREAT | libc::IPC_EXCL | 0o600), Err(libc::EEXIST));
     }
 
     #[test]
@@ -210,10 +177,7 @@ mod tests {
         let get = |flags| own(&objects, Kind::Queue, (key(2), flags), ipc::message_queue);
         assert_eq!(get(0o600), Err(libc::EACCES));
         assert_eq!(get(libc::IPC_CREAT | 0o600), Err(libc::EACCES));
-        assert_eq!(
-            get(libc::IPC_CREAT | libc::IPC_EXCL | 0o600),
-            Err(libc::EEXIST)
-        );
+        assert_eq!(get(libc::IPC_CREAT | libc::IPC_EXCL | 0o600), Err(libc::EEXIST));
         assert!(!objects.holds(Kind::Queue, outside.0));
     }
 

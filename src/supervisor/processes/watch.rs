@@ -22,11 +22,7 @@ fn decide(context: &Context, call: &Call) -> Result<Outcome, i32> {
     let mut buffer = PathBuffer::new();
     call.read_path(path, &mut buffer)?;
     let mask = WatchFlags::from_bits_retain(low(mask));
-    let at_end = if mask.contains(WatchFlags::DONT_FOLLOW) {
-        AtEnd::Keep
-    } else {
-        AtEnd::Follow
-    };
+    let at_end = if mask.contains(WatchFlags::DONT_FOLLOW) { AtEnd::Keep } else { AtEnd::Follow };
     let reached = names::reach(context, call, buffer.bytes(), at_end)?;
     if !context.still_waiting(call) {
         return Err(libc::EINTR);
@@ -67,23 +63,11 @@ mod tests {
         std::fs::write(&file, "").unwrap();
         std::os::unix::fs::symlink("file", &link).unwrap();
         let watcher = inotify::init(CreateFlags::CLOEXEC).unwrap();
-        for (path, at_end) in [
-            (&file, WatchFlags::empty()),
-            (&link, WatchFlags::DONT_FOLLOW),
-        ] {
+        for (path, at_end) in [(&file, WatchFlags::empty()), (&link, WatchFlags::DONT_FOLLOW)] {
             let direct = inotify::add_watch(&watcher, path, WatchFlags::ATTRIB | at_end).unwrap();
-            let fd =
-                rustix::fs::open(path, OFlags::PATH | OFlags::NOFOLLOW, Mode::empty()).unwrap();
+            let fd = rustix::fs::open(path, OFlags::PATH | OFlags::NOFOLLOW, Mode::empty()).unwrap();
             let stat = rustix::fs::fstat(&fd).unwrap();
-            let outcome = act(
-                &watcher,
-                &Reached {
-                    fd,
-                    stat,
-                    path: None,
-                },
-                WatchFlags::ATTRIB | at_end,
-            );
+            let outcome = act(&watcher, &Reached { fd, stat, path: None }, WatchFlags::ATTRIB | at_end);
             assert!(
                 matches!(outcome, Outcome::Reply(Reply::Value(number)) if number == i64::from(direct)),
                 "{outcome:?}"
