@@ -18,8 +18,9 @@ use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendFlags, SocketFlags, SocketType,
 };
 use rustix::pipe::PipeFlags;
-use rustix::process::{PidfdFlags, WaitId, WaitIdOptions};
+use rustix::process::{PidfdFlags, Signal, WaitId, WaitIdOptions};
 
+use super::adopted;
 use super::command::{CommandPlan, ProcessLimits};
 use super::filter::Filter;
 use super::floor::Floor;
@@ -214,6 +215,7 @@ pub(super) fn launch_scoped(plan: ChildPlan<'_>, scoped: bool) -> Result<Launche
         command,
     };
     monitor.needed = needed(&monitor);
+    adopted::adopt();
     let forked = fork(&monitor).map_err(LaunchError::Fork)?;
     // The monitor's ends: only its death must close them now.
     drop((far, reported, waited, reports));
@@ -300,8 +302,14 @@ impl Monitor {
     fn end(&self) -> io::Result<()> {
         // It may be over already.
         let _ = self.order(Order::End);
+        // Stopped, it would not obey.
+        let _ = rustix::process::pidfd_send_signal(&self.pidfd, Signal::CONT);
         let done = WaitIdOptions::EXITED;
         match rustix::io::retry_on_intr(|| rustix::process::waitid(WaitId::PidFd(self.pidfd.as_fd()), done)) {
+            Ok(Some(status)) if status.killed() || status.dumped() => {
+                adopted::end_all();
+                Ok(())
+            }
             // Reaped before.
             Ok(_) | Err(Errno::CHILD) => Ok(()),
             Err(error) => Err(error.into()),

@@ -31,7 +31,7 @@ pub fn sample(monitor: i32) -> Sample {
 }
 
 /// Each process's parent.
-fn parents() -> HashMap<i32, i32> {
+pub(super) fn parents() -> HashMap<i32, i32> {
     let Ok(entries) = fs::read_dir("/proc") else { return HashMap::new() };
     let numbers = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
     numbers
@@ -44,7 +44,7 @@ fn parent(stat: &str) -> Option<i32> {
     stat.get(stat.rfind(')')? + 1..)?.split_whitespace().nth(1)?.parse().ok()
 }
 
-fn descendants(ancestor: i32, parents: &HashMap<i32, i32>) -> HashSet<i32> {
+pub(super) fn descendants(ancestor: i32, parents: &HashMap<i32, i32>) -> HashSet<i32> {
     let mut children: HashMap<i32, Vec<i32>> = HashMap::new();
     for (pid, parent) in parents {
         children.entry(*parent).or_default().push(*pid);
@@ -61,7 +61,7 @@ fn descendants(ancestor: i32, parents: &HashMap<i32, i32>) -> HashSet<i32> {
 const MEMORY_KB: [&str; 3] = ["RssAnon:", "RssShmem:", "VmSwap:"];
 
 /// A number of `/proc/PID/status`; 0 where it has none, as a zombie has no memory.
-fn field(status: &str, name: &str) -> u64 {
+pub(super) fn field(status: &str, name: &str) -> u64 {
     let value = status.lines().find_map(|line| line.strip_prefix(name)?.split_whitespace().next()?.parse().ok());
     value.unwrap_or(0)
 }

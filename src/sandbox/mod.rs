@@ -3,6 +3,7 @@
 //! Owns everything that holds in the kernel with nobody's help. It decides no access: what the
 //! floor does not cover is the supervisor's.
 
+mod adopted;
 mod command;
 pub mod features;
 pub mod filter;

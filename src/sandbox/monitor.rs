@@ -57,7 +57,8 @@ type Failed = (Stage, io::Error);
 /// Session, privileges, scope; the descriptor that tells of children.
 fn confine(plan: &MonitorPlan<'_>) -> Result<OwnedFd, Failed> {
     let at = |stage| move |error: Errno| (stage, io::Error::from(error));
-    let _ = rustix::thread::set_name(c"askance-monitor");
+    // Not the name that `pkill askance` looks for: who kills askance wants the run to end.
+    let _ = rustix::thread::set_name(c"run-monitor");
     rustix::process::setsid().map_err(at(Stage::Session))?;
     rustix::process::set_child_subreaper(Some(rustix::process::getpid())).map_err(at(Stage::Session))?;
     for (number, fd) in (0..).zip(plan.stdio) {

@@ -188,3 +188,32 @@ fn the_monitor_keeps_only_what_it_needs() {
     drop(launched);
     supervisor.join().unwrap();
 }
+
+/// Whoever kills the monitor kills the run no less.
+#[test]
+fn a_monitor_killed_from_outside_takes_the_tree_along() {
+    let trial = Trial { env: vec![format!("{MARK}=headless")], ..Trial::new() };
+    let script = "for i in 1 2 3; do setsid sh -c 'setsid sleep 1000 & sleep 1000 & wait' & done; echo .; wait";
+    let (launched, reader) = trial.launch(&["/bin/sh", "-c", script]).unwrap();
+    let supervisor = continue_everything(&launched);
+    launched.go().unwrap();
+    let mut ready = [0; 1];
+    assert_eq!(rustix::io::read(&reader, &mut ready), Ok(1));
+    rustix::process::pidfd_send_signal(launched.monitor(), rustix::process::Signal::KILL).unwrap();
+    assert!(launched.next_event().is_err());
+    launched.end().unwrap();
+    assert_eq!(marked("headless"), [0; 0]);
+    supervisor.join().unwrap();
+}
+
+#[test]
+fn a_stopped_monitor_still_ends_its_run() {
+    let trial = Trial { env: vec![format!("{MARK}=paused")], ..Trial::new() };
+    let (launched, _reader) = trial.launch(&["/bin/sleep", "1000"]).unwrap();
+    let supervisor = continue_everything(&launched);
+    launched.go().unwrap();
+    rustix::process::pidfd_send_signal(launched.monitor(), rustix::process::Signal::STOP).unwrap();
+    launched.end().unwrap();
+    assert_eq!(marked("paused"), [0; 0]);
+    supervisor.join().unwrap();
+}

@@ -1,5 +1,5 @@
 use std::collections::BTreeMap;
-use std::ffi::CString;
+use std::ffi::{CString, OsStr};
 use std::fs;
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
@@ -149,16 +149,17 @@ proptest! {
             attempts.push((Attempt::Remove, c(&path)));
             attempts.push((Attempt::MakeDirectory, c(&path)));
         }
-        // Where each path leads before anything is changed.
-        let real: Vec<PathBuf> = attempts.iter().map(|(_, path)| {
-            let path = Path::new(std::ffi::OsStr::from_bytes(path.to_bytes()));
-            fs::canonicalize(path).unwrap_or_else(|_| {
-                let parent = fs::canonicalize(path.parent().unwrap()).unwrap_or(path.parent().unwrap().to_owned());
-                parent.join(path.file_name().unwrap())
-            })
-        }).collect();
-        let files: Vec<bool> = real.iter().map(|path| path.is_file()).collect();
+        // Where each path leads; behind a link to what an attempt makes, only afterwards.
+        let leads = |path: &CString| {
+            let path = Path::new(OsStr::from_bytes(path.to_bytes()));
+            let behind = |_| Ok(fs::canonicalize(path.parent().unwrap())?.join(path.file_name().unwrap()));
+            fs::canonicalize(path).or_else(behind).map_err(|_: std::io::Error| path.to_owned())
+        };
+        let before: Vec<_> = attempts.iter().map(|(_, path)| leads(path)).collect();
+        let files: Vec<bool> = before.iter().map(|path| path.as_ref().is_ok_and(|path| path.is_file())).collect();
         let answers = below(&floor, &attempts);
+        let after = |(before, (_, path)): (Result<_, _>, &(_, CString))| before.or_else(|_| leads(path)).unwrap_or_else(|path| path);
+        let real: Vec<PathBuf> = before.into_iter().zip(&attempts).map(after).collect();
         for ((((attempt, path), real), file), answer) in attempts.iter().zip(&real).zip(files).zip(answers) {
             let silent = match attempt {
                 Attempt::Read | Attempt::List => &read,
