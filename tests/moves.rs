@@ -10,6 +10,9 @@ use std::path::Path;
 use support::{Finished, Scene, User};
 
 const METADATA: &str = include_str!("payloads/metadata.py");
+const RANDOM_CALLS: &str = include_str!("payloads/random_calls.py");
+/// Each is another series of calls.
+const SEEDS: u32 = 6;
 const MOVES: &str = include_str!("payloads/moves.py");
 
 /// `renameat2(AT_FDCWD, argv[1], AT_FDCWD, argv[2], RENAME_EXCHANGE)`, or its errno as exit status.
@@ -25,6 +28,13 @@ fn compare(bare: &Finished, sandboxed: &Finished) {
     assert!(shown.is_empty(), "{shown}\n{}", sandboxed.stderr);
 }
 
+/// A payload as a file, ready to run.
+fn payload(scene: &Scene, name: &str, text: &str) -> String {
+    let path = scene.outside.join(name);
+    scene.file(&path, text);
+    path.to_str().unwrap().to_owned()
+}
+
 /// A directory of its own below the workspace, in which the payload runs.
 fn room(scene: &Scene, name: &str) -> String {
     let room = scene.workspace.join(name);
@@ -34,7 +44,8 @@ fn room(scene: &Scene, name: &str) -> String {
 
 for_each_user! {
     fn changes_of_an_object_are_native(scene) {
-        let python = ["/usr/bin/python3", "-c", METADATA];
+        let program = payload(&scene, "metadata.py", METADATA);
+        let python = ["/usr/bin/python3", &program];
         let bare = support::Launch::new(&scene, None).cwd(room(&scene, "bare")).run(&python).success();
         let sandboxed = scene.askance().cwd(room(&scene, "sandboxed")).run(&python).success().asks_nothing();
         compare(&bare, &sandboxed);
@@ -42,13 +53,26 @@ for_each_user! {
 }
 
 for_each_user! {
+    fn random_calls_answer_as_natively(scene) {
+        let program = payload(&scene, "random_calls.py", RANDOM_CALLS);
+        for seed in 1..=SEEDS {
+            let seed = seed.to_string();
+            let python = ["/usr/bin/python3", &program, &seed, "400"];
+            // Names and depth are alike, so that what fails for its length fails in both.
+            let bare = support::Launch::new(&scene, None).cwd(room(&scene, &format!("{seed}/a"))).run(&python).success();
+            let sandboxed = scene.askance().cwd(room(&scene, &format!("{seed}/b"))).run(&python).success().asks_nothing();
+            compare(&bare, &sandboxed);
+        }
+    }
+}
+
+for_each_user! {
     fn what_leaves_the_temporary_directory_arrives_as_natively(scene) {
+        let program = payload(&scene, "moves.py", MOVES);
         let temporary = room(&scene, "temporary");
         let bare = support::Launch::new(&scene, None).cwd(room(&scene, "bare"))
-            .run(&["/usr/bin/python3", "-c", MOVES, &temporary]).success();
-        let payload = scene.workspace.join("moves.py");
-        scene.file(&payload, MOVES);
-        let line = format!("exec /usr/bin/python3 {} \"$TMPDIR\"", payload.display());
+            .run(&["/usr/bin/python3", &program, &temporary]).success();
+        let line = format!("exec /usr/bin/python3 {program} \"$TMPDIR\"");
         let sandboxed = scene.askance().cwd(room(&scene, "sandboxed")).shell(&line).success().asks_nothing();
         compare(&bare, &sandboxed);
     }

@@ -164,12 +164,6 @@ pub fn make_node(dir: BorrowedFd<'_>, name: &CStr, mode: u32) -> io::Result<()> 
     done(unsafe { libc::syscall(libc::SYS_mknodat, dir.as_raw_fd(), name.as_ptr(), mode, 0) })
 }
 
-/// `umask(mask)` of this thread, which must not share its file-system attributes: the old mask.
-pub fn set_umask(mask: u32) -> u32 {
-    // SAFETY: umask takes no memory and cannot fail.
-    unsafe { libc::umask(mask & 0o777) }
-}
-
 /// `/proc/self/fd/N`, by which a held object is reopened or changed by path calls.
 pub fn descriptor_path(fd: BorrowedFd<'_>) -> CString {
     CString::new(format!("/proc/self/fd/{}", fd.as_raw_fd())).expect("digits hold no NUL")

@@ -9,6 +9,7 @@ use super::decide::{Granted, Need, Stop, judge};
 use super::errno::Errno;
 use super::held::{Held, Named};
 use super::open::How;
+use super::proc;
 use super::record;
 use super::resolve::{Entry, flag_bits};
 use super::state::Moment;
@@ -16,11 +17,14 @@ use super::view::View;
 use crate::policy::Change;
 use crate::supervisor::{Call, Context};
 use crate::sys::files::{self, OpenHow};
+use crate::sys::thread;
 
 /// How an attempt to make something ended.
 #[derive(Debug)]
 pub(super) enum Made {
     Opened(OwnedFd),
+    /// Nothing can be made there, and the kernel knows how to say so.
+    Impossible,
     Failed(Errno),
     /// Not permitted by the policy; and perhaps not by the file system either.
     Stopped(Stop, Result<(), Errno>),
@@ -49,6 +53,9 @@ pub(super) fn file(
     how: How,
     granted: Granted,
 ) -> Made {
+    if let Ok(true) = proc::on_procfs(&entry.parent) {
+        return Made::Impossible;
+    }
     let (path, parent) = match entry_path(entry) {
         Ok(paths) => paths,
         Err(errno) => return Made::Failed(errno),
@@ -67,7 +74,7 @@ pub(super) fn file(
     }
     let flags = how.flags | libc::O_CREAT | libc::O_EXCL | libc::O_NOCTTY | libc::O_CLOEXEC;
     let open = OpenHow { flags: flag_bits(flags), mode: how.mode.into(), resolve: 0 };
-    files::set_umask(umask);
+    thread::set_umask(umask);
     match files::openat2(entry.parent.fd.as_fd(), &entry.name, &open) {
         Ok(fd) => {
             record::created(context, path, fd.as_fd());
@@ -86,6 +93,9 @@ pub(super) fn unnamed(
     how: How,
     granted: Granted,
 ) -> Made {
+    if let Ok(true) = proc::on_procfs(directory) {
+        return Made::Impossible;
+    }
     let need = Need::write(&path.join("#unnamed"), Change::Create);
     let _granted = match judge(context, call, &[need], granted) {
         Ok(granted) => granted,
@@ -96,7 +106,7 @@ pub(super) fn unnamed(
     }
     let flags = how.flags | libc::O_CLOEXEC;
     let open = OpenHow { flags: flag_bits(flags), mode: how.mode.into(), resolve: 0 };
-    files::set_umask(view.caller.umask());
+    thread::set_umask(view.caller.umask());
     match files::openat2(directory.fd.as_fd(), c".", &open) {
         Ok(fd) => Made::Opened(fd),
         Err(error) => Made::Failed(error.into()),

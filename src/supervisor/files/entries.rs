@@ -9,13 +9,14 @@ use rustix::fs::{AtFlags, FileType, Mode, Stat};
 use super::create::{entry_path, may_change};
 use super::decide::{Granted, Job, Need, judge, restart};
 use super::errno::Errno;
+use super::proc;
 use super::quick;
 use super::record;
 use super::resolve::Entry;
 use super::view::{Spelled, View, low};
 use crate::policy::Change;
 use crate::supervisor::{Call, Context, Outcome, PathBuffer, Reply};
-use crate::sys::files;
+use crate::sys::{files, thread};
 
 /// What happens to a name.
 #[derive(Debug)]
@@ -135,6 +136,9 @@ impl Job for Name {
         let found = match self.spelled.entry(&view) {
             // `.`, `..` and `/`: the kernel knows which errno each call has for them.
             Ok(None) => return Outcome::Reply(Reply::ContinueUnderFloor),
+            Ok(Some(entry)) if matches!(proc::on_procfs(&entry.parent), Ok(true)) => {
+                return Outcome::Reply(Reply::ContinueUnderFloor);
+            }
             Ok(Some(entry)) => entry_path(&entry).map(|paths| (entry, paths)),
             Err(errno) => Err(errno),
         };
@@ -161,7 +165,7 @@ impl Job for Name {
         if !self.deed.makes() && matches!(standing(&entry), Ok(Some(victim)) if is_device(&victim)) {
             return Outcome::errno(libc::EPERM);
         }
-        files::set_umask(umask);
+        thread::set_umask(umask);
         match act(&entry, &self.deed) {
             Ok(()) if self.deed.makes() => record::created_at(context, path),
             Ok(()) => record::deleted(context, path),

@@ -99,7 +99,7 @@ impl Job for Metadata {
         let found = View::new(context, call).and_then(|view| {
             let held = self.subject.find(&view)?;
             let named = held.named()?;
-            guard(context, &held, &named)?;
+            guard(context, &held, &named).or_else(|guarded| change::refusal(&held, &self.deed).and(Err(guarded)))?;
             Ok((held, named))
         });
         let (held, named) = match found {

@@ -207,6 +207,7 @@ impl Open {
     fn made(self, context: &Context, call: &Call, made: Made) -> Outcome {
         match made {
             Made::Opened(fd) => opened(fd, self.how),
+            Made::Impossible => Outcome::Reply(Reply::ContinueUnderFloor),
             Made::Failed(Errno(errno)) => Outcome::errno(errno),
             Made::Stopped(stop, vain) => stop.outcome(context, call, self, vain),
             Made::Changed(granted) => restart(self, context, call, granted),

@@ -80,7 +80,8 @@ fn text(link: &Held) -> Result<Link, Errno> {
     Ok(Link::Text(rustix::fs::readlinkat(&link.fd, c"", Vec::new())?.into_bytes()))
 }
 
-fn on_procfs(held: &Held) -> Result<bool, Errno> {
+/// Nothing is ever made there.
+pub(super) fn on_procfs(held: &Held) -> Result<bool, Errno> {
     // Only file systems without a device have 0 here.
     if rustix::fs::major(held.stat.st_dev) != 0 {
         return Ok(false);

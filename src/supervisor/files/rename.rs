@@ -92,11 +92,14 @@ impl End {
 
 impl Job for Rename {
     fn attempt(self, context: &Context, call: &Call, granted: Granted) -> Outcome {
-        let entries = View::new(context, call).and_then(|view| Ok((self.old.entry(&view)?, self.new.entry(&view)?)));
+        let entries = View::new(context, call).and_then(|view| {
+            // `.`, `..` and `/`: the kernel refuses, and knows what it looks at first.
+            let Some(old) = self.old.entry(&view)? else { return Ok(None) };
+            Ok(self.new.entry(&view)?.map(|new| (old, new)))
+        });
         let (old, new) = match entries {
-            Ok((Some(old), Some(new))) => (old, new),
-            // `.`, `..` and `/`: the kernel refuses.
-            Ok(_) => return Outcome::Reply(Reply::ContinueUnderFloor),
+            Ok(Some(entries)) => entries,
+            Ok(None) => return Outcome::Reply(Reply::ContinueUnderFloor),
             Err(Errno(errno)) => return Outcome::errno(errno),
         };
         // From here no name of this run changes but by us, so paths read now are the paths moved.

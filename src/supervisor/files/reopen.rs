@@ -62,9 +62,6 @@ fn open(held: &Held, how: How) -> Result<OwnedFd, Errno> {
         flags &= !(libc::O_CREAT | libc::O_EXCL);
     }
     let how = OpenHow { flags: flag_bits(flags), mode: 0, resolve: 0 };
-    if held.is_directory() {
-        return Ok(files::openat2(held.fd.as_fd(), c".", &how)?);
-    }
     let pinned = held.passed.as_ref().unwrap_or(&held.fd);
     Ok(files::openat2(files::at_cwd(), &files::descriptor_path(pinned.as_fd()), &how)?)
 }

@@ -125,10 +125,7 @@ pub(crate) fn entry(viewer: &dyn Viewer, origin: &Origin, path: &CStr) -> Result
     if spelling::is_dots(name) {
         return Ok(None);
     }
-    let parent = match &origin.base {
-        Some(base) if directory.is_empty() => Held::new(base.try_clone()?)?,
-        _ => object(viewer, origin, &directory_of(directory)?, Last::Follow)?,
-    };
+    let parent = object(viewer, origin, &directory_of(directory)?, Last::Follow)?;
     if !parent.is_directory() {
         return Err(Errno(libc::ENOTDIR));
     }
