@@ -203,8 +203,14 @@ impl PathLists {
     /// depth apply and the lists are for writing, nothing is a root: names are born in the broker.
     pub(super) fn silent(&self, writing: Option<&Places>) -> SilentYes {
         let mut silent = SilentYes::default();
+        let allows = |entry: &Entry| entry.effect == Effect::Allow;
+        let allowing_patterns =
+            self.any_depth.iter().any(|(_, entry)| allows(entry)) || self.globs.iter().any(|(.., entry)| allows(entry));
         for (path, entries) in &self.literal {
-            let allowed = matches!(self.rule(path), Ruling::Allow);
+            // What only denies its own path outweighs every allow above it: no need to look.
+            let denied =
+                !allowing_patterns && entries.iter().all(|entry| matches!(entry.effect, Effect::Deny | Effect::Block));
+            let allowed = !denied && matches!(self.rule(path), Ruling::Allow);
             if allowed && entries.iter().any(|entry| entry.effect == Effect::Allow) {
                 silent.roots.push(path.clone());
             } else if !allowed {
