@@ -194,7 +194,10 @@ impl PathLists {
     pub(super) fn allows_everything(&self) -> bool {
         let no = |entry: &Entry| entry.effect != Effect::Allow;
         matches!(self.rule(Path::new("/")), Ruling::Allow)
-            && !self.literal.values().flatten().any(no)
+            && !self
+                .literal
+                .iter()
+                .any(|(path, entries)| entries.iter().any(no) && !matches!(self.rule(path), Ruling::Allow))
             && !self.any_depth.iter().any(|(_, entry)| no(entry))
             && !self.globs.iter().any(|(.., entry)| no(entry))
     }

@@ -157,6 +157,18 @@ fn an_allow_beats_a_deny_only_if_as_specific_and_from_as_high_a_layer() {
 }
 
 #[test]
+fn reads_need_no_trap_where_every_denial_is_overruled() {
+    let table: [(&[&str], bool); 4] =
+        [(&["/"], false), (&["/", "~"], false), (&["/", "~/.ssh/config"], false), (&["/", "~/.ssh"], true)];
+    for (allowed, expected) in table {
+        let mut sandbox = Sandbox::default();
+        sandbox.filesystem.allow_read = list(Layer::User, allowed);
+        sandbox.filesystem.deny_read = list(Layer::Default, &["~/.ssh"]);
+        assert_eq!(compile(&sandbox).reads_everything(), expected, "{allowed:?}");
+    }
+}
+
+#[test]
 fn a_block_always_stands() {
     let mut sandbox = Sandbox::default();
     sandbox.filesystem.allow_read = list(Layer::Organisation, &["/w/a/b"]);
