@@ -5,9 +5,11 @@
 mod commands;
 mod environment;
 mod keeper;
+mod output;
 mod places;
 mod spec;
 mod telling;
+mod unconfined;
 mod wait;
 
 use std::ffi::{CString, NulError, OsString};
@@ -21,7 +23,7 @@ use tempfile::TempDir;
 
 use crate::approval::{self, Authority, BadPattern, Chosen, Risk};
 use crate::dns::{Dns, DnsConfig, Nameserver, NameserverError};
-use crate::journal::{self, Decision, Journal};
+use crate::journal::{self, Decision, FloorReport, Journal};
 use crate::policy::{CompileError, Operation, Places, Policy};
 use crate::prompt::{Choice, Console, ConsoleError, PromptError, Situation};
 use crate::sandbox::{self, ChildPlan, Filter, FilterPlan, Floor, Launched, ProcessLimits, resolve_program};
@@ -31,6 +33,7 @@ use crate::supervisor::{self, Asker, Keeper, LivePolicy, Parts, Setup, Superviso
 use commands::Commands;
 use environment::Environment;
 use keeper::SettingsKeeper;
+use output::Meter;
 pub use places::{NothingYet, PlaceError};
 use wait::Watched;
 
@@ -146,6 +149,8 @@ struct Prepared {
     authority: Authority,
     keeper: Arc<SettingsKeeper>,
     keep_root_capabilities: bool,
+    /// `sandbox.enabled`.
+    sandboxed: bool,
 }
 
 /// Runs the request to its end and returns askance's exit status.
@@ -160,8 +165,16 @@ pub fn run(request: RunRequest) -> Result<u8, RunError> {
     let command: Arc<OnceLock<Weak<Launched>>> = Arc::default();
     let asker = asker(&request, &prepared, console.as_ref(), Arc::clone(&command))?;
     let decision = approve(&request, &prepared, &asker, &journal)?;
+    if !prepared.sandboxed {
+        let ending = unconfined::run(&request, &program, &prepared.environment).map_err(RunError::Wait)?;
+        let (floor, removed) = (FloorReport::default(), prepared.environment.removed);
+        let facts = telling::Facts { decision, ending, duration: started.elapsed(), floor, removed };
+        return conclude(&request, &journal, facts);
+    }
     let signals = wait::take_signals().map_err(RunError::Wait)?;
-    let launched = Arc::new(sandbox::launch(child_plan(&request, program, &prepared, console.as_ref())?)?);
+    let mut meter = prepared.limits.output_bytes.map(Meter::new);
+    let plan = child_plan(&request, program, &prepared, Streams { console: console.as_ref(), meter: meter.as_mut() })?;
+    let launched = Arc::new(sandbox::launch(plan)?);
     // Set once: there is one command.
     let _ = command.set(Arc::downgrade(&launched));
     if let Some(console) = &mut console {
@@ -175,7 +188,7 @@ pub fn run(request: RunRequest) -> Result<u8, RunError> {
     let ending = launched.go().map_err(RunError::Launch).and_then(|()| {
         let console = console.as_ref();
         let (launched, signals, limits, group) = (&*launched, &signals, &limits, group.as_ref());
-        let watched = Watched { launched, console, signals, limits, group, journal: &journal };
+        let watched = Watched { launched, console, signals, limits, group, meter: meter.as_ref(), journal: &journal };
         wait::until_the_end(&watched).map_err(RunError::Wait)
     });
     let ended = launched.end();
@@ -186,15 +199,22 @@ pub fn run(request: RunRequest) -> Result<u8, RunError> {
     if let Some(console) = console {
         console.finish();
     }
+    if let Some(meter) = meter {
+        meter.finish();
+    }
     let (ending, ()) = (ending?, ended.map_err(RunError::Wait)?);
     drop(temporary);
 
-    telling::tell_denials(&journal);
-    if let Some(path) = &request.report {
-        let facts = telling::Facts { decision, ending, duration: started.elapsed(), floor, removed };
-        telling::report(&request, &journal, facts).write(path)?;
-    }
-    Ok(ending.exit_status())
+    let facts = telling::Facts { decision, ending, duration: started.elapsed(), floor, removed };
+    conclude(&request, &journal, facts)
+}
+
+/// Tells what was denied, writes the report, and gives the exit status.
+fn conclude(request: &RunRequest, journal: &Journal, facts: telling::Facts) -> Result<u8, RunError> {
+    let status = facts.ending.exit_status();
+    telling::tell_denials(journal);
+    telling::write(request, journal, facts)?;
+    Ok(status)
 }
 
 /// Lets the request start, or says why not.
@@ -249,8 +269,20 @@ fn prepare(request: &RunRequest, journal: &Arc<Journal>) -> Result<(Prepared, Te
     let keeper =
         Arc::new(SettingsKeeper::new(&request.locations, Arc::clone(&request.load), places, Arc::clone(journal)));
     let keep_root_capabilities = settings.sandbox.keep_root_capabilities;
-    let prepared =
-        Prepared { live, environment, floor, filter, dns, limits, commands, authority, keeper, keep_root_capabilities };
+    let sandboxed = settings.sandbox.enabled;
+    let prepared = Prepared {
+        sandboxed,
+        live,
+        environment,
+        floor,
+        filter,
+        dns,
+        limits,
+        commands,
+        authority,
+        keeper,
+        keep_root_capabilities,
+    };
     Ok((prepared, temporary))
 }
 
@@ -279,17 +311,27 @@ fn dns(settings: &Settings, live: Arc<LivePolicy>) -> Result<Dns, RunError> {
     }))
 }
 
+/// What stands between the command and the caller's standard streams.
+struct Streams<'a> {
+    console: Option<&'a Console>,
+    meter: Option<&'a mut Meter>,
+}
+
 fn child_plan<'a>(
     request: &RunRequest,
     program: PathBuf,
     prepared: &'a Prepared,
-    console: Option<&Console>,
+    streams: Streams<'_>,
 ) -> Result<ChildPlan<'a>, RunError> {
+    let Streams { console, mut meter } = streams;
     let slaves = console.map(Console::child_stdio).transpose()?.unwrap_or_default();
     let controlling_terminal = slaves.iter().position(Option::is_some);
     let streams = sandbox::inherited_stdio().map_err(RunError::Streams)?;
-    let mut stdio = slaves.into_iter().zip(streams).map(|(slave, stream)| slave.unwrap_or(stream));
-    let mut next = || stdio.next().ok_or_else(|| RunError::Streams(io::ErrorKind::NotFound.into()));
+    let mut stdio = slaves.into_iter().zip(streams).enumerate().map(|(number, (slave, stream))| match &mut meter {
+        Some(meter) if slave.is_none() && number > 0 => meter.attach(stream),
+        _ => Ok(slave.unwrap_or(stream)),
+    });
+    let mut next = || stdio.next().unwrap_or_else(|| Err(io::ErrorKind::NotFound.into())).map_err(RunError::Streams);
     Ok(ChildPlan {
         argv: request.subject.argv().iter().map(word).collect::<Result<_, _>>()?,
         program,

@@ -12,7 +12,7 @@ use crate::settings::{InteractionMode, Layer, Source};
 
 /// May this request start? First match decides.
 pub fn judge(rules: &Rules, request: &Request<'_>, authority: Authority, surroundings: &dyn Surroundings) -> Verdict {
-    let mut found = assess(rules, request, surroundings);
+    let mut found = on_a_deep_stack(|| assess(rules, request, surroundings));
     let assessed = found.risk();
     let risk = assessed.max(request.declared.unwrap_or(Risk::ReadOnly));
     let (ground, decision, rule, reason) = decide(&mut found, risk, authority);
@@ -29,6 +29,22 @@ pub fn judge(rules: &Rules, request: &Request<'_>, authority: Authority, surroun
         quiet_git: found.quiet_git && assessed == Risk::ReadOnly,
         commands: found.findings,
     }
+}
+
+/// Readers of shell text recurse with its nesting; their limits are set for this much stack, which
+/// is only address space until it is used.
+const STACK_BYTES: usize = 64 << 20;
+
+/// Whatever ends the work early is never "safe".
+fn on_a_deep_stack(work: impl FnOnce() -> Assessment + Send) -> Assessment {
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new().stack_size(STACK_BYTES).spawn_scoped(scope, work);
+        match thread.map(std::thread::ScopedJoinHandle::join) {
+            Ok(Ok(found)) => found,
+            Ok(Err(_)) => Assessment::unknown("its text could not be read to the end"),
+            Err(_) => Assessment::unknown("no thread could be had to read it"),
+        }
+    })
 }
 
 fn decide(found: &mut Assessment, risk: Risk, authority: Authority) -> (Ground, Decision, Option<Rule>, String) {

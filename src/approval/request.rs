@@ -55,7 +55,7 @@ impl Authority {
 }
 
 /// The machine, as far as judgement needs it. Answers may be remembered; none may block.
-pub trait Surroundings {
+pub trait Surroundings: Sync {
     /// The file that a bare word runs, by `PATH`.
     fn find_program(&self, name: &str) -> Option<PathBuf>;
     /// May the sandbox write this file or directory without a question?

@@ -136,6 +136,16 @@ pub struct Denial {
     pub quiet: bool,
 }
 
+impl Reason {
+    /// The rule that asks, where one does.
+    pub fn rule(&self) -> Option<&Rule> {
+        match self {
+            Self::Denied(rule) | Self::Command { rule, .. } => Some(rule),
+            Self::NotListed | Self::PrivateAddress | Self::NotOurs => None,
+        }
+    }
+}
+
 impl std::fmt::Display for Reason {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {

@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::{NothingYet, RunError, RunRequest, Subject};
 use crate::approval::{self, Authority, BadPattern, Decision, Ground, Host, Request, Rules, Verdict};
 use crate::journal::{self, ProcessReport, QuestionRecord, RuleReport};
-use crate::policy::{self, Access, Answer, Change, Places, Question, Reason, Rule};
+use crate::policy::{self, Access, Answer, Change, Places, Question, Rule};
 use crate::settings::{Layer, Settings, Source};
 use crate::supervisor::{Asked, Asker, Execution, Executions, LivePolicy, Process, Standing};
 
@@ -150,10 +150,7 @@ pub(super) fn record(question: &Question, answer: &Answer) -> QuestionRecord {
         operation: question.operation.word(),
         target: question.target.to_string(),
         reason: question.reason.to_string(),
-        rule: match &question.reason {
-            Reason::Denied(found) | Reason::Command { rule: found, .. } => Some(rule(found)),
-            _ => None,
-        },
+        rule: question.reason.rule().map(rule),
         process: ProcessReport::default(),
         answer: answer.word(),
         scope: None,

@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::wait::Ending;
 use super::{RunRequest, Subject};
-use crate::journal::{Decision, FloorReport, Journal, Report, Request, visible};
+use crate::journal::{Decision, FloorReport, Journal, Report, ReportError, Request, visible};
 use crate::sandbox::Floor;
 use crate::sandbox::features::missing_in_floor;
 
@@ -44,8 +44,16 @@ pub(super) fn tell_denials(journal: &Journal) {
     }
 }
 
+/// Writes the report where one was asked for.
+pub(super) fn write(request: &RunRequest, journal: &Journal, facts: Facts) -> Result<(), ReportError> {
+    match &request.report {
+        Some(path) => report(request, journal, facts).write(path),
+        None => Ok(()),
+    }
+}
+
 /// The report of the run.
-pub(super) fn report(request: &RunRequest, journal: &Journal, facts: Facts) -> Report {
+fn report(request: &RunRequest, journal: &Journal, facts: Facts) -> Report {
     let (argv, command) = match &request.subject {
         Subject::Argv(_) => (Some(request.subject.words()), None),
         Subject::Shell(_) => (None, Some(request.subject.line())),

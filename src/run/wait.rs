@@ -8,6 +8,7 @@ use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
+use super::output::Meter;
 use crate::journal::{Exit, Journal};
 use crate::prompt::Console;
 use crate::sandbox::limits::{self, Group};
@@ -99,13 +100,15 @@ pub(super) struct Watched<'a> {
     pub(super) limits: &'a Limits,
     /// Keeps the limits of processes and memory; without it they are watched here.
     pub(super) group: Option<&'a Group>,
+    /// Counts the output, where it is bounded.
+    pub(super) meter: Option<&'a Meter>,
     pub(super) journal: &'a Journal,
 }
 
 /// Serves events and signals until the command has ended or outgrown its limits.
 pub(super) fn until_the_end(watched: &Watched<'_>) -> io::Result<Ending> {
     let deadline = watched.limits.wall_time_ms.map(|ms| Instant::now() + Duration::from_millis(ms));
-    let sampled = watched.group.is_none() && is_bounded(watched.limits);
+    let sampled = watched.group.is_none() && is_bounded(watched.limits) || watched.meter.is_some();
     loop {
         let mut rest = deadline.map(|end| end.saturating_duration_since(Instant::now()));
         if rest == Some(Duration::ZERO) {
@@ -122,6 +125,10 @@ pub(super) fn until_the_end(watched: &Watched<'_>) -> io::Result<Ending> {
         if event && let Some(ending) = serve(watched)? {
             if watched.group.is_some_and(Group::was_outgrown) {
                 watched.journal.note(outgrown_note("memory"));
+            }
+            if watched.meter.is_some_and(Meter::is_spent) {
+                watched.journal.note(outgrown_note("output"));
+                return Ok(Ending::Outgrown);
             }
             return Ok(ending);
         }
@@ -179,6 +186,12 @@ fn pass_on(watched: &Watched<'_>) -> io::Result<()> {
 
 /// The limit that the tree has outgrown, where no control group keeps it.
 fn outgrown(watched: &Watched<'_>) -> Option<&'static str> {
+    if watched.meter.is_some_and(Meter::is_spent) {
+        return Some("output");
+    }
+    if watched.group.is_some() || !is_bounded(watched.limits) {
+        return None;
+    }
     let sample = limits::sample(watched.launched.monitor_pid);
     let over = |limit: Option<u64>, now: u64| limit.is_some_and(|limit| now > limit);
     if over(watched.limits.processes, sample.processes) {

@@ -30,6 +30,6 @@ mod tests {
     fn what_is_trapped_is_handled_and_nothing_else() {
         let numbers = 0..=i64::from(NEWEST_REVIEWED);
         let alone: Vec<i64> = numbers.filter(|nr| trapped(*nr) != handler(*nr).is_some()).collect();
-        assert_eq!(alone, [libc::SYS_execve, libc::SYS_execveat]);
+        assert_eq!(alone, Vec::<i64>::new());
     }
 }

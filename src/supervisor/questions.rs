@@ -11,7 +11,7 @@ use super::caller::Caller;
 use super::context::{Asked, Asker};
 use super::signals::{Interruption, Watch};
 use crate::journal::{ProcessReport, QuestionRecord, RuleReport};
-use crate::policy::{Answer, Operation, Question, Reason, Target, Verdict};
+use crate::policy::{Answer, Operation, Question, Target, Verdict};
 
 /// More outstanding notifications make every other call of the run pay for walking past them.
 pub const WAITING_MAX: usize = 256;
@@ -262,10 +262,7 @@ fn settle(supervisor: &Arc<Supervisor>, waiter: Waiter, answer: &Answer) {
             supervisor.on_worker(call, Box::new(move |context, call| act(permit, context, call)));
         }
         None => {
-            let rule = match &question.reason {
-                Reason::Denied(rule) => Some(rule.text.clone()),
-                _ => None,
-            };
+            let rule = question.reason.rule().map(|rule| rule.text.clone());
             supervisor.context.remember_once(&question, &Answer::Deny, &caller);
             let journal = supervisor.context.journal();
             journal.denied(question.operation.word(), &question.target.to_string(), rule, false);
@@ -285,10 +282,10 @@ fn record(supervisor: &Supervisor, open: &Open, answer: &Answer) {
         operation: question.operation.word(),
         target: question.target.to_string(),
         reason: question.reason.to_string(),
-        rule: match &question.reason {
-            Reason::Denied(rule) => Some(RuleReport { text: rule.text.clone(), source: rule.source.to_string() }),
-            _ => None,
-        },
+        rule: question
+            .reason
+            .rule()
+            .map(|rule| RuleReport { text: rule.text.clone(), source: rule.source.to_string() }),
         process: ProcessReport { pid: process.pid, program: process.program.clone(), argv: process.argv.clone() },
         answer: answer.word(),
         scope,

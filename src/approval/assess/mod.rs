@@ -55,6 +55,12 @@ pub(super) struct Assessment {
 }
 
 impl Assessment {
+    /// Nothing is known of the request.
+    pub(super) fn unknown(why: &str) -> Self {
+        let finding = Finding { argv: Vec::new(), risk: Risk::High, why: why.to_owned(), via: Vec::new() };
+        Self { findings: vec![finding], undecidable: Some(why.to_owned()), uncovered: true, ..Self::default() }
+    }
+
     pub(super) fn risk(&self) -> Risk {
         self.findings.iter().map(|found| found.risk).max().unwrap_or(Risk::ReadOnly)
     }
