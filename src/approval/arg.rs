@@ -59,6 +59,18 @@ impl Arg {
     }
 }
 
+/// Words of a command that people are shown.
+const MAX_SHOWN: usize = 200;
+
+/// A command as far as it is known, for people.
+pub(super) fn shown(argv: &[Arg]) -> Vec<String> {
+    let mut words: Vec<String> = argv.iter().take(MAX_SHOWN).map(Arg::shown).collect();
+    if argv.len() > MAX_SHOWN {
+        words.push("…".to_owned());
+    }
+    words
+}
+
 /// The program's name without its directory.
 pub(super) fn base_name(program: &str) -> &str {
     program.rsplit('/').next().unwrap_or(program)

@@ -6,7 +6,7 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use super::arg::{Arg, base_name};
+use super::arg::{Arg, base_name, shown};
 use super::interlock::{self, Place};
 use super::judge::interlock_rule;
 use super::lists::Rules;
@@ -83,7 +83,7 @@ fn listed(rules: &Rules, argv: &[Arg]) -> Option<Refusal> {
         decision,
         ground,
         rule: pattern.rule().clone(),
-        reason: format!("`{}` is on the {list} list", shown(argv)),
+        reason: format!("`{}` is on the {list} list", shown(argv).join(" ")),
     })
 }
 
@@ -93,10 +93,6 @@ fn interlocked(argv: &[Arg], place: &Place<'_>) -> Option<Refusal> {
         decision: Decision::Ask,
         ground: Ground::Interlock,
         rule: interlock_rule(&interlock),
-        reason: format!("`{}`: {}", shown(argv), interlock.why),
+        reason: format!("`{}`: {}", shown(argv).join(" "), interlock.why),
     })
-}
-
-fn shown(argv: &[Arg]) -> String {
-    argv.iter().map(Arg::shown).collect::<Vec<_>>().join(" ")
 }

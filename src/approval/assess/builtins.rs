@@ -4,7 +4,7 @@ use super::command::Call;
 use super::simple::is_armed;
 use super::state::{Input, State};
 use super::{Said, Walk};
-use crate::approval::arg::{Arg, UNKNOWN};
+use crate::approval::arg::{Arg, UNKNOWN, shown};
 use crate::approval::environment::{self, Reach};
 use crate::approval::interlock::Interlock;
 use crate::approval::verdict::Risk;
@@ -143,7 +143,7 @@ impl Walk<'_> {
             Some(arg) => arg.exact().and_then(|text| self.place(state).absolute(text)),
         };
         state.change_directory(path, self.request);
-        self.find(argv.iter().map(Arg::shown).collect(), Said::new(Risk::ReadOnly, "changes the directory"), None);
+        self.find(shown(argv), Said::new(Risk::ReadOnly, "changes the directory"), None);
     }
 
     /// `export NAME=value` and its kin: an assignment, and a reach into the environment.

@@ -5,8 +5,8 @@ use std::path::Path;
 use super::identity::Identity;
 use super::simple::Raised;
 use super::state::{Input, Output, State};
-use super::{MAX_COMMANDS, Said, Walk};
-use crate::approval::arg::Arg;
+use super::{MAX_COMMANDS, MAX_STEPS, Said, Walk};
+use crate::approval::arg::{Arg, shown};
 use crate::approval::interlock::{self, Interlock};
 use crate::approval::verdict::Risk;
 
@@ -38,6 +38,7 @@ impl Walk<'_> {
         if self.commands > MAX_COMMANDS {
             if self.commands == MAX_COMMANDS + 1 {
                 self.undecidable("too many commands".into());
+                self.steps = MAX_STEPS + 1;
             }
             return Output::default();
         }
@@ -71,12 +72,12 @@ impl Walk<'_> {
     }
 
     pub(super) fn lists_and_interlocks(&mut self, argv: &[Arg], state: &State) {
-        let shown = || argv.iter().map(Arg::shown).collect::<Vec<_>>().join(" ");
+        let line = || shown(argv).join(" ");
         if let Some(pattern) = self.rules.block.iter().find(|pattern| pattern.forbids(argv)) {
-            self.out.blocked.get_or_insert_with(|| (pattern.rule().clone(), shown()));
+            self.out.blocked.get_or_insert_with(|| (pattern.rule().clone(), line()));
         }
         if let Some(pattern) = self.rules.deny.iter().find(|pattern| pattern.forbids(argv)) {
-            self.out.denied.get_or_insert_with(|| (pattern.rule().clone(), shown()));
+            self.out.denied.get_or_insert_with(|| (pattern.rule().clone(), line()));
         }
         if let Some(interlock) = interlock::of(argv, &self.place(state)) {
             self.trip(interlock, argv);
@@ -95,7 +96,7 @@ impl Walk<'_> {
                 None => self.out.uncovered = true,
             }
         }
-        self.find(argv.iter().map(Arg::shown).collect(), said, why);
+        self.find(shown(argv), said, why);
     }
 
     /// A file named by its path is whatever it holds.

@@ -21,7 +21,7 @@ use super::programs::Said;
 use super::request::{Request, Subject, Surroundings};
 use super::shell::{self, Joint, Node, Word};
 use super::verdict::{Finding, Risk};
-use crate::approval::arg::Arg;
+use crate::approval::arg::{self, Arg};
 use crate::approval::expand;
 use crate::policy::Rule;
 use state::{Input, Output, State};
@@ -32,6 +32,8 @@ const MAX_COMMANDS: usize = 1_000;
 const MAX_STEPS: usize = 10_000;
 /// Nodes in nodes, through nested texts and functions: bounds the stack.
 const MAX_DEPTH: usize = 200;
+/// Shell text, nested texts counted again.
+const MAX_BYTES: usize = 128 * 1024;
 /// Shell texts in shell texts.
 const MAX_LEVELS: usize = 12;
 /// A `for` over at most this many known words is followed word by word.
@@ -76,6 +78,7 @@ pub(super) fn assess(rules: &Rules, request: &Request<'_>, surroundings: &dyn Su
         via: Vec::new(),
         commands: 0,
         steps: 0,
+        bytes: 0,
         depth: 0,
         downloads: Vec::new(),
         found: HashMap::new(),
@@ -109,6 +112,7 @@ struct Walk<'a> {
     via: Vec<String>,
     commands: usize,
     steps: usize,
+    bytes: usize,
     depth: usize,
     /// Files that the request itself fetches from the network.
     downloads: Vec<PathBuf>,
@@ -128,7 +132,8 @@ impl<'a> Walk<'a> {
 
     /// Walks a text as a shell would run it.
     fn script(&mut self, text: &str, state: &mut State, input: &Input) -> Output {
-        if self.via.len() >= MAX_LEVELS || self.steps > MAX_STEPS {
+        self.bytes += text.len();
+        if self.via.len() >= MAX_LEVELS || self.bytes > MAX_BYTES {
             self.unreadable(shell::Unreadable::Nesting);
             return Output::default();
         }
@@ -178,7 +183,7 @@ impl<'a> Walk<'a> {
     }
 
     fn trip(&mut self, interlock: Interlock, command: &[Arg]) {
-        let shown = command.iter().map(Arg::shown).collect::<Vec<_>>().join(" ");
+        let shown = arg::shown(command).join(" ");
         self.out.interlock.get_or_insert((interlock, shown));
     }
 

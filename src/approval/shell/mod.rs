@@ -23,7 +23,7 @@ pub(super) const MAX_TEXT_BYTES: usize = 64 * 1024;
 /// Why a text was not understood.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Unreadable {
-    #[error("longer than {MAX_TEXT_BYTES} bytes")]
+    #[error("too long")]
     TooLong,
     #[error("nested too deeply")]
     Nesting,
