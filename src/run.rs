@@ -160,11 +160,11 @@ pub fn run(request: RunRequest) -> Result<u8, RunError> {
     let program = resolve_program(&request.subject.argv()[0], path.as_deref(), &request.locations.cwd)?;
     let journal = Arc::new(Journal::default());
     // Removed with all that is in it when the run is over.
-    let (prepared, temporary) = prepare(&request, &journal)?;
+    let (mut prepared, temporary) = prepare(&request, &journal)?;
     let mut console = Console::attach()?;
     let command: Arc<OnceLock<Weak<Launched>>> = Arc::default();
     let asker = asker(&request, &prepared, console.as_ref(), Arc::clone(&command))?;
-    let decision = approve(&request, &prepared, &asker, &journal)?;
+    let decision = approve(&request, &mut prepared, &asker, &journal)?;
     if !prepared.sandboxed {
         let ending = unconfined::run(&request, &program, &prepared.environment).map_err(RunError::Wait)?;
         let (floor, removed) = (FloorReport::default(), prepared.environment.removed);
@@ -220,7 +220,7 @@ fn conclude(request: &RunRequest, journal: &Journal, facts: telling::Facts) -> R
 /// Lets the request start, or says why not.
 fn approve(
     request: &RunRequest,
-    prepared: &Prepared,
+    prepared: &mut Prepared,
     asker: &Arc<dyn Asker>,
     journal: &Journal,
 ) -> Result<Decision, RunError> {
@@ -238,7 +238,14 @@ fn approve(
             allowed
         }
     };
-    if allowed { Ok(commands::decision(&verdict)) } else { Err(commands::refusal(request, &verdict)) }
+    if !allowed {
+        return Err(commands::refusal(request, &verdict));
+    }
+    if verdict.quiet_git {
+        // It counts as read-only because Git runs nothing that its repository names.
+        prepared.environment.configure_git(&approval::QUIET);
+    }
+    Ok(commands::decision(&verdict))
 }
 
 fn prepare(request: &RunRequest, journal: &Arc<Journal>) -> Result<(Prepared, TempDir), RunError> {

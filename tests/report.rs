@@ -59,9 +59,9 @@ for_each_user! {
 for_each_user! {
     fn questions_for_each_operation_use_its_word(scene) {
         let out = scene.outside.display();
-        let line = format!("cat ~/.ssh/id_x; echo x > {out}/f; /usr/bin/python3 -c \"import socket; socket.socket().connect_ex(('127.0.0.1', 9)); socket.socket().connect_ex(('192.0.2.1', 443))\"; true");
+        let line = format!("cat ~/.ssh/id_x; echo x > {out}/f; /usr/bin/python3 -c \"import socket; socket.socket().connect_ex(('192.0.2.1', 443))\"; true");
         let denied = scene.shell(&line).success().denied();
-        for expected in [format!("read {}", scene.secret().display()), format!("write {out}/f"), "connect 127.0.0.1:9".to_owned(), "connect 192.0.2.1:443".to_owned()] {
+        for expected in [format!("read {}", scene.secret().display()), format!("write {out}/f"), "connect 192.0.2.1:443".to_owned()] {
             assert!(denied.contains(&expected), "{expected} is missing: {denied:#?}");
         }
     }

@@ -107,7 +107,7 @@ for_each_user! {
             scene.shell(&line).fails().complains(error).asks_nothing();
         }
         if scene.user == User::Nobody {
-            scene.shell("echo x >> /etc/passwd").fails().complains("ermission denied").asks_nothing();
+            scene.shell("echo x >> /etc/hostname").fails().complains("ermission denied").asks_nothing();
             scene.shell("touch /usr/bin/new").fails().complains("ermission denied").asks_nothing();
         }
     }

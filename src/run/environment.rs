@@ -14,6 +14,22 @@ pub(super) struct Environment {
     pub(super) removed: Vec<String>,
 }
 
+impl Environment {
+    /// Settings for every Git of the command, above its configuration files (`man 1 git`,
+    /// `GIT_CONFIG_COUNT`); what the caller configured so stays below them.
+    pub(super) fn configure_git(&mut self, settings: &[(&str, &str)]) {
+        let count = self.variables.iter().find_map(|pair| pair.to_bytes().strip_prefix(b"GIT_CONFIG_COUNT="));
+        let before: usize = count.and_then(|digits| std::str::from_utf8(digits).ok()?.parse().ok()).unwrap_or(0);
+        self.variables.retain(|pair| !pair.to_bytes().starts_with(b"GIT_CONFIG_COUNT="));
+        let mut add = |name: String, value: &str| self.variables.extend(pair(name.as_bytes(), value.as_bytes()));
+        for (index, (key, value)) in (before..).zip(settings) {
+            add(format!("GIT_CONFIG_KEY_{index}"), key);
+            add(format!("GIT_CONFIG_VALUE_{index}"), value);
+        }
+        add("GIT_CONFIG_COUNT".to_owned(), &(before + settings.len()).to_string());
+    }
+}
+
 /// Filters `inherited` by the settings' patterns and points temporary and cache directories at the
 /// run's own.
 pub(super) fn build(inherited: impl Iterator<Item = (OsString, OsString)>, env: &Env, places: &Places) -> Environment {

@@ -169,6 +169,11 @@ impl Context {
     pub fn judge(&self, access: &Access<'_>, call: &Call) -> Verdict {
         self.notice_changed_settings();
         let verdict = self.policy().judge(access, &self.facts);
+        // Before anybody is asked: somebody may have answered in a settings file a moment ago.
+        let verdict = match verdict {
+            Verdict::Ask(_) if self.refresh() => self.policy().judge(access, &self.facts),
+            verdict => verdict,
+        };
         let Verdict::Ask(question) = verdict else { return verdict };
         let Some(answer) = self.remembered_once(&question, call) else { return Verdict::Ask(question) };
         match question.permit(&answer) {
