@@ -28,11 +28,25 @@ fn held(
     configure: impl FnOnce(Launch) -> Launch,
 ) -> Finished {
     let program = build_attack(name);
-    let other = Scene::new(scene.user);
-    let arguments = prepare(&other);
-    other.bare(&words(&program, &arguments)).success().gets_through();
+    bare_gets_through(scene, &program, &prepare);
     let arguments = prepare(scene);
     configure(scene.askance()).run(&words(&program, &arguments)).success().holds()
+}
+
+/// How often a race is run bare until it is won once: on a busy machine it may be lost for seconds.
+const BARE_TRIES: usize = 10;
+
+/// The attack works where nothing holds it, in a scene of its own; the last try has to.
+fn bare_gets_through(scene: &Scene, program: &Path, prepare: &impl Fn(&Scene) -> Vec<String>) {
+    let try_bare = || {
+        let other = Scene::new(scene.user);
+        let arguments = prepare(&other);
+        other.bare(&words(program, &arguments)).success()
+    };
+    if (1..BARE_TRIES).any(|_| try_bare().attack().through > 0) {
+        return;
+    }
+    try_bare().gets_through();
 }
 
 /// A race that was held counts only when the harmless side of it went on working.
