@@ -289,6 +289,17 @@ for_each_user! {
 }
 
 for_each_user! {
+    fn row_09a_a_path_flipped_from_nothing_never_runs(scene) {
+        let program = build_attack("row_09a_path_flip");
+        scene.user_settings(r#"{ "commandBlocklist": ["row_09a_path_flip ran evil"] }"#);
+        let [tries, seconds] = race_limit();
+        let arguments = [tries, seconds, "evil".into()];
+        scene.bare(&words(&program, &arguments)).success().gets_through();
+        scene.run(&words(&program, &arguments)).success().holds();
+    }
+}
+
+for_each_user! {
     fn row_09b_limits_priorities_and_objects_outside_are_out_of_reach(scene) {
         let program = build_attack("row_09b_neighbours");
         for sandboxed in [false, true] {

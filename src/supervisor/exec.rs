@@ -124,13 +124,14 @@ impl At {
 
 fn execute(context: &Context, call: &Call, at: At) -> Outcome {
     let Ok(caller) = context.caller(call) else { return Outcome::errno(libc::EINTR) };
+    // Whatever the copy says, also that nothing is there: the kernel reads the path again.
+    context.started().expect(caller.tgid);
     let program = match program(call, at) {
         Ok(Some(program)) => program,
         // Nothing there, as in a search along PATH, or nothing that may be looked at: the kernel says so itself.
         Ok(None) => return Outcome::Reply(Reply::ContinueUnderFloor),
         Err(errno) => return Outcome::errno(errno),
     };
-    context.started().expect(caller.tgid);
     if !context.executions().concerns(&program) {
         return Outcome::Reply(Reply::ContinueUnderFloor);
     }
@@ -171,16 +172,17 @@ fn decide(context: &Context, call: &Call, execution: Execution) -> Outcome {
 }
 
 /// Before any call is served: if its process may have become another image since it was judged,
-/// what it really became is judged. `false`: it was killed.
+/// what it really became is judged. `false`: it was killed, or cannot be known, and the call is refused.
 pub(super) fn prove(context: &Context, call: &Call) -> bool {
     if context.started().count.load(Ordering::Acquire) == 0 {
         return true;
     }
-    let Ok(caller) = context.caller(call) else { return true };
+    let Ok(caller) = context.caller(call) else { return false };
     if !context.started().unproven().contains_key(&caller.tgid) {
         return true;
     }
-    let Some(real) = really_started(caller.tgid) else { return true };
+    // By the calling thread: a process whose first thread is gone has no image to show.
+    let Some(real) = really_started(call.tid) else { return false };
     let free = context.started().is_allowed(&real)
         || !context.executions().concerns(&real.program)
         || matches!(context.executions().judge(&real), Standing::Free);
@@ -208,10 +210,10 @@ fn is_single_threaded(tgid: i32) -> bool {
 }
 
 /// What `/proc` says that the process is.
-fn really_started(tgid: i32) -> Option<Execution> {
-    let program = fs::read_link(format!("/proc/{tgid}/exe")).ok()?;
-    let cmdline = fs::read(format!("/proc/{tgid}/cmdline")).ok()?;
-    let cwd = fs::read_link(format!("/proc/{tgid}/cwd")).unwrap_or_default();
+fn really_started(tid: i32) -> Option<Execution> {
+    let program = fs::read_link(format!("/proc/{tid}/exe")).ok()?;
+    let cmdline = fs::read(format!("/proc/{tid}/cmdline")).ok()?;
+    let cwd = fs::read_link(format!("/proc/{tid}/cwd")).unwrap_or_default();
     let line = cmdline.strip_suffix(&[0]).unwrap_or(&cmdline);
     let argv = line.split(|&byte| byte == 0).map(|word| OsString::from_vec(word.to_vec())).collect();
     Some(Execution { program, argv, cwd })
