@@ -16,3 +16,4 @@ pub mod settings;
 pub mod supervisor;
 #[allow(unsafe_code)]
 pub mod sys;
+pub mod tools;

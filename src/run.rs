@@ -64,6 +64,18 @@ pub enum Subject {
     Argv(Vec<OsString>),
     /// Text for a shell.
     Shell(OsString),
+    Tool(Tool),
+}
+
+/// A program of our own that carries out one operation, whose risk is known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tool {
+    pub argv: Vec<OsString>,
+    /// For questions and reports.
+    pub line: String,
+    pub risk: Risk,
+    /// The files that it changes.
+    pub writes: Vec<PathBuf>,
 }
 
 impl Subject {
@@ -72,6 +84,7 @@ impl Subject {
         match self {
             Self::Argv(argv) => argv.clone(),
             Self::Shell(text) => vec!["bash".into(), "-c".into(), text.clone()],
+            Self::Tool(tool) => tool.argv.clone(),
         }
     }
 
@@ -85,6 +98,7 @@ impl Subject {
         match self {
             Self::Argv(argv) => argv.iter().map(|word| word.to_string_lossy().into_owned()).collect(),
             Self::Shell(text) => vec![text.to_string_lossy().into_owned()],
+            Self::Tool(tool) => vec![tool.line.clone()],
         }
     }
 }

@@ -5,11 +5,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// A module imports only what stands after it here (and itself).
-const ORDER: [&str; 14] = [
+const ORDER: [&str; 15] = [
     "main",
     "cli",
     "run",
     "server",
+    "tools",
     "prompt",
     "session",
     "approval",

@@ -12,9 +12,13 @@ use crate::settings::{InteractionMode, Layer, Source};
 
 /// May this request start? First match decides.
 pub fn judge(rules: &Rules, request: &Request<'_>, authority: Authority, surroundings: &dyn Surroundings) -> Verdict {
-    let mut found = on_a_deep_stack(|| assess(rules, request, surroundings));
+    conclude(on_a_deep_stack(|| assess(rules, request, surroundings)), request.declared, authority)
+}
+
+/// From what was found to the verdict.
+pub(super) fn conclude(mut found: Assessment, declared: Option<Risk>, authority: Authority) -> Verdict {
     let assessed = found.risk();
-    let risk = assessed.max(request.declared.unwrap_or(Risk::ReadOnly));
+    let risk = assessed.max(declared.unwrap_or(Risk::ReadOnly));
     let (ground, decision, rule, reason) = decide(&mut found, risk, authority);
     let allowed = ground == Ground::Allowlist;
     Verdict {
@@ -22,7 +26,7 @@ pub fn judge(rules: &Rules, request: &Request<'_>, authority: Authority, surroun
         ground,
         risk: if allowed { Risk::Low } else { risk },
         assessed_risk: assessed,
-        declared_risk: request.declared,
+        declared_risk: declared,
         undecidable: found.undecidable.is_some(),
         reason,
         rule,

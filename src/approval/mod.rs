@@ -18,6 +18,7 @@ mod programs;
 mod quiet;
 mod request;
 mod shell;
+mod tool;
 mod verdict;
 
 #[cfg(test)]
@@ -30,4 +31,5 @@ pub use judge::judge;
 pub use lists::{BadPattern, Rules};
 pub use quiet::QUIET;
 pub use request::{Authority, Chosen, Request, Subject, Surroundings};
+pub use tool::{ToolRequest, judge_tool};
 pub use verdict::{Decision, Finding, Ground, Risk, Verdict};

@@ -45,6 +45,16 @@ pub enum Command {
     /// Run a program in the sandbox
     #[command(after_help = RUN_EXAMPLES)]
     Run(RunArgs),
+    /// Carry out one operation on files in the sandbox: JSON in, JSON out
+    ///
+    /// Reads one JSON object from standard input: `operation` (read, list, write, edit, patch) with
+    /// what that one needs. Reading counts as read-only, changing as low risk. Exit status 1 if it
+    /// failed, 126 if it was refused; the answer says why.
+    #[command(hide = true)]
+    File(FileArgs),
+    /// What `askance file` starts in the sandbox
+    #[command(hide = true)]
+    FileWorker,
     /// Say what approval would answer to a command, and why; runs nothing
     ///
     /// Exit status 0 if the command would run unasked, 1 if a question would be asked, 126 if it
@@ -189,6 +199,15 @@ pub struct RunArgs {
     #[arg(required = true, trailing_var_arg = true)]
     #[arg(value_name = "PROGRAM", value_hint = ValueHint::CommandWithArguments)]
     pub command: Vec<OsString>,
+}
+
+/// `askance file`.
+#[derive(Debug, Clone, Args)]
+pub struct FileArgs {
+    #[command(flatten)]
+    pub flags: RunFlags,
+    #[command(flatten)]
+    pub approval: ApprovalFlags,
 }
 
 /// The text under `askance run --help`.

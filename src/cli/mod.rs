@@ -7,6 +7,7 @@ pub mod args;
 mod check;
 mod completions;
 mod doctor;
+mod file;
 mod grant;
 mod layers;
 mod profiles;
@@ -48,6 +49,8 @@ pub fn main() -> ExitCode {
 fn dispatch(command: Command) -> Outcome {
     match command {
         Command::Run(args) => run::run(args),
+        Command::File(args) => file::run(args),
+        Command::FileWorker => file::work(),
         Command::Check(args) => check::run(&args),
         Command::Why(args) => why::run(&args),
         Command::Allow(args) => grant::add(grant::Verb::Allow, &args),
@@ -65,13 +68,18 @@ fn dispatch(command: Command) -> Outcome {
 
 /// Prints an error with its causes, once, on one line.
 pub(crate) fn report(error: &dyn Error) {
-    let mut line = format!("askance: {error}");
+    let _ = writeln!(io::stderr(), "askance: {}", visible(&line(error)));
+}
+
+/// An error with its causes.
+fn line(error: &dyn Error) -> String {
+    let mut line = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
         line.push_str(&format!(": {error}"));
         cause = error.source();
     }
-    let _ = writeln!(io::stderr(), "{}", visible(&line));
+    line
 }
 
 /// Writes to standard output; a reader that went away is no failure.

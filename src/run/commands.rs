@@ -6,8 +6,10 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
-use super::{NothingYet, RunError, RunRequest, Subject};
-use crate::approval::{self, Authority, BadPattern, Decision, Ground, Host, Request, Rules, Verdict};
+use super::{NothingYet, RunError, RunRequest, Subject, Tool};
+use crate::approval::{
+    self, Authority, BadPattern, Decision, Ground, Host, Request, Risk, Rules, ToolRequest, Verdict,
+};
 use crate::journal::{self, ProcessReport, QuestionRecord, RuleReport};
 use crate::policy::{self, Access, Answer, Change, Places, Question, Rule};
 use crate::settings::{Layer, Settings, Source};
@@ -47,6 +49,7 @@ impl Commands {
         let subject = match &request.subject {
             Subject::Argv(argv) => approval::Subject::Argv(argv),
             Subject::Shell(text) => approval::Subject::Shell(text.as_encoded_bytes()),
+            Subject::Tool(tool) => return self.judge_tool(tool, request, authority),
         };
         let request = Request {
             subject,
@@ -56,6 +59,20 @@ impl Commands {
             declared: request.declared.as_ref().map(|(risk, _)| *risk),
         };
         approval::judge(&self.rules, &request, authority, &self.host)
+    }
+
+    fn judge_tool(&self, tool: &Tool, request: &RunRequest, authority: Authority) -> Verdict {
+        let call = ToolRequest {
+            name: &tool.line,
+            risk: tool.risk,
+            why: if tool.risk == Risk::ReadOnly { "it changes nothing" } else { "it changes files" },
+            writes: &tool.writes,
+            cwd: &request.locations.cwd,
+            workspace: &self.workspace,
+            home: Some(&self.home),
+            declared: request.declared.as_ref().map(|(risk, _)| *risk),
+        };
+        approval::judge_tool(&call, authority, &self.host)
     }
 }
 
@@ -108,7 +125,7 @@ fn question(request: &RunRequest, verdict: &Verdict) -> Question {
         source: Arc::new(Source { layer: Layer::Default, file: None, line: None }),
     });
     let mut question = Question::command(request.subject.words(), rule, verdict.reason.clone());
-    if verdict.ground == Ground::Risk {
+    if verdict.ground == Ground::Risk && !matches!(request.subject, Subject::Tool(_)) {
         question.offer_always_command();
     }
     question
@@ -122,6 +139,9 @@ pub(super) fn refusal(request: &RunRequest, verdict: &Verdict) -> RunError {
         Ground::Denylist | Ground::Interlock => "run it where somebody can answer".to_owned(),
         Ground::Allowlist | Ground::Risk => {
             let level = verdict.risk.level().word();
+            if matches!(request.subject, Subject::Tool(_)) {
+                return RunError::Refused { reason: verdict.reason.clone(), hint: format!("--auto {level}") };
+            }
             format!("--auto {level}, or: askance allow command '{}'", request.subject.line())
         }
     };

@@ -56,7 +56,7 @@ pub(super) fn write(request: &RunRequest, journal: &Journal, facts: Facts) -> Re
 fn report(request: &RunRequest, journal: &Journal, facts: Facts) -> Report {
     let (argv, command) = match &request.subject {
         Subject::Argv(_) => (Some(request.subject.words()), None),
-        Subject::Shell(_) => (None, Some(request.subject.line())),
+        Subject::Shell(_) | Subject::Tool(_) => (None, Some(request.subject.line())),
     };
     Report {
         run: run_id(),
