@@ -5,7 +5,8 @@
 mod commands;
 mod environment;
 mod keeper;
-mod output;
+mod meter;
+mod outlet;
 mod places;
 mod spec;
 mod telling;
@@ -33,7 +34,9 @@ use crate::supervisor::{self, Asker, Keeper, LivePolicy, Parts, Setup, Superviso
 use commands::Commands;
 use environment::Environment;
 use keeper::SettingsKeeper;
-use output::Meter;
+use meter::Meter;
+use outlet::Outlet;
+pub use outlet::Output;
 pub use places::{NothingYet, PlaceError};
 use wait::Watched;
 
@@ -47,14 +50,25 @@ pub struct RunRequest {
     pub chosen: Chosen,
     /// The level where nobody says one.
     pub unsaid: AutonomyLevel,
+    pub approving: Approving,
     /// What the caller says of the risk, and why.
     pub declared: Option<(Risk, String)>,
     pub locations: Locations,
     /// Loads the settings of all layers: at the start, and again when a file has changed.
     pub load: Arc<Load>,
     pub prompt: Choice,
+    /// What is printed about the run.
+    pub output: Output,
     pub report: Option<PathBuf>,
     pub timeout: Option<Duration>,
+}
+
+/// Whether risk, deny list and interlocks keep a request from starting.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Approving {
+    ByRisk,
+    /// `--skip-permissions-unsafe`: only the block list and spec mode refuse.
+    Skipped,
 }
 
 /// What is to be run.
@@ -130,6 +144,8 @@ pub enum RunError {
     Prompt(#[from] PromptError),
     #[error("duplicate a standard stream")]
     Streams(#[source] io::Error),
+    #[error("print what the run came to")]
+    Print(#[source] io::Error),
     #[error("wait for the command")]
     Wait(#[source] io::Error),
     #[error(transparent)]
@@ -169,25 +185,35 @@ struct Prepared {
 
 /// Runs the request to its end and returns askance's exit status.
 pub fn run(request: RunRequest) -> Result<u8, RunError> {
+    let outlet = Outlet::new(request.output).map_err(RunError::Streams)?;
+    carry_out(&request, &outlet).inspect_err(|error| {
+        // The error itself is what the caller gets.
+        let _ = outlet.failed(error);
+    })
+}
+
+fn carry_out(request: &RunRequest, outlet: &Outlet) -> Result<u8, RunError> {
     let started = Instant::now();
     let path = std::env::var_os("PATH");
     let program = resolve_program(&request.subject.argv()[0], path.as_deref(), &request.locations.cwd)?;
-    let journal = Arc::new(Journal::default());
+    let journal = Arc::new(Journal::begin(outlet.stream().cloned()));
     // Removed with all that is in it when the run is over.
-    let (mut prepared, temporary) = prepare(&request, &journal)?;
+    let (mut prepared, temporary) = prepare(request, &journal)?;
     let mut console = Console::attach()?;
     let command: Arc<OnceLock<Weak<Launched>>> = Arc::default();
-    let asker = asker(&request, &prepared, console.as_ref(), Arc::clone(&command))?;
-    let decision = approve(&request, &mut prepared, &asker, &journal)?;
+    let situation = situation(request, console.as_ref(), outlet, Arc::clone(&command));
+    let asker = asker(request, &prepared, situation)?;
+    let decision = approve(request, &mut prepared, &asker, &journal)?;
+    outlet.started(|| telling::started(request, &journal, &decision));
+    let mut meter = Meter::new(prepared.limits.output_bytes, outlet);
     if !prepared.sandboxed {
-        let ending = unconfined::run(&request, &program, &prepared.environment).map_err(RunError::Wait)?;
+        let ending = unconfined::run(request, &program, &prepared.environment, meter)?;
         let (floor, removed) = (FloorReport::default(), prepared.environment.removed);
         let facts = telling::Facts { decision, ending, duration: started.elapsed(), floor, removed };
-        return conclude(&request, &journal, facts);
+        return conclude(request, outlet, &journal, facts);
     }
     let signals = wait::take_signals().map_err(RunError::Wait)?;
-    let mut meter = prepared.limits.output_bytes.map(Meter::new);
-    let plan = child_plan(&request, program, &prepared, Streams { console: console.as_ref(), meter: meter.as_mut() })?;
+    let plan = child_plan(request, program, &prepared, Streams { console: console.as_ref(), meter: meter.as_mut() })?;
     let launched = Arc::new(sandbox::launch(plan)?);
     // Set once: there is one command.
     let _ = command.set(Arc::downgrade(&launched));
@@ -198,11 +224,12 @@ pub fn run(request: RunRequest) -> Result<u8, RunError> {
     let (removed, limits) = (prepared.environment.removed.clone(), prepared.limits);
     let group = wait::group(&launched, &limits);
     let served = Served { launched: &launched, journal: &journal, asker };
-    let supervisor = supervise(&request, prepared, served)?;
+    let supervisor = supervise(request, prepared, served)?;
     let ending = launched.go().map_err(RunError::Launch).and_then(|()| {
         let console = console.as_ref();
         let (launched, signals, limits, group) = (&*launched, &signals, &limits, group.as_ref());
-        let watched = Watched { launched, console, signals, limits, group, meter: meter.as_ref(), journal: &journal };
+        let (meter, reader) = (meter.as_ref(), outlet.reader());
+        let watched = Watched { launched, console, signals, limits, group, meter, reader, journal: &journal };
         wait::until_the_end(&watched).map_err(RunError::Wait)
     });
     let ended = launched.end();
@@ -220,14 +247,23 @@ pub fn run(request: RunRequest) -> Result<u8, RunError> {
     drop(temporary);
 
     let facts = telling::Facts { decision, ending, duration: started.elapsed(), floor, removed };
-    conclude(&request, &journal, facts)
+    conclude(request, outlet, &journal, facts)
 }
 
 /// Tells what was denied, writes the report, and gives the exit status.
-fn conclude(request: &RunRequest, journal: &Journal, facts: telling::Facts) -> Result<u8, RunError> {
+fn conclude(request: &RunRequest, outlet: &Outlet, journal: &Journal, facts: telling::Facts) -> Result<u8, RunError> {
     let status = facts.ending.exit_status();
-    telling::tell_denials(journal);
-    telling::write(request, journal, facts)?;
+    if outlet.is_text() {
+        telling::tell_denials(journal);
+    }
+    if outlet.is_text() && request.report.is_none() {
+        return Ok(status);
+    }
+    let report = telling::report(request, journal, facts);
+    if let Some(path) = &request.report {
+        report.write(path)?;
+    }
+    outlet.ended(status, &report).map_err(RunError::Print)?;
     Ok(status)
 }
 
@@ -239,9 +275,15 @@ fn approve(
     journal: &Journal,
 ) -> Result<Decision, RunError> {
     let verdict = prepared.commands.judge(request, prepared.authority);
+    if request.approving == Approving::Skipped {
+        commands::warn_of_skipping(journal);
+    }
     let allowed = match verdict.decision {
         approval::Decision::Allow => true,
         approval::Decision::Refuse => false,
+        approval::Decision::Ask if request.approving == Approving::Skipped => {
+            return Ok(commands::skipped(&verdict));
+        }
         approval::Decision::Ask => {
             let (question, answer) = commands::ask(request, &verdict, asker);
             journal.question(commands::record(&question, &answer));
@@ -265,6 +307,9 @@ fn approve(
 fn prepare(request: &RunRequest, journal: &Arc<Journal>) -> Result<(Prepared, TempDir), RunError> {
     let mut settings = (request.load)()?;
     let authority = Authority::new(&settings.approval, request.chosen, request.unsaid);
+    if request.approving == Approving::Skipped {
+        commands::may_skip(&settings.approval)?;
+    }
     let (mut places, temporary) = places::make(&request.locations)?;
     if authority.mode == InteractionMode::Spec {
         places.read_only = true;
@@ -286,7 +331,7 @@ fn prepare(request: &RunRequest, journal: &Arc<Journal>) -> Result<(Prepared, Te
     if let Some(timeout) = request.timeout {
         limits.wall_time_ms = Some(u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX));
     }
-    let commands = Arc::new(Commands::new(&settings, &places, Arc::clone(&live), &request.locations.cwd)?);
+    let commands = Arc::new(Commands::new(&settings, &places, Arc::clone(&live), request)?);
     let keeper =
         Arc::new(SettingsKeeper::new(&request.locations, Arc::clone(&request.load), places, Arc::clone(journal)));
     let keep_root_capabilities = settings.sandbox.keep_root_capabilities;
@@ -349,7 +394,7 @@ fn child_plan<'a>(
     let controlling_terminal = slaves.iter().position(Option::is_some);
     let streams = sandbox::inherited_stdio().map_err(RunError::Streams)?;
     let mut stdio = slaves.into_iter().zip(streams).enumerate().map(|(number, (slave, stream))| match &mut meter {
-        Some(meter) if slave.is_none() && number > 0 => meter.attach(stream),
+        Some(meter) if number > 0 => meter.attach(number, stream, slave),
         _ => Ok(slave.unwrap_or(stream)),
     });
     let mut next = || stdio.next().unwrap_or_else(|| Err(io::ErrorKind::NotFound.into())).map_err(RunError::Streams);
@@ -371,22 +416,26 @@ fn word(word: &OsString) -> Result<CString, RunError> {
     CString::new(word.clone().into_vec()).map_err(|source| RunError::Word { word: word.clone(), source })
 }
 
-/// Who answers. Ctrl-C at a question denies it and interrupts the command, once there is one.
-fn asker(
+/// What an asker needs. Ctrl-C at a question denies it and interrupts the command, once there is one.
+fn situation(
     request: &RunRequest,
-    prepared: &Prepared,
     console: Option<&Console>,
+    outlet: &Outlet,
     command: Arc<OnceLock<Weak<Launched>>>,
-) -> Result<Arc<dyn Asker>, RunError> {
+) -> Situation {
     let interrupt = Arc::new(move || {
         if let Some(launched) = command.get().and_then(Weak::upgrade) {
             // A command that is over needs no signal.
             let _ = launched.signal(libc::SIGINT);
         }
     });
-    // Spec mode asks nothing: what it does not allow it refuses.
+    let (home, gate) = (request.locations.home.clone(), console.map(Console::gate));
+    Situation { home, gate, interrupt, stream: outlet.stream().cloned() }
+}
+
+/// Who answers. Spec mode asks nothing: what it does not allow it refuses.
+fn asker(request: &RunRequest, prepared: &Prepared, situation: Situation) -> Result<Arc<dyn Asker>, RunError> {
     let prompt = if prepared.authority.mode == InteractionMode::Spec { &Choice::Deny } else { &request.prompt };
-    let situation = Situation { home: request.locations.home.clone(), gate: console.map(Console::gate), interrupt };
     Ok(prompt.asker(situation)?)
 }
 

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 
 use crate::prompt::Choice;
+use crate::run::Output;
 use crate::settings::AutonomyLevel;
 
 const EXIT_STATUS: &str = "\
@@ -55,6 +56,13 @@ pub enum Command {
     /// What `askance file` starts in the sandbox
     #[command(hide = true)]
     FileWorker,
+    /// Run a shell command line in the sandbox, with nobody there
+    ///
+    /// Only read-only commands run unless `--auto` says more. What would be asked is denied, unless
+    /// `--prompt` names somebody who answers; a command that may not start ends with status 126 and
+    /// one line that says why, and what would allow it.
+    #[command(after_help = EXEC_EXAMPLES)]
+    Exec(ExecArgs),
     /// Say what approval would answer to a command, and why; runs nothing
     ///
     /// Exit status 0 if the command would run unasked, 1 if a question would be asked, 126 if it
@@ -160,9 +168,13 @@ pub struct PolicyFlags {
 pub struct RunFlags {
     #[command(flatten)]
     pub policy: PolicyFlags,
-    /// Who answers questions: `auto` (the terminal if there is one), `tty`, `deny`, `answers=FILE`
-    #[arg(long, value_name = "WHO", default_value = "auto", value_parser = clap::value_parser!(Choice))]
-    pub prompt: Choice,
+    /// Who answers questions: `auto` (the terminal if there is one), `tty`, `deny`, `answers=FILE`,
+    /// `fd=N` (lines on that descriptor, with `-o stream-json`) [default: `auto`; `exec`: `deny`]
+    #[arg(long, value_name = "WHO", value_parser = clap::value_parser!(Choice))]
+    pub prompt: Option<Choice>,
+    /// What to print: the command's own output, one object at the end, or an object for each event
+    #[arg(short, long, value_enum, default_value_t = Output::Text)]
+    pub output: Output,
     /// Write what happened to FILE, as one JSON object, when the run ends
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub report: Option<PathBuf>,
@@ -210,6 +222,32 @@ pub struct FileArgs {
     pub approval: ApprovalFlags,
 }
 
+/// `askance exec`.
+#[derive(Debug, Clone, Args)]
+pub struct ExecArgs {
+    #[command(flatten)]
+    pub flags: RunFlags,
+    #[command(flatten)]
+    pub approval: ApprovalFlags,
+    /// The command line, for bash
+    #[arg(short = 'c', value_name = "SHELL COMMAND")]
+    pub text: OsString,
+    /// Start it whatever its risk, also what the deny list or an interlock speaks of
+    ///
+    /// The block list and the sandbox hold, and what the command then reads, writes and reaches
+    /// beyond its policy is asked about as ever. The organisation may forbid this.
+    #[arg(long, conflicts_with = "spec")]
+    pub skip_permissions_unsafe: bool,
+}
+
+/// The text under `askance exec --help`.
+const EXEC_EXAMPLES: &str = "\
+Examples:
+  askance exec -c 'git log --oneline | head -5'
+  askance exec --auto medium -c 'npm ci && npm test'
+  askance exec --auto low -o json -c 'cargo fmt --check'
+  askance exec --auto high -o stream-json --prompt fd=3 -c 'make' 3<answers";
+
 /// The text under `askance run --help`.
 pub const RUN_EXAMPLES: &str = "\
 Examples:
@@ -217,14 +255,6 @@ Examples:
   askance run --profile rust -- cargo build
   askance run --allow-domain api.example.com -- curl https://api.example.com/
   askance run --prompt deny --report report.json -- make check";
-
-/// What askance prints about a run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Output {
-    Text,
-    Json,
-    StreamJson,
-}
 
 /// What an answer or a listing is printed as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

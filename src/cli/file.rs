@@ -15,7 +15,7 @@ use super::args::FileArgs;
 use super::{FAILED, Outcome, approval, layers, print, report};
 use crate::approval::Risk;
 use crate::policy::{Access, Change, Policy, Verdict};
-use crate::run::{self, RunRequest, Subject, Tool};
+use crate::run::{self, Approving, RunRequest, Subject, Tool};
 use crate::settings::{AutonomyLevel, Document, Locations};
 use crate::tools::{Job, LARGEST_OPERATION, Operation, beside, failure};
 
@@ -69,10 +69,12 @@ fn start(args: FileArgs) -> Result<u8, Box<dyn std::error::Error>> {
         subject: Subject::Tool(tool),
         chosen: approval::chosen(&args.approval),
         unsaid: AutonomyLevel::Off,
+        approving: Approving::ByRisk,
         declared: approval::declared(&args.approval)?,
         locations,
         load: Arc::new(move || layers::settings(&at, &runtime)),
-        prompt: flags.prompt,
+        prompt: flags.prompt.unwrap_or_default(),
+        output: flags.output,
         report: flags.report,
         timeout: flags.timeout.map(Duration::from_millis),
     };

@@ -51,6 +51,7 @@ fn dispatch(command: Command) -> Outcome {
         Command::Run(args) => run::run(args),
         Command::File(args) => file::run(args),
         Command::FileWorker => file::work(),
+        Command::Exec(args) => run::exec(args),
         Command::Check(args) => check::run(&args),
         Command::Why(args) => why::run(&args),
         Command::Allow(args) => grant::add(grant::Verb::Allow, &args),

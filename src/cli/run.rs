@@ -1,30 +1,52 @@
-//! `askance run`: from flags to a request.
+//! `askance run` and `askance exec`: from flags to a request.
 
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::args::RunArgs;
+use super::args::{ApprovalFlags, ExecArgs, RunArgs, RunFlags};
 use super::{Outcome, approval, layers, report};
-use crate::run::{self, RunRequest, Subject};
+use crate::prompt::Choice;
+use crate::run::{self, Approving, RunRequest, Subject};
 use crate::settings::{AutonomyLevel, Document};
 
 /// Runs the program; the exit status is its own, or says why it did not run.
 pub(crate) fn run(args: RunArgs) -> Outcome {
-    let flags = args.flags;
-    let (locations, runtime) = layers::runtime(&flags.policy, Document::default())?;
+    // Who types a command has decided that it starts; what it then does is asked about.
+    let unsaid = AutonomyLevel::High;
+    let asked = Asked { unsaid, approving: Approving::ByRisk, prompt: Choice::Auto };
+    carry_out(Subject::Argv(args.command), &args.approval, args.flags, asked)
+}
+
+/// The same for a shell command line, with nobody there unless `--prompt` says so.
+pub(super) fn exec(args: ExecArgs) -> Outcome {
+    let approving = if args.skip_permissions_unsafe { Approving::Skipped } else { Approving::ByRisk };
+    let asked = Asked { unsaid: AutonomyLevel::Off, approving, prompt: Choice::Deny };
+    carry_out(Subject::Shell(args.text), &args.approval, args.flags, asked)
+}
+
+/// What is so where no flag says otherwise.
+struct Asked {
+    unsaid: AutonomyLevel,
+    approving: Approving,
+    prompt: Choice,
+}
+
+fn carry_out(subject: Subject, flags: &ApprovalFlags, run: RunFlags, asked: Asked) -> Outcome {
+    let (locations, runtime) = layers::runtime(&run.policy, Document::default())?;
     let at = locations.clone();
     let request = RunRequest {
-        subject: Subject::Argv(args.command),
-        chosen: approval::chosen(&args.approval),
-        // Who types a command has decided that it starts; what it then does is asked about.
-        unsaid: AutonomyLevel::High,
-        declared: approval::declared(&args.approval)?,
+        subject,
+        chosen: approval::chosen(flags),
+        unsaid: asked.unsaid,
+        approving: asked.approving,
+        declared: approval::declared(flags)?,
         locations,
         load: Arc::new(move || layers::settings(&at, &runtime)),
-        prompt: flags.prompt,
-        report: flags.report,
-        timeout: flags.timeout.map(Duration::from_millis),
+        prompt: run.prompt.unwrap_or(asked.prompt),
+        output: run.output,
+        report: run.report,
+        timeout: run.timeout.map(Duration::from_millis),
     };
     match run::run(request) {
         Ok(status) => Ok(ExitCode::from(status)),

@@ -1,14 +1,18 @@
-//! What happened: the record of one run, kept while it runs and written as its report.
+//! What happened: the record of one run, told as events while it runs and written as its report.
 //!
-//! Owns the report's shape (SPEC §5). Holds plain words only: it knows nothing of policies.
+//! Owns the shapes of the report (SPEC §5) and of the events. Holds plain words only: it knows nothing of policies.
 
+pub mod event;
 mod record;
 mod report;
+mod stream;
 
 pub use record::{Change, FileChange, Journal, QuestionRecord};
 pub use report::{
-    Decision, Denied, Exit, FileEntry, FloorReport, ProcessReport, Question, Report, ReportError, Request, RuleReport,
+    Decision, Denied, Exit, FileChangeKind, FileEntry, FloorReport, ProcessReport, Question, Report, ReportError,
+    Request, RuleReport,
 };
+pub use stream::{Stream, without_signals};
 
 /// An error and its causes in one line.
 pub fn chain(error: &dyn std::error::Error) -> String {

@@ -2,10 +2,12 @@
 
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use super::report::{Denied, FileEntry, ProcessReport, Question, RuleReport};
+use super::event::Event;
+use super::report::{Denied, FileChangeKind, FileEntry, ProcessReport, Question, RuleReport};
+use super::stream::Stream;
 
 /// Denied targets and changed files remembered at most; a storm must not grow memory.
 const REMEMBERED: usize = 10_000;
@@ -51,10 +53,23 @@ struct Pages {
 /// The record of a run in the making.
 #[derive(Debug, Default)]
 pub struct Journal {
+    run: String,
     pages: Mutex<Pages>,
+    /// Told of changes as they happen.
+    stream: Option<Arc<Stream>>,
 }
 
 impl Journal {
+    /// The record of a run that begins now.
+    pub fn begin(stream: Option<Arc<Stream>>) -> Self {
+        Self { run: run_id(), pages: Mutex::default(), stream }
+    }
+
+    /// The run's id.
+    pub fn run(&self) -> &str {
+        &self.run
+    }
+
     fn pages(&self) -> MutexGuard<'_, Pages> {
         self.pages.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -82,9 +97,13 @@ impl Journal {
     /// A file was changed. Changes of a file that are known already add nothing.
     pub fn file(&self, change: FileChange) {
         let mut pages = self.pages();
-        if pages.files.len() < REMEMBERED {
-            pages.files.push(change);
+        if pages.files.len() >= REMEMBERED {
+            return;
         }
+        if let Some(stream) = &self.stream {
+            stream.tell(&Event::FileChanged(entry(change.path.clone(), &change.change)));
+        }
+        pages.files.push(change);
     }
 
     /// Something that the user should read in the report; said once.
@@ -168,16 +187,23 @@ fn net_changes(changes: &[FileChange]) -> Vec<FileEntry> {
             }
         }
     }
-    let entry = |path: PathBuf| {
-        let (change, from) = match net.get(&path)? {
-            Change::Created => ("created", None),
-            Change::Modified => ("modified", None),
-            Change::Deleted => ("deleted", None),
-            Change::Renamed { from } => ("renamed", Some(from.clone())),
-        };
-        Some(FileEntry { path, change, from })
+    order.into_iter().filter_map(|path| net.get(&path).map(|change| entry(path.clone(), change))).collect()
+}
+
+fn entry(path: PathBuf, change: &Change) -> FileEntry {
+    let (change, from) = match change {
+        Change::Created => (FileChangeKind::Created, None),
+        Change::Modified => (FileChangeKind::Modified, None),
+        Change::Deleted => (FileChangeKind::Deleted, None),
+        Change::Renamed { from } => (FileChangeKind::Renamed, Some(from.clone())),
     };
-    order.into_iter().filter_map(entry).collect()
+    FileEntry { path, change, from }
+}
+
+/// Unique enough for a person's journal: when, and which process.
+fn run_id() -> String {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    format!("{:x}-{:x}", now.as_millis(), std::process::id())
 }
 
 /// The `askance allow …` that would have let an access through.
@@ -218,7 +244,7 @@ mod tests {
             [change("/w/.a.tmp", Change::Created), change("/w/a", Change::Renamed { from: "/w/.a.tmp".into() })];
         let net = net_changes(&changes);
         assert_eq!(net.len(), 1);
-        assert_eq!((net[0].path.to_str(), net[0].change), (Some("/w/a"), "created"));
+        assert_eq!((net[0].path.to_str(), net[0].change), (Some("/w/a"), FileChangeKind::Created));
     }
 
     #[test]

@@ -3,7 +3,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use serde::Serialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 /// `--report FILE`.
 #[derive(Debug, Clone, Serialize)]
@@ -35,7 +36,7 @@ pub struct Request {
     pub workspace: PathBuf,
 }
 
-#[derive(Debug, Clone, Default, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Decision {
     pub verdict: String,
     pub risk: Option<String>,
@@ -45,7 +46,7 @@ pub struct Decision {
     pub rule: Option<RuleReport>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RuleReport {
     pub text: String,
     /// `FILE:LINE`, or the layer's name where no file wrote it.
@@ -53,7 +54,7 @@ pub struct RuleReport {
 }
 
 /// How the command ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Exit {
     Code(i32),
@@ -72,14 +73,14 @@ pub struct Question {
     pub waited_ms: u64,
 }
 
-#[derive(Debug, Clone, Default, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ProcessReport {
     pub pid: i32,
     pub program: String,
     pub argv: Vec<String>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Denied {
     pub operation: String,
     pub target: String,
@@ -88,16 +89,26 @@ pub struct Denied {
     /// The `askance allow …` that would let it through.
     pub hint: Option<String>,
     /// Programs cope without it, so nobody was asked.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
     pub quiet: bool,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct FileEntry {
     pub path: PathBuf,
-    pub change: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    pub change: FileChangeKind,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
     pub from: Option<PathBuf>,
+}
+
+/// How a file changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum FileChangeKind {
+    Created,
+    Modified,
+    Deleted,
+    Renamed,
 }
 
 #[derive(Debug, Clone, Default, Serialize)]

@@ -1,11 +1,13 @@
-//! Who answers: `--prompt auto|tty|deny|answers=FILE`.
+//! Who answers: `--prompt auto|tty|deny|answers=FILE|fd=N`.
 
 use std::io;
+use std::os::fd::RawFd;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use super::{AnswersError, AnswersFile, Gate, Interrupt, Nobody, Terminal};
+use super::{AnswersError, AnswersFile, Gate, Interrupt, Nobody, Remote, Terminal};
+use crate::journal::Stream;
 use crate::supervisor::Asker;
 
 /// The argument of `--prompt`.
@@ -18,17 +20,23 @@ pub enum Choice {
     Tty,
     Deny,
     Answers(PathBuf),
+    /// The program at the other end of this inherited descriptor; it reads the questions from the
+    /// stream of events.
+    Descriptor(RawFd),
 }
 
 /// The argument of `--prompt` is none of its words.
 #[derive(Debug, thiserror::Error)]
-#[error("expected auto, tty, deny or answers=FILE")]
+#[error("expected auto, tty, deny, answers=FILE or fd=N")]
 pub struct ChoiceError;
 
 impl FromStr for Choice {
     type Err = ChoiceError;
 
     fn from_str(text: &str) -> Result<Self, ChoiceError> {
+        if let Some(number) = text.strip_prefix("fd=") {
+            return number.parse().ok().filter(|&number| number > 2).map(Self::Descriptor).ok_or(ChoiceError);
+        }
         match (text, text.strip_prefix("answers=")) {
             ("auto", _) => Ok(Self::Auto),
             ("tty", _) => Ok(Self::Tty),
@@ -46,6 +54,10 @@ pub enum PromptError {
     Terminal { source: io::Error },
     #[error(transparent)]
     Answers(#[from] AnswersError),
+    #[error("read answers from descriptor {number}, which has to be passed open")]
+    Descriptor { number: RawFd, source: io::Error },
+    #[error("--prompt fd={number} needs -o stream-json, where the questions are read")]
+    NoStream { number: RawFd },
 }
 
 /// What askers need of the run.
@@ -56,6 +68,8 @@ pub struct Situation {
     pub gate: Option<Gate>,
     /// What Ctrl-C at a question does after denying it: signals the command.
     pub interrupt: Interrupt,
+    /// Where events are told.
+    pub stream: Option<Arc<Stream>>,
 }
 
 impl std::fmt::Debug for Situation {
@@ -76,6 +90,10 @@ impl Choice {
                 Err(_) => Arc::new(Nobody),
             },
             Self::Auto => Arc::new(Nobody),
+            &Self::Descriptor(number) => {
+                let stream = situation.stream.ok_or(PromptError::NoStream { number })?;
+                Arc::new(Remote::on(number, stream).map_err(|source| PromptError::Descriptor { number, source })?)
+            }
         })
     }
 }
@@ -101,6 +119,10 @@ mod tests {
             ("deny", Some(Choice::Deny)),
             ("answers=a b", Some(Choice::Answers("a b".into()))),
             ("answers=", None),
+            ("fd=3", Some(Choice::Descriptor(3))),
+            ("fd=2", None),
+            ("fd=-1", None),
+            ("fd=", None),
             ("answers", None),
             ("Auto", None),
             ("", None),
@@ -112,7 +134,7 @@ mod tests {
 
     #[test]
     fn an_answers_file_that_is_missing_stops_the_run() {
-        let situation = Situation { home: "/".into(), gate: None, interrupt: Arc::new(|| {}) };
+        let situation = Situation { home: "/".into(), gate: None, interrupt: Arc::new(|| {}), stream: None };
         let asker = Choice::Answers("/nonexistent/answers".into()).asker(situation);
         assert!(matches!(asker, Err(PromptError::Answers(AnswersError::Read { .. }))));
     }

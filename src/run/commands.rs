@@ -6,13 +6,13 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
-use super::{NothingYet, RunError, RunRequest, Subject, Tool};
+use super::{Approving, NothingYet, RunError, RunRequest, Subject, Tool};
 use crate::approval::{
     self, Authority, BadPattern, Decision, Ground, Host, Request, Risk, Rules, ToolRequest, Verdict,
 };
-use crate::journal::{self, ProcessReport, QuestionRecord, RuleReport};
+use crate::journal::{self, Journal, ProcessReport, QuestionRecord, RuleReport};
 use crate::policy::{self, Access, Answer, Change, Places, Question, Rule};
-use crate::settings::{Layer, Settings, Source};
+use crate::settings::{self, AutonomyLevel, Layer, Settings, Source};
 use crate::supervisor::{Asked, Asker, Execution, Executions, LivePolicy, Process, Standing};
 
 /// The command lists of one run, for its whole tree.
@@ -21,6 +21,7 @@ pub(super) struct Commands {
     host: Host<'static>,
     workspace: PathBuf,
     home: PathBuf,
+    approving: Approving,
 }
 
 impl Commands {
@@ -28,7 +29,7 @@ impl Commands {
         settings: &Settings,
         places: &Places,
         live: Arc<LivePolicy>,
-        cwd: &Path,
+        request: &RunRequest,
     ) -> Result<Self, BadPattern> {
         let lists = &settings.approval;
         let path = std::env::var_os("PATH").unwrap_or_default();
@@ -38,9 +39,10 @@ impl Commands {
         };
         Ok(Self {
             rules: Rules::new(&lists.command_blocklist, &lists.command_denylist, &lists.command_allowlist)?,
-            host: Host::new(path, cwd.to_owned(), writable),
+            host: Host::new(path, request.locations.cwd.clone(), writable),
             workspace: places.workspace.clone(),
             home: places.home.clone(),
+            approving: request.approving,
         })
     }
 
@@ -93,6 +95,7 @@ impl Executions for Commands {
         match approval::judge_argv(&self.rules, &execution, &self.host) {
             None => Standing::Free,
             Some(found) if found.decision == Decision::Refuse => Standing::Refuse { rule: found.rule },
+            Some(_) if self.approving == Approving::Skipped => Standing::Free,
             Some(found) => Standing::Ask { rule: found.rule, reason: found.reason },
         }
     }
@@ -146,6 +149,34 @@ pub(super) fn refusal(request: &RunRequest, verdict: &Verdict) -> RunError {
         }
     };
     RunError::Refused { reason: verdict.reason.clone(), hint }
+}
+
+const SKIPPED: &str = "approval is skipped (--skip-permissions-unsafe)";
+
+/// May approval be skipped here?
+pub(super) fn may_skip(settings: &settings::Approval) -> Result<(), RunError> {
+    let clamped = settings.max_autonomy_level.as_ref().is_some_and(|most| most.value < AutonomyLevel::High);
+    let key = match (settings.forbid_skip_permissions, clamped) {
+        (true, _) => "forbidSkipPermissions",
+        (_, true) => "maxAutonomyLevel",
+        (false, false) => return Ok(()),
+    };
+    let reason = format!("{key} does not let --skip-permissions-unsafe skip approval");
+    Err(RunError::Refused { reason, hint: "--auto LEVEL instead, as far as it reaches".to_owned() })
+}
+
+/// Says it where somebody sees it, and in the report.
+pub(super) fn warn_of_skipping(journal: &Journal) {
+    eprintln!("askance: WARNING: {SKIPPED}: only the block list and the sandbox hold this command");
+    journal.note(SKIPPED);
+}
+
+/// The decision about a request that would have been asked about.
+pub(super) fn skipped(verdict: &Verdict) -> journal::Decision {
+    let mut decision = decision(verdict);
+    decision.verdict = Decision::Allow.word().to_owned();
+    decision.reason = format!("{SKIPPED}: {}", verdict.reason);
+    decision
 }
 
 /// The decision in the report's words.

@@ -1,10 +1,11 @@
 //! What a run tells when it is over: denials on standard error, the report in its file.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use super::wait::Ending;
 use super::{RunRequest, Subject};
-use crate::journal::{Decision, FloorReport, Journal, Report, ReportError, Request, visible};
+use crate::journal::event::Started;
+use crate::journal::{Decision, FloorReport, Journal, Report, Request, visible};
 use crate::sandbox::Floor;
 use crate::sandbox::features::missing_in_floor;
 
@@ -44,22 +45,25 @@ pub(super) fn tell_denials(journal: &Journal) {
     }
 }
 
-/// Writes the report where one was asked for.
-pub(super) fn write(request: &RunRequest, journal: &Journal, facts: Facts) -> Result<(), ReportError> {
-    match &request.report {
-        Some(path) => report(request, journal, facts).write(path),
-        None => Ok(()),
+/// What is told when the request may start.
+pub(super) fn started(request: &RunRequest, journal: &Journal, decision: &Decision) -> Started {
+    Started {
+        run: journal.run().to_owned(),
+        command: request.subject.words(),
+        cwd: request.locations.cwd.clone(),
+        workspace: request.locations.workspace.clone(),
+        decision: decision.clone(),
     }
 }
 
 /// The report of the run.
-fn report(request: &RunRequest, journal: &Journal, facts: Facts) -> Report {
+pub(super) fn report(request: &RunRequest, journal: &Journal, facts: Facts) -> Report {
     let (argv, command) = match &request.subject {
         Subject::Argv(_) => (Some(request.subject.words()), None),
         Subject::Shell(_) | Subject::Tool(_) => (None, Some(request.subject.line())),
     };
     Report {
-        run: run_id(),
+        run: journal.run().to_owned(),
         request: Request {
             argv,
             command,
@@ -76,10 +80,4 @@ fn report(request: &RunRequest, journal: &Journal, facts: Facts) -> Report {
         environment_removed: facts.removed,
         notes: journal.notes(),
     }
-}
-
-/// Unique enough for a person's journal: when, and which process.
-fn run_id() -> String {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    format!("{:x}-{:x}", now.as_millis(), std::process::id())
 }

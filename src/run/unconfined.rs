@@ -2,18 +2,24 @@
 //! approved like any other, and then runs as it is.
 
 use std::ffi::OsStr;
-use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
 use std::process::Command;
 
-use super::RunRequest;
 use super::environment::Environment;
+use super::meter::Meter;
 use super::wait::Ending;
+use super::{RunError, RunRequest};
+use crate::sandbox;
 
 /// Runs the command without a sandbox, and says so.
-pub(super) fn run(request: &RunRequest, program: &Path, environment: &Environment) -> io::Result<Ending> {
+pub(super) fn run(
+    request: &RunRequest,
+    program: &Path,
+    environment: &Environment,
+    meter: Option<Meter>,
+) -> Result<Ending, RunError> {
     eprintln!("askance: sandbox.enabled is false: nothing confines this command");
     let argv = request.subject.argv();
     let variables = environment.variables.iter().filter_map(|pair| {
@@ -24,7 +30,17 @@ pub(super) fn run(request: &RunRequest, program: &Path, environment: &Environmen
     let program = request.locations.cwd.join(program);
     let mut command = Command::new(program);
     command.arg0(&argv[0]).args(&argv[1..]).env_clear().envs(variables).current_dir(&request.locations.cwd);
-    let status = command.status()?;
+    let mut meter = meter;
+    if let Some(meter) = &mut meter {
+        let mut attach = |number, stream| meter.attach(number, stream, None).map_err(RunError::Streams);
+        let [_, stdout, stderr] = sandbox::inherited_stdio().map_err(RunError::Streams)?;
+        command.stdout(attach(1, stdout)?).stderr(attach(2, stderr)?);
+    }
+    let status = command.status().map_err(RunError::Wait)?;
+    drop(command);
+    if let Some(meter) = meter {
+        meter.finish();
+    }
     Ok(match (status.code(), status.signal()) {
         (Some(code), _) => Ending::Exited(code),
         (None, signal) => Ending::Signalled(signal.unwrap_or(libc::SIGKILL)),

@@ -1,14 +1,14 @@
 //! Waiting for the command: its events, our signals, the limits that the kernel does not keep.
 
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use super::output::Meter;
+use super::meter::Meter;
 use crate::journal::{Exit, Journal};
 use crate::prompt::Console;
 use crate::sandbox::limits::{self, Group};
@@ -38,6 +38,8 @@ pub(super) enum Ending {
     OutOfTime,
     /// The tree grew past a limit that only the supervisor watches.
     Outgrown,
+    /// Nobody reads the events of the run any more.
+    Deserted,
 }
 
 impl Ending {
@@ -48,6 +50,7 @@ impl Ending {
             Self::Signalled(signal) => 128 + signal,
             Self::OutOfTime => 124,
             Self::Outgrown => 128 + libc::SIGKILL,
+            Self::Deserted => 128 + libc::SIGPIPE,
         };
         u8::try_from(status & 0xff).unwrap_or(u8::MAX)
     }
@@ -58,6 +61,7 @@ impl Ending {
             Self::Signalled(signal) => Exit::Signal(signal),
             Self::OutOfTime => Exit::Code(124),
             Self::Outgrown => Exit::Signal(libc::SIGKILL),
+            Self::Deserted => Exit::Signal(libc::SIGPIPE),
         }
     }
 }
@@ -102,13 +106,15 @@ pub(super) struct Watched<'a> {
     pub(super) group: Option<&'a Group>,
     /// Counts the output, where it is bounded.
     pub(super) meter: Option<&'a Meter>,
+    /// Who reads the events, where there are some.
+    pub(super) reader: Option<BorrowedFd<'a>>,
     pub(super) journal: &'a Journal,
 }
 
 /// Serves events and signals until the command has ended or outgrown its limits.
 pub(super) fn until_the_end(watched: &Watched<'_>) -> io::Result<Ending> {
     let deadline = watched.limits.wall_time_ms.map(|ms| Instant::now() + Duration::from_millis(ms));
-    let sampled = watched.group.is_none() && is_bounded(watched.limits) || watched.meter.is_some();
+    let sampled = watched.group.is_none() && is_bounded(watched.limits) || watched.limits.output_bytes.is_some();
     loop {
         let mut rest = deadline.map(|end| end.saturating_duration_since(Instant::now()));
         if rest == Some(Duration::ZERO) {
@@ -118,11 +124,13 @@ pub(super) fn until_the_end(watched: &Watched<'_>) -> io::Result<Ending> {
         if sampled {
             rest = Some(rest.map_or(SAMPLE_EVERY, |rest| rest.min(SAMPLE_EVERY)));
         }
-        let (event, signalled) = sleep(watched, rest)?;
-        if signalled {
+        let woken = sleep(watched, rest)?;
+        if woken.signalled {
             pass_on(watched)?;
         }
-        if event && let Some(ending) = serve(watched)? {
+        if woken.event
+            && let Some(ending) = serve(watched)?
+        {
             if watched.group.is_some_and(Group::was_outgrown) {
                 watched.journal.note(outgrown_note("memory"));
             }
@@ -132,6 +140,10 @@ pub(super) fn until_the_end(watched: &Watched<'_>) -> io::Result<Ending> {
             }
             return Ok(ending);
         }
+        if woken.deserted {
+            watched.journal.note("ended because nobody read its events any more");
+            return Ok(Ending::Deserted);
+        }
         if sampled && let Some(limit) = outgrown(watched) {
             watched.journal.note(outgrown_note(limit));
             return Ok(Ending::Outgrown);
@@ -139,10 +151,19 @@ pub(super) fn until_the_end(watched: &Watched<'_>) -> io::Result<Ending> {
     }
 }
 
-fn sleep(watched: &Watched<'_>, rest: Option<Duration>) -> io::Result<(bool, bool)> {
+/// What ended a sleep.
+struct Woken {
+    event: bool,
+    signalled: bool,
+    deserted: bool,
+}
+
+fn sleep(watched: &Watched<'_>, rest: Option<Duration>) -> io::Result<Woken> {
     let events = watched.launched.events();
     let signals = watched.signals.as_fd();
-    let mut fds = [PollFd::new(&events, PollFlags::IN), PollFd::new(&signals, PollFlags::IN)];
+    let mut fds = vec![PollFd::new(&events, PollFlags::IN), PollFd::new(&signals, PollFlags::IN)];
+    // Errors and hang-ups are told unasked.
+    fds.extend(watched.reader.as_ref().map(|reader| PollFd::new(reader, PollFlags::empty())));
     let rest = rest.map(|rest| Timespec {
         tv_sec: i64::try_from(rest.as_secs()).unwrap_or(i64::MAX),
         tv_nsec: i64::from(rest.subsec_nanos()),
@@ -152,7 +173,7 @@ fn sleep(watched: &Watched<'_>, rest: Option<Duration>) -> io::Result<(bool, boo
         Err(error) => return Err(error.into()),
     }
     let ready = |fd: &PollFd<'_>| !fd.revents().is_empty();
-    Ok((ready(&fds[0]), ready(&fds[1])))
+    Ok(Woken { event: ready(&fds[0]), signalled: ready(&fds[1]), deserted: fds.get(2).is_some_and(ready) })
 }
 
 /// One event of the monitor.

@@ -1,36 +1,53 @@
-//! `sandbox.limits.outputBytes`: what a command writes to its standard output and error is counted
-//! on the way, where it is bounded. Unbounded streams are the caller's own, untouched.
+//! What a command writes to its standard output and error, where it does not go straight to the
+//! caller's own streams: counted (`sandbox.limits.outputBytes`), told as events, or kept for one object.
 //!
-//! A stream that is the run's terminal is not counted: somebody is there to see it.
+//! Of an output as text a stream that is the run's terminal is not counted: somebody is there to see it.
 
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
 
+use super::outlet::{Outlet, To};
+use crate::journal::without_signals;
+
 /// Counts what goes through the streams of one run.
 #[derive(Debug)]
 pub(super) struct Meter {
     left: Arc<AtomicU64>,
+    outlet: Outlet,
     copies: Vec<JoinHandle<()>>,
 }
 
 /// Nothing is left of the bound.
 const SPENT: u64 = u64::MAX;
 
+/// Bytes that are copied at once. Events are small, so that a queue of them is.
+const PIECE: usize = 16 << 10;
+
 impl Meter {
-    pub(super) fn new(limit: u64) -> Self {
-        Self { left: Arc::new(AtomicU64::new(limit)), copies: Vec::new() }
+    /// A meter where the output has to be counted or goes elsewhere.
+    pub(super) fn new(limit: Option<u64>, outlet: &Outlet) -> Option<Self> {
+        if limit.is_none() && outlet.is_text() {
+            return None;
+        }
+        let left = Arc::new(AtomicU64::new(limit.unwrap_or(SPENT - 1)));
+        Some(Self { left, outlet: outlet.clone(), copies: Vec::new() })
     }
 
-    /// Puts itself between the command and `real`; gives the command's end.
-    pub(super) fn attach(&mut self, real: OwnedFd) -> io::Result<OwnedFd> {
+    /// Takes the stream `number`, which is `real` for the caller and may be the run's `terminal` for
+    /// the command. Gives the command's end.
+    pub(super) fn attach(&mut self, number: usize, real: OwnedFd, terminal: Option<OwnedFd>) -> io::Result<OwnedFd> {
+        let mut to = match (self.outlet.channel(number), terminal) {
+            (Some(channel), _) => channel,
+            (None, Some(terminal)) => return Ok(terminal),
+            (None, None) => To::Caller(File::from(real)),
+        };
         let (read, write) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
         let left = Arc::clone(&self.left);
-        let copy = move || copy(File::from(read), File::from(real), &left);
-        self.copies.push(std::thread::Builder::new().name("askance-output".to_owned()).spawn(copy)?);
+        self.copies.push(without_signals("askance-output", move || copy(File::from(read), &mut to, &left))?);
         Ok(write)
     }
 
@@ -48,20 +65,21 @@ impl Meter {
 }
 
 /// Up to the bound; then the command's writes fail, as to a reader that went away.
-fn copy(mut from: File, mut to: File, left: &AtomicU64) {
-    let mut buffer = vec![0; 64 << 10];
+fn copy(mut from: File, to: &mut To, left: &AtomicU64) {
+    let mut buffer = vec![0; PIECE];
     loop {
         let read = match from.read(&mut buffer) {
-            Ok(0) => return,
+            Ok(0) => break,
             Ok(read) => read,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            Err(_) => return,
+            Err(_) => break,
         };
         let granted = take(left, read);
-        if to.write_all(&buffer[..granted]).is_err() || granted < read {
-            return;
+        if to.write(&buffer[..granted]).is_err() || granted < read {
+            break;
         }
     }
+    to.finish();
 }
 
 /// Takes `wanted` bytes from what is left, or the rest of it and marks it spent.
