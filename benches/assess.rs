@@ -47,7 +47,8 @@ const COMMANDS: [(&str, &str); 8] = [
 
 fn verdicts(criterion: &mut Criterion) {
     let rules = Rules::default();
-    let authority = Authority { level: AutonomyLevel::Medium, mode: InteractionMode::Auto };
+    let authority =
+        Authority { level: AutonomyLevel::Medium, ceiling: AutonomyLevel::High, mode: InteractionMode::Auto };
     let mut group = criterion.benchmark_group("judge");
     for (name, text) in COMMANDS {
         let request = Request {

@@ -28,8 +28,9 @@ use crate::journal::{self, Decision, FloorReport, Journal};
 use crate::policy::{CompileError, Operation, Places, Policy};
 use crate::prompt::{Choice, Console, ConsoleError, PromptError, Situation};
 use crate::sandbox::{self, ChildPlan, Filter, FilterPlan, Floor, Launched, ProcessLimits, resolve_program};
+use crate::session::{Kind, NoMission, Session};
 use crate::settings::{AutonomyLevel, InteractionMode, Limits, Locations, Settings, SettingsError, Sourced};
-use crate::supervisor::{self, Asker, Keeper, LivePolicy, Parts, Setup, Supervisor};
+use crate::supervisor::{self, Asker, LivePolicy, Parts, Setup, Supervisor};
 
 use commands::Commands;
 use environment::Environment;
@@ -48,6 +49,8 @@ pub struct RunRequest {
     pub subject: Subject,
     /// How much starts unasked, as far as flags say.
     pub chosen: Chosen,
+    /// What the level, the mode and the grants of other runs are taken from.
+    pub session: Arc<Session>,
     /// The level where nobody says one.
     pub unsaid: AutonomyLevel,
     pub approving: Approving,
@@ -152,6 +155,8 @@ pub enum RunError {
     Report(#[from] journal::ReportError),
     #[error(transparent)]
     Pattern(#[from] BadPattern),
+    #[error(transparent)]
+    Mission(#[from] NoMission),
     #[error("refused: {reason}; to allow it: {hint}")]
     Refused { reason: String, hint: String },
 }
@@ -161,7 +166,7 @@ impl RunError {
     pub fn exit_status(&self) -> u8 {
         match self {
             Self::Launch(error) => error.exit_status(),
-            Self::Refused { .. } => 126,
+            Self::Refused { .. } | Self::Mission(_) => 126,
             _ => 125,
         }
     }
@@ -274,7 +279,8 @@ fn approve(
     asker: &Arc<dyn Asker>,
     journal: &Journal,
 ) -> Result<Decision, RunError> {
-    let verdict = prepared.commands.judge(request, prepared.authority);
+    let commands = &prepared.commands;
+    let verdict = commands.judge(request, prepared.authority);
     if request.approving == Approving::Skipped {
         commands::warn_of_skipping(journal);
     }
@@ -284,19 +290,23 @@ fn approve(
         approval::Decision::Ask if request.approving == Approving::Skipped => {
             return Ok(commands::skipped(&verdict));
         }
+        approval::Decision::Ask if commands.allowed_in_session(request, &verdict) => true,
         approval::Decision::Ask => {
-            let (question, answer) = commands::ask(request, &verdict, asker);
+            let question = commands.question(request, &verdict, prepared.authority);
+            let answer = commands::ask(request, &question, asker);
             journal.question(commands::record(&question, &answer));
             let allowed = question.permit(&answer).is_some();
             if allowed {
-                prepared.keeper.keep(&question, &answer);
+                prepared.keeper.keep_start(&verdict, &question, &answer);
             }
             allowed
         }
     };
     if !allowed {
-        return Err(commands::refusal(request, &verdict));
+        return Err(commands::refusal(&verdict, prepared.authority));
     }
+    // What was answered for the request is not asked again when it comes to it.
+    commands.let_start(&verdict);
     if verdict.quiet_git {
         // It counts as read-only because Git runs nothing that its repository names.
         prepared.environment.configure_git(&approval::QUIET);
@@ -306,16 +316,17 @@ fn approve(
 
 fn prepare(request: &RunRequest, journal: &Arc<Journal>) -> Result<(Prepared, TempDir), RunError> {
     let mut settings = (request.load)()?;
-    let authority = Authority::new(&settings.approval, request.chosen, request.unsaid);
+    let authority = request.session.authority(&settings.approval, request.chosen, request.unsaid)?;
+    remember(request, &settings, journal);
     if request.approving == Approving::Skipped {
-        commands::may_skip(&settings.approval)?;
+        commands::may_skip(&settings.approval, authority)?;
     }
     let (mut places, temporary) = places::make(&request.locations)?;
     if authority.mode == InteractionMode::Spec {
         places.read_only = true;
         spec::restrict(&mut settings.sandbox);
     }
-    let policy = compile(&settings, &places)?;
+    let policy = keeper::in_session(compile(&settings, &places)?, &request.session);
     let environment = environment::build(std::env::vars_os(), &settings.sandbox.env, &places);
     let floor = Floor::lay(&policy.silent(Operation::Read), &policy.silent(Operation::Write))?;
     let reads_everything = policy.reads_everything();
@@ -332,8 +343,7 @@ fn prepare(request: &RunRequest, journal: &Arc<Journal>) -> Result<(Prepared, Te
         limits.wall_time_ms = Some(u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX));
     }
     let commands = Arc::new(Commands::new(&settings, &places, Arc::clone(&live), request)?);
-    let keeper =
-        Arc::new(SettingsKeeper::new(&request.locations, Arc::clone(&request.load), places, Arc::clone(journal)));
+    let keeper = Arc::new(SettingsKeeper::new(request, settings.approval.clone(), places, Arc::clone(journal)));
     let keep_root_capabilities = settings.sandbox.keep_root_capabilities;
     let sandboxed = settings.sandbox.enabled;
     let prepared = Prepared {
@@ -350,6 +360,18 @@ fn prepare(request: &RunRequest, journal: &Arc<Journal>) -> Result<(Prepared, Te
         keep_root_capabilities,
     };
     Ok((prepared, temporary))
+}
+
+/// A level that a person chose by a flag is the session's, and the next one's too. What a program
+/// passes holds for this run.
+fn remember(request: &RunRequest, settings: &Settings, journal: &Journal) {
+    let Some(level) = request.chosen.level else { return };
+    if request.session.kind() == Kind::Interactive
+        && request.prompt.is_attended()
+        && let Err(error) = request.session.set_level(&settings.approval, level)
+    {
+        journal.note(format!("the level holds for this run only: failed to {}", journal::chain(&error)));
+    }
 }
 
 /// The policy of a run that would start now; makes nothing and starts nothing.

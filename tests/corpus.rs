@@ -37,7 +37,12 @@ fn verdict(command: &str, level: AutonomyLevel) -> Verdict {
         home: Some(Path::new("/home/me")),
         declared: None,
     };
-    judge(&Rules::default(), &request, Authority { level, mode: InteractionMode::Auto }, &Plain)
+    judge(
+        &Rules::default(),
+        &request,
+        Authority { level, ceiling: AutonomyLevel::High, mode: InteractionMode::Auto },
+        &Plain,
+    )
 }
 
 /// `\n` is a newline and `\\` a backslash.

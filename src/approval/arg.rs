@@ -71,6 +71,13 @@ pub(super) fn shown(argv: &[Arg]) -> Vec<String> {
     words
 }
 
+/// The words of a command, where all of them are known.
+pub(super) fn exactly(argv: &[Arg]) -> Option<Vec<String>> {
+    // What was not UTF-8 is not known by its replacement.
+    let word = |arg: &Arg| arg.exact().filter(|text| !text.contains(char::REPLACEMENT_CHARACTER)).map(str::to_owned);
+    argv.iter().map(word).collect()
+}
+
 /// The program's name without its directory.
 pub(super) fn base_name(program: &str) -> &str {
     program.rsplit('/').next().unwrap_or(program)

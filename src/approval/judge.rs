@@ -19,6 +19,7 @@ pub fn judge(rules: &Rules, request: &Request<'_>, authority: Authority, surroun
 pub(super) fn conclude(mut found: Assessment, declared: Option<Risk>, authority: Authority) -> Verdict {
     let assessed = found.risk();
     let risk = assessed.max(declared.unwrap_or(Risk::ReadOnly));
+    let spoken = found.spoken_of();
     let (ground, decision, rule, reason) = decide(&mut found, risk, authority);
     let allowed = ground == Ground::Allowlist;
     Verdict {
@@ -31,6 +32,8 @@ pub(super) fn conclude(mut found: Assessment, declared: Option<Risk>, authority:
         reason,
         rule,
         quiet_git: found.quiet_git && assessed == Risk::ReadOnly,
+        spoken,
+        coverable: if found.beyond_rules { Vec::new() } else { found.coverable },
         commands: found.findings,
     }
 }
@@ -60,10 +63,10 @@ fn decide(found: &mut Assessment, risk: Risk, authority: Authority) -> (Ground, 
         return (Ground::SpecMode, Decision::Refuse, None, why);
     }
     if let Some((rule, command)) = found.denied.take() {
-        return (Ground::Denylist, Decision::Ask, Some(rule), format!("`{command}` is on the deny list"));
+        return (Ground::Denylist, Decision::Ask, Some(rule), format!("`{}` is on the deny list", command.line));
     }
     if let Some((interlock, command)) = found.interlock.take() {
-        let reason = format!("`{command}`: {}", interlock.why);
+        let reason = format!("`{}`: {}", command.line, interlock.why);
         return (Ground::Interlock, Decision::Ask, Some(interlock_rule(&interlock)), reason);
     }
     if let Some(rule) = found.allowed.take()

@@ -157,6 +157,16 @@ impl Part {
     }
 }
 
+/// The pattern of exactly these words.
+pub fn exact_pattern(words: &[String]) -> String {
+    let safe = |c: char| c.is_ascii_alphanumeric() || "%+,-./:@_".contains(c);
+    let quoted = words.iter().map(|word| match !word.is_empty() && word.chars().all(safe) {
+        true => word.clone(),
+        false => format!("'{}'", word.replace('\'', r"'\''")),
+    });
+    format!("={}", quoted.collect::<Vec<_>>().join(" "))
+}
+
 /// Splits plain words: quotes count, expansions are not allowed.
 fn split(text: &str) -> Option<Vec<Part>> {
     let mut words = Vec::new();

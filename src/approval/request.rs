@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use super::verdict::Risk;
-use crate::settings::{self, AutonomyLevel, InteractionMode};
+use crate::settings::{AutonomyLevel, InteractionMode};
 
 /// A command that somebody wants run.
 #[derive(Debug, Clone, Copy)]
@@ -31,6 +31,8 @@ pub enum Subject<'a> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Authority {
     pub level: AutonomyLevel,
+    /// What the level can be raised to.
+    pub ceiling: AutonomyLevel,
     pub mode: InteractionMode,
 }
 
@@ -39,19 +41,6 @@ pub struct Authority {
 pub struct Chosen {
     pub level: Option<AutonomyLevel>,
     pub mode: Option<InteractionMode>,
-}
-
-impl Authority {
-    /// What a flag or the session chose, else what the settings say, never above the organisation's maximum.
-    /// Where nobody says anything the level is `unsaid`.
-    pub fn new(settings: &settings::Approval, chosen: Chosen, unsaid: AutonomyLevel) -> Authority {
-        let Chosen { level, mode } = chosen;
-        let set = settings.autonomy_level.as_ref().map(|set| set.value);
-        let level = level.or(set).unwrap_or(unsaid);
-        let most = settings.max_autonomy_level.as_ref().map_or(AutonomyLevel::High, |most| most.value);
-        let mode = mode.or(settings.interaction_mode.as_ref().map(|mode| mode.value)).unwrap_or(InteractionMode::Auto);
-        Authority { level: level.min(most), mode }
-    }
 }
 
 /// The machine, as far as judgement needs it. Answers may be remembered; none may block.

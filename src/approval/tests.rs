@@ -66,7 +66,7 @@ fn request(text: &[u8]) -> Request<'_> {
 }
 
 fn at(level: AutonomyLevel) -> Authority {
-    Authority { level, mode: InteractionMode::Auto }
+    Authority { level, ceiling: AutonomyLevel::High, mode: InteractionMode::Auto }
 }
 
 fn verdict(rules: &Rules, text: &str, level: AutonomyLevel) -> Verdict {
@@ -130,7 +130,7 @@ fn patterns_are_plain_words() {
 
 #[test]
 fn spec_mode_is_read_only() {
-    let authority = Authority { level: AutonomyLevel::High, mode: InteractionMode::Spec };
+    let authority = Authority { level: AutonomyLevel::High, ceiling: AutonomyLevel::High, mode: InteractionMode::Spec };
     for (text, decision) in
         [("git log | head", Decision::Allow), ("npm test", Decision::Refuse), ("echo x > f", Decision::Refuse)]
     {

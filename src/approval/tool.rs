@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::arg::Arg;
-use super::assess::Assessment;
+use super::assess::{Assessment, Named};
 use super::interlock::{self, Place};
 use super::judge::conclude;
 use super::request::{Authority, Surroundings};
@@ -39,8 +39,9 @@ pub fn judge_tool(request: &ToolRequest<'_>, authority: Authority, surroundings:
     };
     let found = Assessment {
         findings: vec![finding],
-        interlock: interlock.map(|interlock| (interlock, request.name.to_owned())),
+        interlock: interlock.map(|interlock| (interlock, Named::tool(request.name))),
         uncovered: true,
+        beyond_rules: true,
         ..Assessment::default()
     };
     conclude(found, request.declared, authority)

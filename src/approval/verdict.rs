@@ -1,5 +1,7 @@
 //! What approval answers, as values: risk, level, decision, and the reason for each.
 
+use std::path::PathBuf;
+
 use crate::policy::Rule;
 use crate::settings::AutonomyLevel;
 
@@ -78,6 +80,14 @@ pub struct Finding {
     pub via: Vec<String>,
 }
 
+/// A command of a request that a rule speaks of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Spoken {
+    pub argv: Vec<String>,
+    /// Where it would start, if that is known.
+    pub cwd: Option<PathBuf>,
+}
+
 /// The whole answer to one request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Verdict {
@@ -92,6 +102,11 @@ pub struct Verdict {
     pub reason: String,
     pub rule: Option<Rule>,
     pub commands: Vec<Finding>,
+    /// The command that the deny rule or interlock speaks of, where all of it is known.
+    pub spoken: Option<Spoken>,
+    /// The words of each command that would have to be on the allow list; empty where that would not
+    /// be enough.
+    pub coverable: Vec<Vec<String>>,
     /// The request is read-only because Git runs no program that its repository configures:
     /// the run has to add `QUIET` to its environment.
     pub quiet_git: bool,

@@ -7,11 +7,14 @@ use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 
 use crate::prompt::Choice;
 use crate::run::Output;
+use crate::session::{Kind, Name};
 use crate::settings::AutonomyLevel;
 
 const EXIT_STATUS: &str = "\
 Variables:
   ASKANCE_PROFILE    profiles, separated by commas, as if --profile named them
+  ASKANCE_KIND       the kind of session, where --kind does not say it
+  ASKANCE_SESSION    the session, where --session does not name it
   ASKANCE_SETTINGS   settings as JSON, below the flags and above every file
   ASKANCE_WORKSPACE  the workspace, where --workspace does not name it
 
@@ -192,6 +195,12 @@ pub struct ApprovalFlags {
     /// Plan only: read-only commands, in a sandbox without writes and network
     #[arg(long)]
     pub spec: bool,
+    /// The session: runs of the same name share its level, mode and grants "for this session"
+    #[arg(long, value_name = "NAME", value_parser = clap::value_parser!(Name))]
+    pub session: Option<Name>,
+    /// Who works in the session: interactive, exec, subagent, mission
+    #[arg(long, value_name = "KIND", value_parser = kind)]
+    pub kind: Option<Kind>,
     /// The risk that the caller declares: read-only, low, medium, high
     #[arg(long, value_name = "LEVEL")]
     pub risk: Option<String>,
@@ -429,6 +438,10 @@ pub struct ProfilesArgs {
     pub profile: Option<OsString>,
     #[arg(short, long, value_enum, default_value_t = Format::Text)]
     pub output: Format,
+}
+
+fn kind(text: &str) -> Result<Kind, &'static str> {
+    Kind::from_word(text).ok_or("expected interactive, exec, subagent or mission")
 }
 
 fn level(text: &str) -> Result<AutonomyLevel, &'static str> {

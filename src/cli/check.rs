@@ -10,6 +10,7 @@ use super::{Outcome, approval, layers, print, visible};
 use crate::approval::{Authority, Decision, Host, Request, Rules, Subject, Verdict, judge};
 use crate::policy::{self, Access, Change};
 use crate::run;
+use crate::session::Kind;
 use crate::settings::AutonomyLevel;
 
 /// Exit statuses: a script can tell the verdicts apart without reading them.
@@ -34,7 +35,14 @@ pub(super) fn run(args: &CheckArgs) -> Outcome {
         declared: approval::declared(&args.approval)?.map(|(risk, _)| risk),
     };
     // As `exec` would have it: where nobody says anything only read-only commands run unasked.
-    let authority = Authority::new(lists, approval::chosen(&args.approval), AutonomyLevel::Off);
+    let session = approval::session(&args.approval, &locations, Kind::Exec)?;
+    let authority = match session.authority(lists, approval::chosen(&args.approval), AutonomyLevel::Off) {
+        Ok(authority) => authority,
+        Err(no_mission) => {
+            print(&format!("refuse: {no_mission}\n"))?;
+            return Ok(ExitCode::from(REFUSED));
+        }
+    };
     let verdict = judge(&rules, &request, authority, &host);
     print(&match args.output {
         Format::Text => text(&verdict, authority),

@@ -16,6 +16,7 @@ use super::{FAILED, Outcome, approval, layers, print, report};
 use crate::approval::Risk;
 use crate::policy::{Access, Change, Policy, Verdict};
 use crate::run::{self, Approving, RunRequest, Subject, Tool};
+use crate::session::Kind;
 use crate::settings::{AutonomyLevel, Document, Locations};
 use crate::tools::{Job, LARGEST_OPERATION, Operation, beside, failure};
 
@@ -65,11 +66,13 @@ fn start(args: FileArgs) -> Result<u8, Box<dyn std::error::Error>> {
     let free = targets.iter().all(|target| is_free(&beside(&real(target, &locations)), &policy));
     hand_over(&Job { operation, beside: free })?;
     let at = locations.clone();
+    let session = approval::session(&args.approval, &locations, Kind::Exec)?;
     let request = RunRequest {
         subject: Subject::Tool(tool),
         chosen: approval::chosen(&args.approval),
         unsaid: AutonomyLevel::Off,
         approving: Approving::ByRisk,
+        session: Arc::new(session),
         declared: approval::declared(&args.approval)?,
         locations,
         load: Arc::new(move || layers::settings(&at, &runtime)),

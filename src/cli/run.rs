@@ -8,25 +8,27 @@ use super::args::{ApprovalFlags, ExecArgs, RunArgs, RunFlags};
 use super::{Outcome, approval, layers, report};
 use crate::prompt::Choice;
 use crate::run::{self, Approving, RunRequest, Subject};
+use crate::session::Kind;
 use crate::settings::{AutonomyLevel, Document};
 
 /// Runs the program; the exit status is its own, or says why it did not run.
 pub(crate) fn run(args: RunArgs) -> Outcome {
     // Who types a command has decided that it starts; what it then does is asked about.
     let unsaid = AutonomyLevel::High;
-    let asked = Asked { unsaid, approving: Approving::ByRisk, prompt: Choice::Auto };
+    let asked = Asked { kind: Kind::Interactive, unsaid, approving: Approving::ByRisk, prompt: Choice::Auto };
     carry_out(Subject::Argv(args.command), &args.approval, args.flags, asked)
 }
 
 /// The same for a shell command line, with nobody there unless `--prompt` says so.
 pub(super) fn exec(args: ExecArgs) -> Outcome {
     let approving = if args.skip_permissions_unsafe { Approving::Skipped } else { Approving::ByRisk };
-    let asked = Asked { unsaid: AutonomyLevel::Off, approving, prompt: Choice::Deny };
+    let asked = Asked { kind: Kind::Exec, unsaid: AutonomyLevel::Off, approving, prompt: Choice::Deny };
     carry_out(Subject::Shell(args.text), &args.approval, args.flags, asked)
 }
 
 /// What is so where no flag says otherwise.
 struct Asked {
+    kind: Kind,
     unsaid: AutonomyLevel,
     approving: Approving,
     prompt: Choice,
@@ -35,10 +37,12 @@ struct Asked {
 fn carry_out(subject: Subject, flags: &ApprovalFlags, run: RunFlags, asked: Asked) -> Outcome {
     let (locations, runtime) = layers::runtime(&run.policy, Document::default())?;
     let at = locations.clone();
+    let session = approval::session(flags, &locations, asked.kind)?;
     let request = RunRequest {
         subject,
         chosen: approval::chosen(flags),
         unsaid: asked.unsaid,
+        session: Arc::new(session),
         approving: asked.approving,
         declared: approval::declared(flags)?,
         locations,

@@ -7,7 +7,7 @@ mod record;
 mod report;
 mod stream;
 
-pub use record::{Change, FileChange, Journal, QuestionRecord};
+pub use record::{Change, FileChange, Journal, QuestionRecord, quoted};
 pub use report::{
     Decision, Denied, Exit, FileChangeKind, FileEntry, FloorReport, ProcessReport, Question, Report, ReportError,
     Request, RuleReport,

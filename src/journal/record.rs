@@ -213,11 +213,11 @@ fn hint(operation: &str, target: &str) -> Option<String> {
         "connect" => "domain",
         _ => return None,
     };
-    Some(format!("askance allow {kind} {}", quote(target)))
+    Some(format!("askance allow {kind} {}", quoted(target)))
 }
 
 /// A word as a shell takes it back whole.
-fn quote(word: &str) -> String {
+pub fn quoted(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "@%+=:,./-_~".contains(c);
     if !word.is_empty() && word.chars().all(plain) {
         return word.to_owned();

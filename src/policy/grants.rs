@@ -82,18 +82,23 @@ impl Question {
         }
     }
 
-    /// The command may be allowed for good, because only its risk asks.
+    /// One more answer, before "deny".
+    pub fn offer(&mut self, answer: Answer) {
+        self.offers.insert(self.offers.len().saturating_sub(1), answer);
+    }
+
+    /// Allowing the command for good, where that takes effect.
     pub fn offer_always_command(&mut self) {
-        let always = |place| Answer::Always { scope: Scope::Command, place, root: None };
-        let before_deny = self.offers.len().saturating_sub(1);
-        self.offers.splice(before_deny..before_deny, [Answer::Session, always(Place::Project), always(Place::User)]);
+        for place in [Place::Project, Place::User] {
+            self.offer(Answer::Always { scope: Scope::Command, place, root: None });
+        }
     }
 
     /// What an answer adds, or `None` where it lasts no longer than the access (or cannot be
     /// written down, such as a path that is not UTF-8).
     pub fn grant(&self, answer: &Answer) -> Option<Grant> {
         let (effect, scope) = match answer {
-            Answer::Once | Answer::Deny | Answer::Unlist => return None,
+            Answer::Once | Answer::Deny | Answer::Unlist | Answer::Raise { .. } => return None,
             Answer::Run | Answer::Session => (Effect::Allow, self.narrowest()),
             Answer::Always { scope, .. } => (Effect::Allow, *scope),
             Answer::Never { .. } => (Effect::Block, self.narrowest()),

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::access::{Operation, Target};
-use crate::settings::Source;
+use crate::settings::{AutonomyLevel, Source};
 
 /// What `judge` says of one access.
 #[derive(Debug)]
@@ -83,6 +83,10 @@ pub enum Answer {
         place: Place,
         /// The directory that [`Scope::Directory`] means; `None` = the target's parent. Must cover the target.
         root: Option<PathBuf>,
+    },
+    /// Raise the autonomy level of the session to what the question needs.
+    Raise {
+        level: AutonomyLevel,
     },
     /// Take the user's own deny rule out of the file that it stands in.
     Unlist,
@@ -166,6 +170,7 @@ impl Answer {
             Self::Run => "run",
             Self::Session => "session",
             Self::Always { .. } => "always",
+            Self::Raise { .. } => "raise",
             Self::Unlist => "unlist",
             Self::Deny => "deny",
             Self::Never { .. } => "never",

@@ -79,6 +79,11 @@ impl std::fmt::Debug for Situation {
 }
 
 impl Choice {
+    /// Does a person sit where questions appear?
+    pub fn is_attended(&self) -> bool {
+        matches!(self, Self::Auto | Self::Tty) && somebody_is_there()
+    }
+
     /// The asker of a run.
     pub fn asker(&self, situation: Situation) -> Result<Arc<dyn Asker>, PromptError> {
         Ok(match self {

@@ -97,6 +97,7 @@ fn key(answer: &Answer) -> char {
             Scope::Port => 'p',
             Scope::Command => 'a',
         },
+        Answer::Raise { .. } => 'l',
         Answer::Unlist => 'x',
         Answer::Deny => 'n',
         Answer::Never { .. } => 'N',
@@ -175,6 +176,7 @@ mod tests {
         let hosts = [Scope::Domain, Scope::Subdomains, Scope::Port];
         for scopes in [&paths[..], &hosts, &[Scope::Socket], &[Scope::Command]] {
             let mut offers = vec![Answer::Once, Answer::Run, Answer::Session, Answer::Unlist, Answer::Deny];
+            offers.push(Answer::Raise { level: crate::settings::AutonomyLevel::Medium });
             offers.extend(scopes.iter().map(|&scope| always(scope, Place::User)));
             offers.push(Answer::Never { place: Place::User });
             let mut keys: Vec<char> = menu(offers.clone()).options().map(|(key, _)| key).collect();

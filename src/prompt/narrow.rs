@@ -11,8 +11,9 @@ pub(super) fn narrow(question: &Question, wanted: Answer) -> Answer {
     }
     let mut candidate = Some(wanted);
     while let Some(answer) = candidate {
-        if question.offers.iter().any(|offer| same(offer, &answer)) {
-            return answer;
+        if let Some(offer) = question.offers.iter().find(|offer| same(offer, &answer)) {
+            // How far the level is raised is the offer's business; the answer's would be wider or in vain.
+            return if matches!(offer, Answer::Raise { .. }) { offer.clone() } else { answer };
         }
         candidate = next_narrower(&answer);
     }
@@ -25,6 +26,7 @@ fn same(offer: &Answer, answer: &Answer) -> bool {
         (Answer::Always { scope: offered, place: there, .. }, Answer::Always { scope, place, .. }) => {
             (offered, there) == (scope, place)
         }
+        (Answer::Raise { .. }, Answer::Raise { .. }) => true,
         _ => offer == answer,
     }
 }
@@ -46,7 +48,7 @@ fn next_narrower(answer: &Answer) -> Option<Answer> {
         Answer::Session => Answer::Run,
         Answer::Run => Answer::Once,
         Answer::Never { .. } => Answer::Deny,
-        Answer::Once | Answer::Unlist | Answer::Deny => return None,
+        Answer::Once | Answer::Raise { .. } | Answer::Unlist | Answer::Deny => return None,
     })
 }
 
@@ -71,7 +73,9 @@ mod tests {
 
     #[test]
     fn an_answer_is_narrowed_to_what_is_offered_and_never_widened() {
+        use crate::settings::AutonomyLevel::{High, Medium};
         use Answer::{Deny, Once, Run, Session};
+        let raise = |level| Answer::Raise { level };
         let never = Answer::Never { place: Place::User };
         let table = [
             ("offered", vec![Once, always(Scope::File), Deny], always(Scope::File), always(Scope::File)),
@@ -83,6 +87,8 @@ mod tests {
             ("never to deny", vec![Once, Deny], never.clone(), Deny),
             ("never", vec![Once, Deny, never.clone()], never.clone(), never),
             ("unlist", vec![Once, Deny], Answer::Unlist, Deny),
+            ("raise as far as offered", vec![Once, raise(Medium), Deny], raise(High), raise(Medium)),
+            ("raise where a rule asks", vec![Once, Deny], raise(High), Deny),
         ];
         for (name, offers, wanted, expected) in table {
             assert_eq!(narrow(&question(offers), wanted), expected, "{name}");

@@ -73,6 +73,9 @@ fn choice(question: &Question, answer: &Answer) -> Choice {
             };
             (format!("always:{}:{word}", scope.word()), name, ChoiceKind::AllowAlways)
         }
+        Answer::Raise { level } => {
+            ("raise".to_owned(), format!("Allow everything of level {}", level.word()), ChoiceKind::AllowAlways)
+        }
         Answer::Unlist => {
             ("unlist".to_owned(), "Remove the rule that asks from its file".to_owned(), ChoiceKind::AllowAlways)
         }

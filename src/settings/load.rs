@@ -72,7 +72,8 @@ impl Settings {
         let own = [locations.user_directory(), locations.state_directory(), organisation.to_owned()];
         // Each file by its own name too: it may be a link to where a run may write.
         let read = layers.into_iter().filter_map(|layer| layer.file);
-        block_own_files(&mut settings, own.into_iter().chain(read));
+        let runtime = locations.runtime_dir.iter().map(|runtime| runtime.join("askance"));
+        block_own_files(&mut settings, own.into_iter().chain(runtime).chain(read));
         if let Some(runtime_dir) = &locations.runtime_dir {
             hush_session_bus(&mut settings, runtime_dir);
         }

@@ -100,6 +100,21 @@ impl Locations {
         self.state_home.join("askance")
     }
 
+    /// Where sessions with a name are: below `$XDG_RUNTIME_DIR` if that is this user's alone, else in the
+    /// state directory.
+    pub fn session_directory(&self) -> PathBuf {
+        let own = |directory: &Path| {
+            let found = directory.metadata();
+            found.is_ok_and(|found| {
+                found.is_dir() && found.uid() == rustix::process::geteuid().as_raw() && found.mode() & 0o022 == 0
+            })
+        };
+        match self.runtime_dir.as_deref().filter(|directory| own(directory)) {
+            Some(runtime) => runtime.join("askance/sessions"),
+            None => self.state_directory().join("sessions"),
+        }
+    }
+
     /// The settings files of the folders from `cwd` up to, and without, the workspace's root.
     pub fn folder_files(&self) -> Vec<PathBuf> {
         let Ok(_) = self.cwd.strip_prefix(&self.workspace) else { return Vec::new() };

@@ -17,11 +17,11 @@ mod node;
 pub mod profile;
 pub mod read;
 pub mod registries;
-mod replace;
+pub(crate) mod replace;
 pub mod schema;
 mod show;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 pub mod trust;
 
 use std::collections::BTreeMap;

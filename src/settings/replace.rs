@@ -13,7 +13,7 @@ use rustix::fs::{AtFlags, CWD, FileType, FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
 
 /// Larger files are not settings.
-pub(super) const LARGEST: u64 = 1 << 20;
+pub(crate) const LARGEST: u64 = 1 << 20;
 
 /// How long to wait for another writer. A lock can be taken by whoever may read the directory, so
 /// waiting has an end.
@@ -21,28 +21,28 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// May the last component of a path be a symbolic link?
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Links {
+pub(crate) enum Links {
     Follow,
     Refuse,
 }
 
 /// The content of a file with what has to stay the same when it is replaced.
 #[derive(Debug)]
-pub(super) struct Content {
-    pub(super) bytes: Vec<u8>,
+pub(crate) struct Content {
+    pub(crate) bytes: Vec<u8>,
     mode: Mode,
     owner: (u32, u32),
 }
 
 /// A directory, locked against other writers until it is dropped.
 #[derive(Debug)]
-pub(super) struct Locked {
+pub(crate) struct Locked {
     directory: OwnedFd,
 }
 
 impl Locked {
     /// Opens and locks the directory (`man 2 flock`). `TimedOut` if another writer keeps it.
-    pub(super) fn open(directory: &Path, links: Links) -> io::Result<Self> {
+    pub(crate) fn open(directory: &Path, links: Links) -> io::Result<Self> {
         let mut flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         if links == Links::Refuse {
             flags |= OFlags::NOFOLLOW;
@@ -65,12 +65,12 @@ impl Locked {
     }
 
     /// The file's content; `None` if there is no such file.
-    pub(super) fn read(&self, name: &str) -> io::Result<Option<Content>> {
+    pub(crate) fn read(&self, name: &str) -> io::Result<Option<Content>> {
         read_at(&self.directory, Path::new(name), Links::Refuse)
     }
 
     /// Puts `bytes` in the place of the file `name`: afterwards it has the old content or the new.
-    pub(super) fn replace(&self, name: &str, bytes: &[u8], old: Option<&Content>, mode: Mode) -> io::Result<()> {
+    pub(crate) fn replace(&self, name: &str, bytes: &[u8], old: Option<&Content>, mode: Mode) -> io::Result<()> {
         // The lock is held: a file of this name is what a writer left behind when it was killed.
         let temporary = format!(".{name}.askance-new");
         match rustix::fs::unlinkat(&self.directory, temporary.as_str(), AtFlags::empty()) {
@@ -111,7 +111,7 @@ fn fill(mut file: File, bytes: &[u8], old: Option<&Content>) -> io::Result<()> {
 }
 
 /// Reads a whole regular file; `None` if there is none of this name.
-pub(super) fn read_at(directory: impl rustix::fd::AsFd, path: &Path, links: Links) -> io::Result<Option<Content>> {
+pub(crate) fn read_at(directory: impl rustix::fd::AsFd, path: &Path, links: Links) -> io::Result<Option<Content>> {
     // NONBLOCK: a FIFO in the place of a settings file must not hold anybody up.
     let mut flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
     if links == Links::Refuse {
@@ -141,16 +141,16 @@ pub(super) fn read_at(directory: impl rustix::fd::AsFd, path: &Path, links: Link
 }
 
 impl Content {
-    pub(super) fn uid(&self) -> u32 {
+    pub(crate) fn uid(&self) -> u32 {
         self.owner.0
     }
 
     /// Can anybody but the owner write it?
-    pub(super) fn writable_by_others(&self) -> bool {
+    pub(crate) fn writable_by_others(&self) -> bool {
         self.mode.intersects(Mode::WGRP | Mode::WOTH)
     }
 
-    pub(super) fn mode_bits(&self) -> u32 {
+    pub(crate) fn mode_bits(&self) -> u32 {
         self.mode.as_raw_mode()
     }
 }

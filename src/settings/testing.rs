@@ -5,13 +5,13 @@ use std::path::{Path, PathBuf};
 
 use super::Locations;
 
-pub(super) struct Place {
+pub(crate) struct Place {
     _root: tempfile::TempDir,
-    pub(super) locations: Locations,
+    pub(crate) locations: Locations,
 }
 
 impl Place {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let root = tempfile::tempdir().unwrap();
         let real = root.path().canonicalize().unwrap();
         let home = real.join("home");
@@ -31,7 +31,7 @@ impl Place {
         Self { _root: root, locations }
     }
 
-    pub(super) fn write(&self, path: &Path, text: &str) -> PathBuf {
+    pub(crate) fn write(&self, path: &Path, text: &str) -> PathBuf {
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, text).unwrap();
         path.to_owned()

@@ -21,7 +21,7 @@ use super::Handler;
 use super::call::{Call, Outcome, Reply};
 use super::context::Context;
 use super::memory::PathBuffer;
-use crate::policy::{Denial, Operation, Question, Rule, Target};
+use crate::policy::{Answer, Denial, Operation, Question, Rule, Target};
 
 /// Words of an argument vector that are looked at; a longer one is judged as far as this.
 const WORDS_MAX: usize = 4096;
@@ -42,8 +42,15 @@ pub struct Execution {
 #[derive(Debug)]
 pub enum Standing {
     Free,
-    Ask { rule: Rule, reason: String },
+    Ask { rule: Rule, reason: String, lasts: Lasting },
     Refuse { rule: Rule },
+}
+
+/// How long an answer to an execution may hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lasting {
+    Run,
+    Session,
 }
 
 /// The command lists and interlocks, as the supervisor needs them.
@@ -59,7 +66,7 @@ pub(super) struct Started {
     /// Processes whose next trapped call may come from an image that was judged on a copy only.
     unproven: Mutex<HashMap<i32, ()>>,
     count: AtomicUsize,
-    allowed: Mutex<HashSet<(PathBuf, Vec<OsString>)>>,
+    allowed: Mutex<HashSet<Execution>>,
 }
 
 impl Started {
@@ -79,14 +86,21 @@ impl Started {
         self.count.store(unproven.len(), Ordering::Release);
     }
 
+    /// In this directory: what `rm -rf .` means depends on it.
     fn allow(&self, execution: &Execution) {
         let mut allowed = self.allowed.lock().unwrap_or_else(PoisonError::into_inner);
-        allowed.insert((execution.program.clone(), execution.argv.clone()));
+        allowed.insert(execution.clone());
     }
 
     fn is_allowed(&self, execution: &Execution) -> bool {
         let allowed = self.allowed.lock().unwrap_or_else(PoisonError::into_inner);
-        !allowed.is_empty() && allowed.contains(&(execution.program.clone(), execution.argv.clone()))
+        !allowed.is_empty() && allowed.contains(execution)
+    }
+
+    /// The same wherever it is by now: an image may have changed its directory before it is proven.
+    fn was_allowed(&self, started: &Execution) -> bool {
+        let allowed = self.allowed.lock().unwrap_or_else(PoisonError::into_inner);
+        allowed.iter().any(|one| one.program == started.program && one.argv == started.argv)
     }
 }
 
@@ -159,8 +173,8 @@ fn decide(context: &Context, call: &Call, execution: Execution) -> Outcome {
                 quiet: false,
             },
         ),
-        Standing::Ask { rule, reason } => Outcome::Ask {
-            question: Box::new(Question::command(words(&execution.argv), rule, reason)),
+        Standing::Ask { rule, reason, lasts } => Outcome::Ask {
+            question: Box::new(question(&execution, rule, reason, lasts)),
             refusal: libc::EACCES,
             act: Box::new(move |_permit, context, _call| {
                 // The same vector is not asked about again in this run.
@@ -169,6 +183,14 @@ fn decide(context: &Context, call: &Call, execution: Execution) -> Outcome {
             }),
         },
     }
+}
+
+fn question(execution: &Execution, rule: Rule, reason: String, lasts: Lasting) -> Question {
+    let mut question = Question::command(words(&execution.argv), rule, reason);
+    if lasts == Lasting::Session {
+        question.offer(Answer::Session);
+    }
+    question
 }
 
 /// Before any call is served: if its process may have become another image since it was judged,
@@ -183,7 +205,7 @@ pub(super) fn prove(context: &Context, call: &Call) -> bool {
     }
     // By the calling thread: a process whose first thread is gone has no image to show.
     let Some(real) = really_started(call.tid) else { return false };
-    let free = context.started().is_allowed(&real)
+    let free = context.started().was_allowed(&real)
         || !context.executions().concerns(&real.program)
         || matches!(context.executions().judge(&real), Standing::Free);
     if !free {

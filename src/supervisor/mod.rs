@@ -30,7 +30,7 @@ use std::time::Duration;
 pub use call::{Call, Outcome, Reply};
 pub use caller::Caller;
 pub use context::{Asked, Asker, Context, Keeper, Parts, Process};
-pub use exec::{Execution, Executions, Standing};
+pub use exec::{Execution, Executions, Lasting, Standing};
 pub use facts::RunFacts;
 pub use live::LivePolicy;
 pub use memory::PathBuffer;

@@ -181,7 +181,7 @@ impl Walk<'_> {
     fn eval(&mut self, argv: &[Arg], state: &mut State, call: &Call) {
         let words: Option<Vec<&str>> = argv[1..].iter().map(Arg::exact).collect();
         if call.fetched_argument {
-            self.trip(Interlock::new("download-and-run", "evaluates what it downloads"), argv);
+            self.trip(Interlock::new("download-and-run", "evaluates what it downloads"), argv, state);
         }
         if let Some(words) = words {
             self.via.push("eval".into());
@@ -200,7 +200,7 @@ impl Walk<'_> {
             || (stdin && call.input.downloaded)
             || path.is_some_and(|path| self.downloads.contains(&path));
         if fetched {
-            self.trip(Interlock::new("download-and-run", "runs what it downloads"), argv);
+            self.trip(Interlock::new("download-and-run", "runs what it downloads"), argv, state);
         }
         if let Some(text) = call.input.text.as_deref().filter(|_| stdin) {
             self.via.push(format!("source {file}"));

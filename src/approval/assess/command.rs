@@ -5,8 +5,8 @@ use std::path::Path;
 use super::identity::Identity;
 use super::simple::Raised;
 use super::state::{Input, Output, State};
-use super::{MAX_COMMANDS, MAX_STEPS, Said, Walk};
-use crate::approval::arg::{Arg, shown};
+use super::{MAX_COMMANDS, MAX_STEPS, Named, Said, Walk};
+use crate::approval::arg::{self, Arg, shown};
 use crate::approval::interlock::{self, Interlock};
 use crate::approval::verdict::Risk;
 
@@ -77,10 +77,10 @@ impl Walk<'_> {
             self.out.blocked.get_or_insert_with(|| (pattern.rule().clone(), line()));
         }
         if let Some(pattern) = self.rules.deny.iter().find(|pattern| pattern.forbids(argv)) {
-            self.out.denied.get_or_insert_with(|| (pattern.rule().clone(), line()));
+            self.out.denied.get_or_insert_with(|| (pattern.rule().clone(), Named::new(argv, state)));
         }
         if let Some(interlock) = interlock::of(argv, &self.place(state)) {
-            self.trip(interlock, argv);
+            self.trip(interlock, argv, state);
         }
     }
 
@@ -93,7 +93,13 @@ impl Walk<'_> {
                 Some(pattern) => {
                     self.out.allowed.get_or_insert_with(|| pattern.rule().clone());
                 }
-                None => self.out.uncovered = true,
+                None => match arg::exactly(argv).filter(|_| plain) {
+                    Some(words) => {
+                        self.out.uncovered = true;
+                        self.out.coverable.push(words);
+                    }
+                    None => self.out.uncover(),
+                },
             }
         }
         self.find(shown(argv), said, why);
@@ -103,7 +109,7 @@ impl Walk<'_> {
     pub(super) fn run_file(&mut self, name: &str, argv: &[Arg], state: &State) {
         let path = self.place(state).absolute(name);
         if path.is_some_and(|path| self.downloads.contains(&path)) {
-            self.trip(Interlock::new("download-and-run", "runs a file that the same request downloads"), argv);
+            self.trip(Interlock::new("download-and-run", "runs a file that the same request downloads"), argv, state);
         }
         self.report(argv, Said::new(Risk::High, "a program that is only known by its path"), None, None);
     }

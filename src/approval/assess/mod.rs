@@ -20,7 +20,7 @@ use super::lists::Rules;
 use super::programs::Said;
 use super::request::{Request, Subject, Surroundings};
 use super::shell::{self, Joint, Node, Word};
-use super::verdict::{Finding, Risk};
+use super::verdict::{Finding, Risk, Spoken};
 use crate::approval::arg::{self, Arg};
 use crate::approval::expand;
 use crate::policy::Rule;
@@ -44,14 +44,18 @@ const MAX_ROUNDS: usize = 8;
 pub(super) struct Assessment {
     pub(super) findings: Vec<Finding>,
     pub(super) blocked: Option<(Rule, String)>,
-    pub(super) denied: Option<(Rule, String)>,
-    pub(super) interlock: Option<(Interlock, String)>,
+    pub(super) denied: Option<(Rule, Named)>,
+    pub(super) interlock: Option<(Interlock, Named)>,
     /// Why part of it cannot be known.
     pub(super) undecidable: Option<String>,
     /// The allow rule of the first command, while every command has one or needs none.
     pub(super) allowed: Option<Rule>,
     /// A command that no allow rule covers.
     pub(super) uncovered: bool,
+    /// The words of those that an allow rule of just these words would cover.
+    pub(super) coverable: Vec<Vec<String>>,
+    /// Something that no allow rule could cover.
+    pub(super) beyond_rules: bool,
     /// A command is read-only only if Git runs nothing that the repository configures.
     pub(super) quiet_git: bool,
 }
@@ -60,11 +64,48 @@ impl Assessment {
     /// Nothing is known of the request.
     pub(super) fn unknown(why: &str) -> Self {
         let finding = Finding { argv: Vec::new(), risk: Risk::High, why: why.to_owned(), via: Vec::new() };
-        Self { findings: vec![finding], undecidable: Some(why.to_owned()), uncovered: true, ..Self::default() }
+        Self {
+            findings: vec![finding],
+            undecidable: Some(why.to_owned()),
+            uncovered: true,
+            beyond_rules: true,
+            ..Self::default()
+        }
+    }
+
+    /// The command that the deny list, or else an interlock, speaks of.
+    pub(super) fn spoken_of(&self) -> Option<Spoken> {
+        let denied = self.denied.as_ref().map(|(_, named)| named);
+        denied.or(self.interlock.as_ref().map(|(_, named)| named))?.spoken.clone()
+    }
+
+    /// Notes something that no allow rule could cover.
+    pub(super) fn uncover(&mut self) {
+        self.uncovered = true;
+        self.beyond_rules = true;
     }
 
     pub(super) fn risk(&self) -> Risk {
         self.findings.iter().map(|found| found.risk).max().unwrap_or(Risk::ReadOnly)
+    }
+}
+
+/// The command that a rule speaks of.
+#[derive(Debug)]
+pub(super) struct Named {
+    pub(super) line: String,
+    spoken: Option<Spoken>,
+}
+
+impl Named {
+    /// A tool has no argument vector.
+    pub(super) fn tool(name: &str) -> Self {
+        Self { line: name.to_owned(), spoken: None }
+    }
+
+    fn new(command: &[Arg], state: &State) -> Self {
+        let spoken = |argv| Spoken { argv, cwd: state.cwd.clone() };
+        Self { line: arg::shown(command).join(" "), spoken: arg::exactly(command).map(spoken) }
     }
 }
 
@@ -161,7 +202,7 @@ impl<'a> Walk<'a> {
     /// Notes something that only the run will tell, as a finding of its own.
     fn undecidable(&mut self, why: String) {
         self.find(Vec::new(), Said::new(Risk::High, ""), Some(why.clone()));
-        self.out.uncovered = true;
+        self.out.uncover();
         self.out.undecidable.get_or_insert(why);
     }
 
@@ -182,9 +223,8 @@ impl<'a> Walk<'a> {
         }
     }
 
-    fn trip(&mut self, interlock: Interlock, command: &[Arg]) {
-        let shown = arg::shown(command).join(" ");
-        self.out.interlock.get_or_insert((interlock, shown));
+    fn trip(&mut self, interlock: Interlock, command: &[Arg], state: &State) {
+        self.out.interlock.get_or_insert_with(|| (interlock, Named::new(command, state)));
     }
 
     fn node(&mut self, node: &Node, state: &mut State, input: &Input) -> Output {
@@ -274,7 +314,7 @@ impl<'a> Walk<'a> {
         if state::multiplies(name, body) {
             let interlock =
                 Interlock::new("fork-bomb", format!("the function `{name}` starts copies of itself without end"));
-            self.trip(interlock, &[Arg::literal(name)]);
+            self.trip(interlock, &[Arg::literal(name)], state);
         }
         let mut inside = state.clone();
         inside.functions.insert(name.to_owned(), None);

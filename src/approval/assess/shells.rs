@@ -11,9 +11,9 @@ use crate::approval::verdict::Risk;
 const STANDARD_INPUT: [&str; 4] = ["/dev/stdin", "-", "/dev/fd/0", "/proc/self/fd/0"];
 
 impl Walk<'_> {
-    pub(super) fn trip_download(&mut self, argv: &[Arg]) {
+    pub(super) fn trip_download(&mut self, argv: &[Arg], state: &State) {
         let interlock = Interlock::new("download-and-run", "runs what it downloads");
-        self.trip(interlock, argv);
+        self.trip(interlock, argv, state);
     }
 
     /// `sh`, `bash` and their kin.
@@ -41,7 +41,7 @@ impl Walk<'_> {
         let path = self.place(state).absolute(&file.text);
         let saved = path.is_some_and(|path| self.downloads.contains(&path));
         if saved || (call.fetched_argument && !known) {
-            self.trip_download(argv);
+            self.trip_download(argv, state);
         }
         let why = match known {
             true => "runs a script",
@@ -52,7 +52,7 @@ impl Walk<'_> {
 
     fn shell_input(&mut self, argv: &[Arg], state: &State, call: &Call) -> Output {
         if call.input.downloaded {
-            self.trip_download(argv);
+            self.trip_download(argv, state);
         }
         let label = base_name(&argv[0].text);
         if let Some(text) = &call.input.text {
@@ -82,7 +82,7 @@ impl Walk<'_> {
             None => call.input.downloaded,
         };
         if fetched && run.weighed.said.risk > Risk::ReadOnly {
-            self.trip_download(run.argv);
+            self.trip_download(run.argv, state);
         }
         self.option_commands(run, state, call);
         Output::unknown(call.input.downloaded)

@@ -65,7 +65,7 @@ impl Walk<'_> {
         if raised.said.risk > Risk::ReadOnly {
             let names = simple.assignments.iter().map(|assignment| format!("{}=…", assignment.name));
             self.find(names.collect(), raised.said, raised.why.clone());
-            self.out.uncovered = true;
+            self.out.uncover();
         }
     }
 
@@ -147,7 +147,7 @@ impl Walk<'_> {
 
     fn write_target(&mut self, target: &Arg, state: &State, raised: &mut Raised) {
         if let Some(interlock) = interlock::of_write(target, &self.place(state)) {
-            self.trip(interlock, &[Arg::literal(">"), target.clone()]);
+            self.trip(interlock, &[Arg::literal(">"), target.clone()], state);
         }
         let text = target.text.as_str();
         if matches!(text, "/dev/null" | "/dev/stdout" | "/dev/stderr" | "/dev/tty" | "/dev/zero")
@@ -178,7 +178,7 @@ impl Walk<'_> {
         let stdin = self.redirects(redirects, state, input, &mut raised);
         if raised.said.risk > Risk::ReadOnly {
             self.find(Vec::new(), raised.said, raised.why.clone());
-            self.out.uncovered = true;
+            self.out.uncover();
         }
         let output = self.node(inner, state, &stdin);
         match raised.target {

@@ -134,7 +134,7 @@ impl Walk<'_> {
                 let argv = vec![base.to_owned(), assignment.shown()];
                 let why = format!("`{name}` {effect}");
                 self.find(argv, Said::new(risk, effect), Some(why));
-                self.out.uncovered = true;
+                self.out.uncover();
             }
         }
     }
@@ -146,7 +146,7 @@ impl Walk<'_> {
             return;
         }
         if call.fetched_argument {
-            self.trip_download(std::slice::from_ref(text));
+            self.trip_download(std::slice::from_ref(text), state);
         }
         self.undecidable(format!("the text that `{label}` runs is not known before it runs"));
     }

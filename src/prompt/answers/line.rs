@@ -6,6 +6,7 @@ use std::path::Path;
 use super::pattern::Pattern;
 use super::words::{Word, split};
 use crate::policy::{Answer, Operation, Place, Question, Scope};
+use crate::settings::AutonomyLevel;
 
 /// What is wrong with a line, and where.
 #[derive(Debug, thiserror::Error)]
@@ -47,7 +48,7 @@ impl fmt::Display for Expected {
         f.write_str(match self {
             Self::Operation => "an operation: read, write, connect, bind, unix or command",
             Self::Target => "a target",
-            Self::Answer => "an answer: once, run, session, always, unlist, deny or never",
+            Self::Answer => "an answer: once, run, session, always, raise, unlist, deny or never",
             Self::FileScope => "a scope or a place: file, directory, project or user",
             Self::HostScope => "a scope or a place: domain, subdomains, port, project or user",
             Self::Place => "a place: project or user",
@@ -117,7 +118,7 @@ fn command_length(words: &[Word]) -> Option<usize> {
 }
 
 fn is_answer(word: &str) -> bool {
-    matches!(word, "once" | "run" | "session" | "always" | "unlist" | "deny" | "never")
+    matches!(word, "once" | "run" | "session" | "always" | "raise" | "unlist" | "deny" | "never")
 }
 
 fn answer(operation: Operation, words: &[Word], end: usize) -> Result<Answer, LineError> {
@@ -126,6 +127,8 @@ fn answer(operation: Operation, words: &[Word], end: usize) -> Result<Answer, Li
         Some("once") => (Answer::Once, rest),
         Some("run") => (Answer::Run, rest),
         Some("session") => (Answer::Session, rest),
+        // To what the question offers.
+        Some("raise") => (Answer::Raise { level: AutonomyLevel::High }, rest),
         Some("unlist") => (Answer::Unlist, rest),
         Some("deny") => (Answer::Deny, rest),
         Some("never") => {

@@ -19,7 +19,8 @@
 //!   covered by `name=address[:port]`. Commands are words: a `*` word is any one word, a trailing
 //!   `*` any rest, `=` before the first makes the words the whole command. Double quotes keep
 //!   spaces together, a backslash makes the next character stand for itself.
-//! * ANSWER: `once`, `run`, `session`, `always`, `unlist`, `deny`, `never`. SCOPE (after `always`):
+//! * ANSWER: `once`, `run`, `session`, `always`, `raise` (the level, to what a command needs), `unlist`,
+//!   `deny`, `never`. SCOPE (after `always`):
 //!   `file` or `directory`, `domain`, `subdomains` or `port`; the narrowest unless said. With
 //!   `DIR/**`, `directory` is `DIR`. WHERE (after `always` and `never`): `project` (the local
 //!   file, unless said) or `user`.

@@ -17,7 +17,7 @@ use text::{Chunk, Style, clip, clip_middle, flow, literal, rendered, width};
 use super::menu::Menu;
 use super::sanitize::{Charset, Unit};
 use crate::policy::{Answer, Place, Question, Reason};
-use crate::settings::Layer;
+use crate::settings::{AutonomyLevel, Layer};
 use crate::supervisor::context::Asked;
 
 /// What the terminal is like.
@@ -119,6 +119,7 @@ impl Face {
                 Answer::Once => (&mut allow, literal("once", Style::Plain)),
                 Answer::Run => (&mut allow, literal("this run", Style::Plain)),
                 Answer::Session => (&mut allow, literal("this session", Style::Plain)),
+                Answer::Raise { level } => (&mut allow, raise(*level)),
                 Answer::Always { .. } => (&mut always, self.reach(question, answer)),
                 Answer::Unlist => (&mut always, literal("take the rule out", Style::Plain)),
                 Answer::Deny => (&mut deny, literal("once", Style::Plain)),
@@ -143,6 +144,7 @@ impl Face {
                     Answer::Once => "once",
                     Answer::Run => "this run",
                     Answer::Session => "this session",
+                    Answer::Raise { .. } => "raise the level",
                     Answer::Always { .. } => "always ",
                     Answer::Unlist => "take the rule out",
                     Answer::Deny => "deny",
@@ -242,6 +244,7 @@ impl Face {
             Answer::Once => plain("once"),
             Answer::Run => plain("this run"),
             Answer::Session => plain("this session"),
+            Answer::Raise { level } => plain(&format!("level {}", level.word())),
             Answer::Unlist => plain("rule taken out"),
             Answer::Deny => plain("denied"),
             Answer::Never { place } => [plain("denied always"), saved(place)].concat(),
@@ -253,6 +256,10 @@ impl Face {
 fn target_row(face: &Face, question: &Question) -> Row {
     let target = face.shown(&target_bytes(&question.target), Style::Strong);
     Row::new(question.operation.word(), vec![target], 1)
+}
+
+fn raise(level: AutonomyLevel) -> Chunk {
+    literal(&format!("all of level {}", level.word()), Style::Plain)
 }
 
 fn option(key: char, text: Chunk) -> Chunk {
