@@ -137,6 +137,20 @@ for_each_user! {
 }
 
 for_each_user! {
+    fn row_17_an_allowed_name_carries_nothing_in_its_spelling(scene) {
+        let server = NameServer::start(&[("api.example.test", "192.0.2.7")]);
+        scene.user_settings(&format!(r#"{{ "sandbox": {{ "network": {{ {}, "allowedDomains": ["api.example.test"] }} }} }}"#, server.setting()));
+        for spelling in ["api.example.test", "aPi.eXAmple.TesT", "API.EXAMPLE.TEST."] {
+            scene.run(&["getent", "ahostsv4", spelling]).success();
+        }
+        assert!(!server.spelled().is_empty());
+        for spelling in server.spelled() {
+            assert_eq!(spelling, "api.example.test", "upper case is a bit a letter");
+        }
+    }
+}
+
+for_each_user! {
     fn row_17_a_name_that_is_not_allowed_gets_a_stand_in_whatever_asks(scene) {
         let server = NameServer::start(&[]);
         scene.user_settings(&format!(r#"{{ "sandbox": {{ "network": {{ {} }} }} }}"#, server.setting()));

@@ -135,6 +135,34 @@ for_each_user! {
     }
 }
 
+for_each_user! {
+    fn row_32_a_link_exchanged_after_its_question_is_asked_about_again(scene) {
+        let program = build_attack("row_32_swap_after_question");
+        let first = scene.home.join(".ssh/first");
+        scene.file(&first, "harmless\n");
+        let (link, go) = (scene.workspace.join("link"), scene.workspace.join("go"));
+        let words = [program.as_path(), &link, &first, &scene.secret(), &go].map(|path| path.to_str().unwrap().to_owned());
+        let script = format!("{} > out; echo en''ded", words.join(" "));
+        let mut terminal = Terminal::run(&scene, &[], &["sh", "-c", &script]);
+        terminal.expect("askance asks");
+        terminal.expect(".ssh/first");
+        scene.file(&go, "");
+        let out = || fs::read_to_string(scene.workspace.join("out")).unwrap_or_default();
+        wait_until("the exchange", Duration::from_secs(10), || out().contains("exchanged"));
+        let until = Instant::now() + Duration::from_secs(10);
+        while terminal.appears("askance asks", Duration::from_millis(200)).is_none() {
+            terminal.send("y");
+            assert!(Instant::now() < until && !out().contains("GOT-THROUGH"), "{}", terminal.shown());
+        }
+        terminal.expect("id_x");
+        while terminal.appears("ended", Duration::from_millis(200)).is_none() {
+            terminal.send("n");
+            assert!(Instant::now() < until, "{}", terminal.shown());
+        }
+        assert!(out().contains("HELD 1"), "{}", out());
+    }
+}
+
 /// How long a question stays open while others work; 30 s by hand, shorter by default.
 fn open_for() -> Duration {
     Duration::from_secs(std::env::var("ASKANCE_QUESTION_SECONDS").map_or(3, |text| text.parse().unwrap()))

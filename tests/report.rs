@@ -66,3 +66,13 @@ for_each_user! {
         }
     }
 }
+
+for_each_user! {
+    fn a_name_that_is_no_text_is_reported_too(scene) {
+        let line = "touch \"$(printf 'a\\377b')\"; mv \"$(printf 'a\\377b')\" \"$(printf 'c\\376')\"; exit 3";
+        let finished = scene.shell(line).exits(3);
+        let files = finished.report["files"].as_array().unwrap();
+        assert!(files.iter().any(|file| file["path"].as_str().unwrap().ends_with("/c\u{fffd}")), "{finished}");
+        scene.shell("echo x > \"/etc/$(printf 'a\\377b')\"; exit 4").exits(4);
+    }
+}

@@ -4,7 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 /// `--report FILE`.
 #[derive(Debug, Clone, Serialize)]
@@ -32,7 +32,9 @@ pub struct Request {
     pub argv: Option<Vec<String>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub command: Option<String>,
+    #[serde(serialize_with = "as_text")]
     pub cwd: PathBuf,
+    #[serde(serialize_with = "as_text")]
     pub workspace: PathBuf,
 }
 
@@ -95,9 +97,10 @@ pub struct Denied {
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct FileEntry {
+    #[serde(serialize_with = "as_text")]
     pub path: PathBuf,
     pub change: FileChangeKind,
-    #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[serde(skip_serializing_if = "Option::is_none", default, serialize_with = "as_text_if_any")]
     pub from: Option<PathBuf>,
 }
 
@@ -109,6 +112,18 @@ pub enum FileChangeKind {
     Modified,
     Deleted,
     Renamed,
+}
+
+/// A name need not be text, and the report is written whatever a program named its files.
+fn as_text<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&path.to_string_lossy())
+}
+
+fn as_text_if_any<S: Serializer>(path: &Option<PathBuf>, serializer: S) -> Result<S::Ok, S::Error> {
+    match path {
+        Some(path) => as_text(path, serializer),
+        None => serializer.serialize_none(),
+    }
 }
 
 #[derive(Debug, Clone, Default, Serialize)]

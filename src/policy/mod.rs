@@ -66,6 +66,9 @@ pub struct Places {
 /// Directories shared by everybody, where a run may write what it created itself.
 pub const SHARED_TEMPORARY: [&str; 3] = ["/tmp", "/var/tmp", "/dev/shm"];
 
+/// Where the slaves of pseudo-terminals are.
+const TERMINALS: &str = "/dev/pts";
+
 /// Resolves the symbolic links in a path, as far as it exists.
 pub type Real<'a> = dyn Fn(&Path) -> PathBuf + 'a;
 
@@ -236,13 +239,19 @@ impl Policy {
         }
     }
 
-    /// What the floor may grant for reading or writing.
+    /// What the floor may grant for reading or writing. Never terminals: only whoever opened the other
+    /// end of one may open it, which no list says, and a path can be flipped after it was judged.
     pub fn silent(&self, operation: Operation) -> SilentYes {
-        match operation {
+        let mut silent = match operation {
             Operation::Read => self.read.silent(None),
             Operation::Write => self.write.silent(Some(&self.places)),
-            _ => SilentYes::default(),
-        }
+            _ => return SilentYes::default(),
+        };
+        silent.roots.retain(|root| !root.starts_with(TERMINALS) || root.ends_with("ptmx"));
+        silent.carve.push(TERMINALS.into());
+        silent.carve.sort();
+        silent.carve.dedup();
+        silent
     }
 
     /// Is nothing readable ever asked about, so that read-only opens need no trap?

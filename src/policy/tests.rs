@@ -285,6 +285,20 @@ fn the_floor_excludes_what_a_rule_for_any_depth_could_deny() {
 }
 
 #[test]
+fn the_floor_grants_no_terminal_whatever_the_lists_say() {
+    let mut settings = defaults();
+    for entries in [&mut settings.filesystem.allow_read, &mut settings.filesystem.allow_write] {
+        entries.extend(list(Layer::User, &["/dev", "/dev/pts", "/dev/pts/3"]));
+    }
+    let policy = compile(&settings);
+    for operation in [Operation::Read, Operation::Write] {
+        let silent = policy.silent(operation);
+        assert!(silent.carve.contains(&"/dev/pts".into()), "{operation:?}");
+        assert!(!silent.roots.iter().any(|root| root.starts_with("/dev/pts")), "{:?}", silent.roots);
+    }
+}
+
+#[test]
 fn moving_a_directory_beneath_a_pattern_is_noticed() {
     let policy = compile(&defaults());
     for (from, to, inspect) in [

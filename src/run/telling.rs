@@ -1,6 +1,9 @@
 //! What a run tells when it is over: denials on standard error, the report in its file.
 
+use std::os::fd::BorrowedFd;
 use std::time::Duration;
+
+use rustix::net::{AddressFamily, sockopt};
 
 use super::wait::Ending;
 use super::{RunRequest, Subject};
@@ -9,7 +12,7 @@ use crate::journal::{Decision, FloorReport, Journal, Report, Request, visible};
 use crate::sandbox::Floor;
 use crate::sandbox::features::missing_in_floor;
 
-/// Denials that are told on standard error; the report has all.
+/// Denials, and notes, that are told on standard error; the report has all.
 const TOLD_MAX: usize = 10;
 
 /// What only the end of the run knows.
@@ -40,8 +43,12 @@ pub(super) fn tell_denials(journal: &Journal) {
     if denied.len() > TOLD_MAX {
         eprintln!("askance: denied {} more; --report FILE lists all", denied.len() - TOLD_MAX);
     }
-    for note in journal.notes() {
-        eprintln!("askance: {}", visible(&note));
+    let notes = journal.notes();
+    for note in notes.iter().take(TOLD_MAX) {
+        eprintln!("askance: {}", visible(note));
+    }
+    if notes.len() > TOLD_MAX {
+        eprintln!("askance: {} more notes; --report FILE lists all", notes.len() - TOLD_MAX);
     }
 }
 
@@ -78,6 +85,18 @@ pub(super) fn report(request: &RunRequest, journal: &Journal, facts: Facts) -> R
         files: journal.files(),
         floor: facts.floor,
         environment_removed: facts.removed,
-        notes: journal.notes(),
+        notes: journal.notes().into_iter().chain(socket_streams()).collect(),
     }
+}
+
+/// Standard streams by which descriptors can come in, past every question: whoever holds the other end
+/// may pass them. Many hosts start programs so, hence the report alone says it.
+fn socket_streams() -> impl Iterator<Item = String> {
+    let streams =
+        [("input", rustix::stdio::stdin()), ("output", rustix::stdio::stdout()), ("error", rustix::stdio::stderr())];
+    let passes = |stream: &BorrowedFd<'_>| sockopt::socket_domain(stream) == Ok(AddressFamily::UNIX);
+    streams
+        .into_iter()
+        .filter(move |(_, stream)| passes(stream))
+        .map(|(name, _)| format!("standard {name} is a Unix socket: descriptors can be passed over it"))
 }

@@ -13,8 +13,8 @@ use crate::sys::pidfd;
 /// No umask is known yet.
 const UNKNOWN: u32 = u32::MAX;
 
-/// Callers remembered at most; beyond that the dead are swept out.
-const REMEMBERED: usize = 4096;
+/// The dead are swept out when there are this many callers, or twice as many as lived the last time.
+const SWEPT_FROM: usize = 64;
 
 /// A process of the run, as long as somebody holds it.
 #[derive(Debug)]
@@ -101,30 +101,55 @@ impl Caller {
 }
 
 /// The callers seen lately, by thread id.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Callers {
-    known: Mutex<HashMap<i32, Arc<Caller>>>,
+    known: Mutex<Known>,
+    most: usize,
+}
+
+#[derive(Debug)]
+struct Known {
+    by_tid: HashMap<i32, Arc<Caller>>,
+    swept_at: usize,
+}
+
+impl Known {
+    /// Makes room: first the dead go, and where that is not enough all do. Whoever calls again is
+    /// looked up again.
+    fn sweep(&mut self, most: usize) {
+        if self.by_tid.len() < self.swept_at.min(most) {
+            return;
+        }
+        self.by_tid.retain(|_, caller| caller.thread_is_alive());
+        if self.by_tid.len() >= most {
+            self.by_tid.clear();
+        }
+        self.swept_at = SWEPT_FROM.max(2 * self.by_tid.len());
+    }
 }
 
 impl Callers {
+    /// Remembers so many callers at most: each holds descriptors, dead or alive.
+    pub(super) fn at_most(most: usize) -> Self {
+        Self { known: Mutex::new(Known { by_tid: HashMap::new(), swept_at: SWEPT_FROM }), most }
+    }
+
     /// The caller behind a waiting notification's thread id. The thread waits, so the number is its.
     pub fn get(&self, tid: i32) -> Result<Arc<Caller>, i32> {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(caller) = known.get(&tid)
+        if let Some(caller) = known.by_tid.get(&tid)
             && caller.thread_is_alive()
         {
             return Ok(Arc::clone(caller));
         }
         let tgid = status_field(tid, "Tgid:").and_then(|text| text.parse().ok()).ok_or(libc::EINTR)?;
-        let process = match known.values().find(|caller| caller.tgid == tgid && caller.process_is_alive()) {
+        let process = match known.by_tid.values().find(|caller| caller.tgid == tgid && caller.process_is_alive()) {
             Some(sibling) if started(tgid) == Some(sibling.process.started) => Arc::clone(&sibling.process),
             _ => Arc::new(hold(tgid).map_err(|error| error.raw_os_error().unwrap_or(libc::EINTR))?),
         };
-        if known.len() >= REMEMBERED {
-            known.retain(|_, caller| caller.thread_is_alive());
-        }
+        known.sweep(self.most);
         let caller = Arc::new(Caller { tid, tgid, thread: pidfd::open_thread(tid).ok(), process });
-        known.insert(tid, Arc::clone(&caller));
+        known.by_tid.insert(tid, Arc::clone(&caller));
         Ok(caller)
     }
 }

@@ -97,13 +97,13 @@ pub struct Parts {
 }
 
 impl Context {
-    pub fn new(parts: Parts) -> Self {
+    pub(super) fn new(parts: Parts, callers: Callers) -> Self {
         Self {
             listener: parts.listener,
             policy: parts.policy,
             floor: parts.floor,
             tree: Tree::below(parts.monitor),
-            callers: Callers::default(),
+            callers,
             facts: RunFacts::default(),
             files: files::State::default(),
             dns: parts.dns,

@@ -6,6 +6,7 @@
 pub mod call;
 pub mod caller;
 pub mod context;
+mod descriptors;
 mod dispatch;
 pub mod exec;
 pub mod facts;
@@ -39,6 +40,8 @@ pub use tree::Tree;
 
 use crate::sandbox::privileges::drop_in_broker;
 use crate::sys::{notify, thread as sys_thread};
+use caller::Callers;
+use descriptors::Shares;
 use questions::{Questions, follow};
 use workers::Workers;
 
@@ -99,9 +102,10 @@ impl Supervisor {
         sys_thread::prepare_interrupts().map_err(StartError::Signal)?;
         // Before Linux 6.6 the wake-up stays asynchronous: slower, not different.
         let _ = notify::set_sync_wake_up(setup.parts.listener.as_fd());
+        let shares = Shares::take();
         let supervisor = Arc::new(Self {
-            context: Context::new(setup.parts),
-            questions: Questions::new(setup.asker, setup.request),
+            context: Context::new(setup.parts, Callers::at_most(shares.callers)),
+            questions: Questions::new(setup.asker, setup.request, shares.waiting),
             workers: Workers::default(),
             stopping: AtomicBool::new(false),
             watch: Default::default(),

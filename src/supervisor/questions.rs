@@ -53,6 +53,8 @@ struct State {
 pub(super) struct Questions {
     asker: Arc<dyn Asker>,
     request: String,
+    /// Calls that wait at once, at most.
+    most: usize,
     state: Mutex<State>,
 }
 
@@ -70,8 +72,8 @@ pub(super) struct Asking {
 }
 
 impl Questions {
-    pub(super) fn new(asker: Arc<dyn Asker>, request: String) -> Self {
-        Self { asker, request, state: Mutex::default() }
+    pub(super) fn new(asker: Arc<dyn Asker>, request: String, most: usize) -> Self {
+        Self { asker, request, most, state: Mutex::default() }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -101,10 +103,10 @@ impl Questions {
             caller,
         };
         let mut state = self.state();
-        if state.waiting >= WAITING_MAX {
+        if state.waiting >= self.most {
             drop(state);
             let journal = supervisor.context.journal();
-            journal.denied(question.operation.word(), &question.target.to_string(), Some(TOO_MANY.to_owned()), false);
+            journal.denied(question.operation.word(), &question.target.to_string(), Some(too_many(self.most)), false);
             supervisor.reply(&call, Reply::Errno(waiter.refusal));
             return;
         }
@@ -229,7 +231,9 @@ impl Questions {
     }
 }
 
-const TOO_MANY: &str = "more than 256 accesses waited for answers";
+fn too_many(most: usize) -> String {
+    format!("more than {most} accesses waited for answers")
+}
 
 /// How an answer finds its way back. Dropped unanswered, it denies.
 fn answer_to(supervisor: Weak<Supervisor>, key: Key, id: u64) -> super::call::AnswerTo {

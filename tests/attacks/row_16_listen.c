@@ -53,6 +53,23 @@ static void stream(const char *what, int family, const char *text) {
 	close(fd);
 }
 
+/* The address family that means "none" is IPv4 to bind(2), where the address is the wildcard. */
+static void without_a_family(void) {
+	struct sockaddr_in address = { .sin_family = AF_UNSPEC };
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	tried(bind(fd, (void *)&address, sizeof address) == 0 && listen(fd, 8) == 0 && reachable(fd), "listen after bind with family unspec");
+	close(fd);
+}
+
+/* Disconnecting a listener takes its address away; it listens again where the kernel puts it. */
+static void disconnected(void) {
+	struct sockaddr_in none = { .sin_family = AF_UNSPEC };
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	bool again = listen(fd, 8) == 0 && connect(fd, (void *)&none, sizeof none) == 0 && listen(fd, 8) == 0;
+	tried(again && reachable(fd), "a listener that disconnects and listens again");
+	close(fd);
+}
+
 static void datagram(const char *what, int family, const char *text) {
 	struct sockaddr_in v4 = { .sin_family = AF_INET };
 	struct sockaddr_in6 v6 = { .sin6_family = AF_INET6 };
@@ -81,6 +98,8 @@ int main(int argc, char **argv) {
 	stream("listen on 0.0.0.0", AF_INET, "0.0.0.0");
 	stream("listen on ::", AF_INET6, "::");
 	stream("listen on ::ffff:0.0.0.0", AF_INET6, "::ffff:0.0.0.0");
+	without_a_family();
+	disconnected();
 	datagram("datagrams on 0.0.0.0:48123", AF_INET, "0.0.0.0");
 	datagram("datagrams on [::]:48123", AF_INET6, "::");
 	if (argc > 1)

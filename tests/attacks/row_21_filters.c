@@ -6,6 +6,8 @@
 #include <linux/seccomp.h>
 #include <stddef.h>
 #include <sys/prctl.h>
+#include <sys/ptrace.h>
+#include <sys/user.h>
 #include <ucontext.h>
 
 static const char *secret, *outside;
@@ -73,6 +75,47 @@ static bool dispatch(void) {
 	through = gains();
 	return through;
 }
+/* A tracer asks the kernel to leave its tracee's filters out. */
+static bool suspended(void) {
+	int status, pid = fork();
+	if (pid == 0) {
+		raise(SIGSTOP);
+		_exit(gains() ? 1 : 0);
+	}
+	waitpid(pid, &status, WUNTRACED);
+	ptrace(PTRACE_SEIZE, pid, 0, 0x200000 /* PTRACE_O_SUSPEND_SECCOMP */);
+	kill(pid, SIGCONT);
+	waitpid(pid, &status, 0);
+	while (WIFSTOPPED(status)) {
+		ptrace(PTRACE_CONT, pid, 0, 0);
+		waitpid(pid, &status, 0);
+	}
+	return WIFEXITED(status) && WEXITSTATUS(status) == 1;
+}
+
+#ifdef __x86_64__
+/* A tracer turns its tracee's harmless call into another at the moment of its entry. */
+static bool rewritten(void) {
+	int status, pid = fork();
+	if (pid == 0) {
+		long fd;
+		ptrace(PTRACE_TRACEME, 0, 0, 0);
+		raise(SIGSTOP);
+		fd = syscall(SYS_getppid, AT_FDCWD, secret, O_RDONLY);
+		_exit(fd >= 0 && fd < 1000 && gives_secret((int)fd) ? 1 : 0);
+	}
+	for (waitpid(pid, &status, 0); WIFSTOPPED(status); waitpid(pid, &status, 0)) {
+		struct user_regs_struct registers;
+		if (ptrace(PTRACE_GETREGS, pid, 0, &registers) == 0 && registers.orig_rax == SYS_getppid && registers.rax == (unsigned long long)-ENOSYS) {
+			registers.orig_rax = SYS_openat;
+			ptrace(PTRACE_SETREGS, pid, 0, &registers);
+		}
+		ptrace(PTRACE_SYSCALL, pid, 0, 0);
+	}
+	return WIFEXITED(status) && WEXITSTATUS(status) == 1;
+}
+#endif
+
 static bool notification_calls(void) {
 	char room[256] = { 0 };
 	int fd;
@@ -97,5 +140,9 @@ int main(int argc, char **argv) {
 	TRY(trap);
 	TRY(dispatch);
 	TRY(notification_calls);
+	TRY(suspended);
+#ifdef __x86_64__
+	TRY(rewritten);
+#endif
 	return finish();
 }

@@ -74,6 +74,11 @@ impl NameServer {
 
     /// Every name that was asked for, in lower case, in order.
     pub fn asked(&self) -> Vec<String> {
+        self.spelled().iter().map(|name| name.to_lowercase()).collect()
+    }
+
+    /// The same as they were spelled.
+    pub fn spelled(&self) -> Vec<String> {
         self.log.lock().unwrap().clone()
     }
 
@@ -105,10 +110,10 @@ fn answer(query: &[u8], table: &Records, log: &Mutex<Vec<String>>) -> Option<Vec
         name.push('.');
         at += length;
     }
-    let name = name.trim_end_matches('.').to_lowercase();
+    let name = name.trim_end_matches('.').to_owned();
     let kind = u16::from_be_bytes([*query.get(at)?, *query.get(at + 1)?]);
     log.lock().unwrap().push(name.clone());
-    let found = table.get(&name);
+    let found = table.get(&name.to_lowercase());
     let addresses: Vec<&IpAddr> =
         found.into_iter().flatten().filter(|address| kind == if address.is_ipv4() { 1 } else { 28 }).collect();
     let code = if found.is_some() { 0 } else { 3 };

@@ -139,6 +139,10 @@ impl Terminal {
         i32::try_from(self.child.id()).unwrap()
     }
 
+    pub fn is_running(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
+    }
+
     /// Waits for the end; the exit code, 128+n for a signal.
     pub fn wait(mut self) -> i32 {
         let until = Instant::now() + PATIENCE;

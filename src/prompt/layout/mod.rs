@@ -16,7 +16,7 @@ use text::{Chunk, Style, clip, clip_middle, flow, literal, rendered, width};
 
 use super::menu::Menu;
 use super::sanitize::{Charset, Unit};
-use crate::policy::{Answer, Place, Question, Reason};
+use crate::policy::{Answer, Operation, Place, Question, Reason};
 use crate::settings::{AutonomyLevel, Layer};
 use crate::supervisor::context::Asked;
 
@@ -102,6 +102,9 @@ impl Face {
         }
         if question.organisation {
             text.push_str(" (organisation policy)");
+        }
+        if question.operation == Operation::Unix {
+            text.push_str("; a service may hand over open files");
         }
         let words = text.split(' ').map(|word| self.shown(word.as_bytes(), Style::Plain)).collect();
         Row::new("because", words, 1)
