@@ -4,11 +4,13 @@
 
 mod commands;
 mod environment;
+mod hooks;
 mod keeper;
 mod meter;
 mod outlet;
 mod places;
 mod spec;
+mod subject;
 mod telling;
 mod unconfined;
 mod wait;
@@ -34,11 +36,13 @@ use crate::supervisor::{self, Asker, LivePolicy, Parts, Setup, Supervisor};
 
 use commands::Commands;
 use environment::Environment;
+use hooks::Opinion;
 use keeper::SettingsKeeper;
 use meter::Meter;
 use outlet::Outlet;
 pub use outlet::Output;
 pub use places::{NothingYet, PlaceError};
+pub use subject::{Subject, Tool};
 use wait::Watched;
 
 /// Loads and merges every layer.
@@ -72,52 +76,6 @@ pub enum Approving {
     ByRisk,
     /// `--skip-permissions-unsafe`: only the block list and spec mode refuse.
     Skipped,
-}
-
-/// What is to be run.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Subject {
-    /// A program and its arguments; at least the program.
-    Argv(Vec<OsString>),
-    /// Text for a shell.
-    Shell(OsString),
-    Tool(Tool),
-}
-
-/// A program of our own that carries out one operation, whose risk is known.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Tool {
-    pub argv: Vec<OsString>,
-    /// For questions and reports.
-    pub line: String,
-    pub risk: Risk,
-    /// The files that it changes.
-    pub writes: Vec<PathBuf>,
-}
-
-impl Subject {
-    /// The argument vector that is executed.
-    fn argv(&self) -> Vec<OsString> {
-        match self {
-            Self::Argv(argv) => argv.clone(),
-            Self::Shell(text) => vec!["bash".into(), "-c".into(), text.clone()],
-            Self::Tool(tool) => tool.argv.clone(),
-        }
-    }
-
-    /// In one line, for questions.
-    fn line(&self) -> String {
-        self.words().join(" ")
-    }
-
-    /// As questions and reports show it.
-    fn words(&self) -> Vec<String> {
-        match self {
-            Self::Argv(argv) => argv.iter().map(|word| word.to_string_lossy().into_owned()).collect(),
-            Self::Shell(text) => vec![text.to_string_lossy().into_owned()],
-            Self::Tool(tool) => vec![tool.line.clone()],
-        }
-    }
 }
 
 /// Why a run did not come about, or could not be brought to its end.
@@ -182,6 +140,8 @@ struct Prepared {
     limits: Limits,
     commands: Arc<Commands>,
     authority: Authority,
+    /// What hooks said.
+    opinion: Option<Opinion>,
     keeper: Arc<SettingsKeeper>,
     keep_root_capabilities: bool,
     /// `sandbox.enabled`.
@@ -189,21 +149,37 @@ struct Prepared {
 }
 
 /// Runs the request to its end and returns askance's exit status.
-pub fn run(request: RunRequest) -> Result<u8, RunError> {
+pub fn run(mut request: RunRequest) -> Result<u8, RunError> {
     let outlet = Outlet::new(request.output).map_err(RunError::Streams)?;
-    carry_out(&request, &outlet).inspect_err(|error| {
+    let outcome = begin(&mut request).and_then(|begun| carry_out(&request, begun, &outlet));
+    outcome.inspect_err(|error| {
         // The error itself is what the caller gets.
         let _ = outlet.failed(error);
     })
 }
 
-fn carry_out(request: &RunRequest, outlet: &Outlet) -> Result<u8, RunError> {
+/// What is known before anything is made.
+struct Begun {
+    settings: Settings,
+    authority: Authority,
+    opinion: Option<Opinion>,
+}
+
+/// Loads the settings and asks their hooks, which may rewrite the request.
+fn begin(request: &mut RunRequest) -> Result<Begun, RunError> {
+    let settings = (request.load)()?;
+    let authority = request.session.authority(&settings.approval, request.chosen, request.unsaid)?;
+    let opinion = hooks::consult(&settings.approval.hooks, request, authority);
+    Ok(Begun { settings, authority, opinion })
+}
+
+fn carry_out(request: &RunRequest, begun: Begun, outlet: &Outlet) -> Result<u8, RunError> {
     let started = Instant::now();
     let path = std::env::var_os("PATH");
     let program = resolve_program(&request.subject.argv()[0], path.as_deref(), &request.locations.cwd)?;
     let journal = Arc::new(Journal::begin(outlet.stream().cloned()));
     // Removed with all that is in it when the run is over.
-    let (mut prepared, temporary) = prepare(request, &journal)?;
+    let (mut prepared, temporary) = prepare(request, begun, &journal)?;
     let mut console = Console::attach()?;
     let command: Arc<OnceLock<Weak<Launched>>> = Arc::default();
     let situation = situation(request, console.as_ref(), outlet, Arc::clone(&command));
@@ -281,6 +257,7 @@ fn approve(
 ) -> Result<Decision, RunError> {
     let commands = &prepared.commands;
     let verdict = commands.judge(request, prepared.authority);
+    let verdict = commands::with_opinion(verdict, prepared.opinion.take());
     if request.approving == Approving::Skipped {
         commands::warn_of_skipping(journal);
     }
@@ -314,9 +291,8 @@ fn approve(
     Ok(commands::decision(&verdict))
 }
 
-fn prepare(request: &RunRequest, journal: &Arc<Journal>) -> Result<(Prepared, TempDir), RunError> {
-    let mut settings = (request.load)()?;
-    let authority = request.session.authority(&settings.approval, request.chosen, request.unsaid)?;
+fn prepare(request: &RunRequest, begun: Begun, journal: &Arc<Journal>) -> Result<(Prepared, TempDir), RunError> {
+    let Begun { mut settings, authority, opinion } = begun;
     remember(request, &settings, journal);
     if request.approving == Approving::Skipped {
         commands::may_skip(&settings.approval, authority)?;
@@ -356,6 +332,7 @@ fn prepare(request: &RunRequest, journal: &Arc<Journal>) -> Result<(Prepared, Te
         limits,
         commands,
         authority,
+        opinion,
         keeper,
         keep_root_capabilities,
     };

@@ -67,6 +67,8 @@ pub enum Ground {
     Interlock,
     Allowlist,
     Risk,
+    /// A blocking hook, which sees the request before.
+    Hook,
 }
 
 /// One simple command of a request and what it could do.

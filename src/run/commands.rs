@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock, mpsc};
 use std::time::Duration;
 
+use super::hooks::Opinion;
 use super::{Approving, NothingYet, RunError, RunRequest, Subject, Tool};
 use crate::approval::{
     self, Authority, BadPattern, Decision, Ground, Host, Refusal, Request, Risk, Rules, Spoken, Surroundings,
@@ -158,6 +159,23 @@ impl Commands {
     }
 }
 
+/// The stricter of approval's verdict and what the hooks said.
+pub(super) fn with_opinion(mut verdict: Verdict, opinion: Option<Opinion>) -> Verdict {
+    let Some(Opinion { decision, reason, rule }) = opinion else { return verdict };
+    match (verdict.decision, decision) {
+        (Decision::Refuse, _) | (_, Decision::Allow) => return verdict,
+        // Both ask: one question, answered for this once.
+        (Decision::Ask, Decision::Ask) if verdict.ground != Ground::Risk => {
+            verdict.reason = format!("{}; {reason}", verdict.reason);
+            return verdict;
+        }
+        (Decision::Ask, Decision::Ask) => verdict.reason = format!("{reason}; {}", verdict.reason),
+        (_, stricter) => (verdict.decision, verdict.reason) = (stricter, reason),
+    }
+    (verdict.ground, verdict.rule) = (Ground::Hook, Some(rule));
+    verdict
+}
+
 fn rules(lists: &settings::Approval) -> Result<Rules, BadPattern> {
     Rules::new(&lists.command_blocklist, &lists.command_denylist, &lists.command_allowlist)
 }
@@ -165,7 +183,7 @@ fn rules(lists: &settings::Approval) -> Result<Rules, BadPattern> {
 /// An interlock and an organisation's rule ask each time.
 fn lasting(ground: Ground, rule: &Rule) -> Lasting {
     match ground {
-        Ground::Interlock => Lasting::Run,
+        Ground::Interlock | Ground::Hook => Lasting::Run,
         _ if rule.source.layer == Layer::Organisation => Lasting::Run,
         _ => Lasting::Session,
     }
@@ -244,6 +262,7 @@ pub(super) fn refusal(verdict: &Verdict, authority: Authority) -> RunError {
     let hint = match verdict.ground {
         Ground::Blocklist => "take the entry out of commandBlocklist".to_owned(),
         Ground::SpecMode => "leave spec mode".to_owned(),
+        Ground::Hook => "do what the hook asks for".to_owned(),
         Ground::Denylist | Ground::Interlock => "run it where somebody can answer".to_owned(),
         Ground::Allowlist | Ground::Risk => {
             let level = verdict.risk.level();

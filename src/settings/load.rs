@@ -70,10 +70,13 @@ impl Settings {
         let mut settings = merge(&layers);
         let organisation = locations.organisation.parent().unwrap_or(&locations.organisation);
         let own = [locations.user_directory(), locations.state_directory(), organisation.to_owned()];
+        // What a command could write would be run outside of its sandbox.
+        let hooks: Vec<PathBuf> =
+            settings.approval.hooks.pre_command.iter().flat_map(|hook| &hook.value).map(PathBuf::from).collect();
         // Each file by its own name too: it may be a link to where a run may write.
         let read = layers.into_iter().filter_map(|layer| layer.file);
         let runtime = locations.runtime_dir.iter().map(|runtime| runtime.join("askance"));
-        block_own_files(&mut settings, own.into_iter().chain(runtime).chain(read));
+        block_own_files(&mut settings, own.into_iter().chain(runtime).chain(hooks).chain(read));
         if let Some(runtime_dir) = &locations.runtime_dir {
             hush_session_bus(&mut settings, runtime_dir);
         }

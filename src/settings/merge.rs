@@ -123,6 +123,9 @@ fn merge_approval(layers: &[&Layered], settings: &mut Settings) {
         let ids = ids.iter().map(|at| layer.sourced(at));
         approval.mission_policy.allowed_user_ids = ids.collect();
     }
+    approval.hooks.time_limit_ms =
+        highest(layers, shown, "hooks.timeLimitMs", |document| document.hooks.time_limit_ms.as_ref())
+            .map(|found| found.value);
     for layer in layers {
         let hooks = &layer.document.hooks.pre_command;
         approval
@@ -209,6 +212,7 @@ pub fn widens(document: &Document) -> bool {
         || missions.allowed_user_ids.is_some()
         || !document.mcp_autonomy_overrides.is_empty()
         || !document.hooks.pre_command.is_empty()
+        || document.hooks.time_limit_ms.is_some()
         || sandbox.enabled.is_some()
         || sandbox.capabilities.is_some()
         || sandbox.network.allow_local_binding.is_some()

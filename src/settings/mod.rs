@@ -155,6 +155,7 @@ pub struct McpOverrides {
 #[derive(Debug, Clone, Default)]
 pub struct Hooks {
     pub pre_command: Vec<Sourced<Vec<String>>>,
+    pub time_limit_ms: Option<u64>,
 }
 
 /// The merged sandbox settings: lists are unions over all layers, each entry with its source.

@@ -169,8 +169,13 @@ pub struct McpServer {
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Hooks {
-    /// Each gets the request as JSON on its standard input; exit status 2 refuses.
+    /// Each gets the request as JSON on its standard input. Exit status 0: no opinion, or
+    /// `{"decision": "allow"|"ask"|"refuse", "reason": …, "command": …}` on standard output, where `command`
+    /// replaces the request and is judged in its place. Exit status 2 refuses, and so does any failure.
     pub pre_command: Vec<At<HookCommand>>,
+    /// How long a hook may take, in milliseconds, at most 60000: a late one refuses.
+    #[schemars(range(min = 1, max = 60000))]
+    pub time_limit_ms: Option<At<u64>>,
 }
 
 /// A hook's program: a path alone, or a list of the path and its arguments. No shell is involved.
