@@ -280,3 +280,34 @@ print(errors)
         alike(&scene, |scene| scene.file(&scene.workspace.join("s.py"), script), "/usr/bin/python3 s.py");
     }
 }
+
+for_each_user! {
+    /// The C library points one datagram socket at address after address, and aborts where the source
+    /// address that it gets is not of the family that it named.
+    fn addresses_of_both_families_are_sorted(scene) {
+        let server = support::network::NameServer::start(&[]);
+        scene.user_settings(&format!(r#"{{ "sandbox": {{ "network": {{ {} }} }} }}"#, server.setting()));
+        let script = "
+import ctypes, socket
+libc = ctypes.CDLL(None)
+print(sorted({a[4][0] for a in socket.getaddrinfo(None, 0)}))
+s = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+for far in ('::1', '::ffff:127.0.0.1', '::ffff:198.18.0.1', '198.18.0.1'):
+    for port in (0, 9):
+        try:
+            libc.connect(s.fileno(), bytes(16), 16)
+            if ':' in far: s.connect((far, port))
+            else:
+                a = socket.AF_INET.to_bytes(2, 'little') + port.to_bytes(2, 'big') + socket.inet_aton(far) + bytes(8)
+                if libc.connect(s.fileno(), a, 16): raise OSError
+            print(far, port, s.getsockname()[0].rpartition(':')[0], s.getpeername()[0] != '')
+        except OSError as e: pass
+";
+        scene.file(&scene.workspace.join("s.py"), script);
+        let finished = scene.run(&["/usr/bin/python3", "s.py"]).success();
+        for line in finished.stdout.lines().filter(|line| line.contains(":ffff:") || line.starts_with("198.")) {
+            assert!(line.contains(" ::ffff "), "{line}\n{finished}");
+        }
+        assert!(finished.stdout.contains("::ffff:127.0.0.1 0 ::ffff"), "{finished}");
+    }
+}

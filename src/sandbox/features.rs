@@ -125,8 +125,9 @@ fn missing(features: &Features) -> Vec<Missing> {
         (
             features.pidfd_getfd,
             "pidfd_getfd",
-            "no socket or descriptor of a program can be acted on: nothing runs",
-            true,
+            "no socket of a program can be acted on: every connection, listener, message with an address and file \
+             watch is refused. A container's filter forbids it: add --cap-add SYS_PTRACE",
+            false,
         ),
         (features.addfd_send, "giving descriptors in one step", "brokered opens need Linux 5.14: nothing runs", true),
         (
@@ -198,7 +199,8 @@ fn try_in_child() -> Infallible {
     spawn::exit_now(found)
 }
 
-fn takes_descriptors() -> bool {
+/// Does this place let a supervisor take descriptors from the processes that it watches?
+pub fn takes_descriptors() -> bool {
     let own = rustix::process::pidfd_open(rustix::process::getpid(), PidfdFlags::empty());
     own.is_ok_and(|own| sys::pidfd::take_fd(own.as_fd(), 0).is_ok())
 }
@@ -240,15 +242,12 @@ mod tests {
 
     #[test]
     fn without_what_is_required_nothing_suffices() {
-        for features in [
-            Features { landlock_abi: 2, ..modern() },
-            Features { user_notification: false, ..modern() },
-            Features { pidfd_getfd: false, ..modern() },
-        ] {
+        for features in [Features { landlock_abi: 2, ..modern() }, Features { user_notification: false, ..modern() }] {
             let missing = missing(&features);
             assert!(!Features { missing, ..features }.suffice());
         }
-        let old = Features { landlock_abi: 3, wait_killable: false, ..modern() };
+        assert_eq!(names(&Features { pidfd_getfd: false, ..modern() }), ["pidfd_getfd"]);
+        let old = Features { pidfd_getfd: false, landlock_abi: 3, wait_killable: false, ..modern() };
         assert!(Features { missing: missing(&old), ..old }.suffice());
     }
 

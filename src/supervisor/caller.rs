@@ -37,7 +37,8 @@ pub struct Caller {
 }
 
 impl Caller {
-    /// Our own descriptor for the file that the process calls `fd`: `EBADF` where it has none.
+    /// Our own descriptor for the file that the process calls `fd`: `EBADF` where it has none, `EPERM` or
+    /// `ENOSYS` where this place forbids taking any.
     pub fn take_fd(&self, fd: i32) -> Result<OwnedFd, i32> {
         let from = self.thread.as_ref().unwrap_or(&self.process.pidfd);
         pidfd::take_fd(from.as_fd(), fd).map_err(|error| error.raw_os_error().unwrap_or(libc::EBADF))

@@ -17,10 +17,15 @@ use crate::dns::Dns;
 use crate::journal::Journal;
 use crate::policy::{Access, Answer, Denial, Operation, Policy, Question, Target, Verdict};
 use crate::sandbox::Floor;
+use crate::sandbox::features::takes_descriptors;
 use crate::sys::notify;
 
 /// How long "once" covers a connection: both address families are tried, and retries.
 const ONCE_CONNECT: Duration = Duration::from_secs(10);
+
+/// What is said where a container's filter keeps the broker from the child's sockets.
+const NO_HOLD: &str = "connections, listeners and file watches are refused here, because pidfd_getfd is forbidden; \
+                       a container needs --cap-add SYS_PTRACE for them (askance doctor says more)";
 
 /// How often settings files are looked at, at most.
 const LOOK_AGAIN_MS: u64 = 100;
@@ -157,6 +162,18 @@ impl Context {
     /// Who made the call; an errno where that cannot be known any more.
     pub fn caller(&self, call: &Call) -> Result<Arc<Caller>, i32> {
         self.callers.get(call.tid)
+    }
+
+    /// Our own descriptor for what the caller calls `fd`. Where this place forbids that, the call is refused
+    /// and the report says what to add.
+    pub(super) fn take_fd(&self, call: &Call, fd: i32) -> Result<OwnedFd, i32> {
+        self.caller(call)?.take_fd(fd).map_err(|errno| match errno {
+            libc::EPERM | libc::ENOSYS if !takes_descriptors() => {
+                self.journal.note(NO_HOLD);
+                libc::EACCES
+            }
+            errno => errno,
+        })
     }
 
     /// Does the call still wait? To be asked after copying its arguments and before acting on them,

@@ -131,9 +131,8 @@ impl Supervisor {
             .stack_size(512 << 10)
             .spawn(move || {
                 let _ = tell.send(sys_thread::id());
-                if supervisor.become_broker() {
-                    supervisor.receive_all();
-                }
+                let serve = if supervisor.become_broker() { Self::serve } else { Self::refuse };
+                supervisor.receive_all(serve);
             })
             .map_err(StartError::Thread)?;
         self.receivers.lock().unwrap_or_else(PoisonError::into_inner).push((told, handle));
@@ -142,14 +141,20 @@ impl Supervisor {
 
     /// Gives the calling thread the child's rights and no more (I5). `false`: it must not serve.
     fn become_broker(&self) -> bool {
-        sys_thread::unshare_fs().is_ok() && drop_in_broker(self.keep_root_capabilities).is_ok()
+        sys_thread::unshare_fs();
+        drop_in_broker(self.keep_root_capabilities).is_ok()
     }
 
-    fn receive_all(self: &Arc<Self>) {
+    /// For a thread that has more rights than the child: nobody is left waiting, and nothing is done.
+    fn refuse(self: &Arc<Self>, call: Call) {
+        self.reply(&call, Reply::Errno(libc::EPERM));
+    }
+
+    fn receive_all(self: &Arc<Self>, serve: fn(&Arc<Self>, Call)) {
         while !self.stopping.load(Ordering::Acquire) {
             match notify::receive(self.context.listener.as_fd()) {
                 Ok(received) => {
-                    self.serve(Call { id: received.id, tid: received.tid, nr: received.nr, args: received.args })
+                    serve(self, Call { id: received.id, tid: received.tid, nr: received.nr, args: received.args })
                 }
                 // ENOENT: that caller died first. EINTR: we are told to look at `stopping`.
                 Err(error) if matches!(error.raw_os_error(), Some(libc::ENOENT | libc::EINTR)) => {

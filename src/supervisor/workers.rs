@@ -80,19 +80,23 @@ impl Workers {
             if own.become_broker() {
                 own.workers.serve();
             } else {
-                own.workers.state().threads -= 1;
+                own.workers.one_less(&own);
             }
         });
         if started.is_err() {
-            // Out of threads: those that run take the queue in their turn; with none, the calls are refused.
-            let mut state = self.state();
-            state.threads -= 1;
-            if state.threads == 0 {
-                let stranded: Vec<_> = state.queue.drain(..).collect();
-                drop(state);
-                for (call, _) in stranded {
-                    supervisor.reply(&call, super::Reply::Errno(libc::EAGAIN));
-                }
+            self.one_less(supervisor);
+        }
+    }
+
+    /// Out of threads: those that run take the queue in their turn; with none, the calls are refused.
+    fn one_less(&self, supervisor: &Supervisor) {
+        let mut state = self.state();
+        state.threads -= 1;
+        if state.threads == 0 {
+            let stranded: Vec<_> = state.queue.drain(..).collect();
+            drop(state);
+            for (call, _) in stranded {
+                supervisor.reply(&call, super::Reply::Errno(libc::EAGAIN));
             }
         }
     }

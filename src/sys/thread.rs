@@ -1,18 +1,49 @@
 //! This process's threads: what a broker thread needs of its own.
 
+use std::cell::Cell;
 use std::io;
+use std::sync::{Mutex, PoisonError};
 
-/// `unshare(CLONE_FS)`: gives the calling thread an umask and a working directory of its own.
-pub fn unshare_fs() -> io::Result<()> {
-    // SAFETY: CLONE_FS affects only the calling thread's file system attributes.
-    let done = unsafe { libc::unshare(libc::CLONE_FS) };
-    if done < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+thread_local! {
+    /// Has this thread an umask and a working directory of its own?
+    static SEPARATE: Cell<bool> = const { Cell::new(false) };
 }
 
-/// `umask(mask)` of the calling thread (after [`unshare_fs`]).
-pub fn set_umask(mask: u32) {
+/// Held while a thread has changed what all threads share.
+static SHARED: Mutex<()> = Mutex::new(());
+
+/// `unshare(CLONE_FS)`: gives the calling thread an umask and a working directory of its own. A
+/// container's filter may forbid that; then [`with_umask`] has one thread act at a time.
+pub fn unshare_fs() {
+    // SAFETY: CLONE_FS affects only the calling thread's file system attributes.
+    let done = unsafe { libc::unshare(libc::CLONE_FS) };
+    SEPARATE.set(done == 0);
+}
+
+/// Runs `act`, which must not block, with `umask(mask)`. Where threads share what it changes, no other
+/// thread acts meanwhile; a working directory that `act` changes it has to put back.
+pub fn with_umask<T>(mask: u32, act: impl FnOnce() -> T) -> T {
+    if SEPARATE.get() {
+        set_umask(mask);
+        return act();
+    }
+    let _alone = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
+    let _before = Restored(set_umask(mask));
+    act()
+}
+
+/// An umask that is put back, also where the act panics.
+struct Restored(u32);
+
+impl Drop for Restored {
+    fn drop(&mut self) {
+        set_umask(self.0);
+    }
+}
+
+fn set_umask(mask: u32) -> u32 {
     // SAFETY: umask cannot fail and touches no memory.
-    unsafe { libc::umask(mask as libc::mode_t) };
+    unsafe { libc::umask(mask as libc::mode_t) }
 }
 
 /// `gettid()`.

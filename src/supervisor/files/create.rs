@@ -74,8 +74,7 @@ pub(super) fn file(
     }
     let flags = how.flags | libc::O_CREAT | libc::O_EXCL | libc::O_NOCTTY | libc::O_CLOEXEC;
     let open = OpenHow { flags: flag_bits(flags), mode: how.mode.into(), resolve: 0 };
-    thread::set_umask(umask);
-    match files::openat2(entry.parent.fd.as_fd(), &entry.name, &open) {
+    match thread::with_umask(umask, || files::openat2(entry.parent.fd.as_fd(), &entry.name, &open)) {
         Ok(fd) => {
             record::created(context, path, fd.as_fd());
             Made::Opened(fd)
@@ -106,8 +105,7 @@ pub(super) fn unnamed(
     }
     let flags = how.flags | libc::O_CLOEXEC;
     let open = OpenHow { flags: flag_bits(flags), mode: how.mode.into(), resolve: 0 };
-    thread::set_umask(view.caller.umask());
-    match files::openat2(directory.fd.as_fd(), c".", &open) {
+    match thread::with_umask(view.caller.umask(), || files::openat2(directory.fd.as_fd(), c".", &open)) {
         Ok(fd) => Made::Opened(fd),
         Err(error) => Made::Failed(error.into()),
     }

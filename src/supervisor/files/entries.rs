@@ -165,8 +165,7 @@ impl Job for Name {
         if !self.deed.makes() && matches!(standing(&entry), Ok(Some(victim)) if is_device(&victim)) {
             return Outcome::errno(libc::EPERM);
         }
-        thread::set_umask(umask);
-        match act(&entry, &self.deed) {
+        match thread::with_umask(umask, || act(&entry, &self.deed)) {
             Ok(()) if self.deed.makes() => record::created_at(context, path),
             Ok(()) => record::deleted(context, path),
             Err(Errno(errno)) => return Outcome::errno(errno),

@@ -164,7 +164,7 @@ fn try_each(socket: &Socket, addresses: &[Vec<u8>]) -> Outcome {
 fn decide_udp(context: &Context, call: &Call, socket: Socket, far: Far) -> Result<Outcome, i32> {
     if far.peer.port() == 0 {
         // The kernel would let datagrams go to port 0, and no rule can speak of it.
-        return point_nowhere(context, &socket, far.version);
+        return point_nowhere(context, &socket, far);
     }
     match Destination::of(context, &far.peer)? {
         Destination::Stub => {
@@ -182,7 +182,7 @@ fn decide_udp(context: &Context, call: &Call, socket: Socket, far: Far) -> Resul
                 }
                 Host::Name(ref name) => match context.judge(&access, call) {
                     Verdict::Allow(permit) => Ok(point_at_name(permit, socket, name.clone(), far)),
-                    Verdict::Ask(_) | Verdict::Deny(_) => point_nowhere(context, &socket, far.version),
+                    Verdict::Ask(_) | Verdict::Deny(_) => point_nowhere(context, &socket, far),
                 },
             }
         }
@@ -195,11 +195,14 @@ fn point_at_name(permit: Permit, socket: Socket, name: String, far: Far) -> Outc
         let pointed = match destination::resolve(context, call, &permit, &name, port) {
             Admitted::Addresses(addresses) => {
                 let fitting = destination::fitting(&socket, far.version, &addresses, port);
-                fitting.iter().map(|to| point(context, &socket, to)).find(succeeded)
+                // Of the family that was named: the source address is looked at.
+                let is_v4 = |address: &SocketAddr| address.ip().to_canonical().is_ipv4();
+                let alike = fitting.iter().filter(|to| is_v4(to) == is_v4(&far.peer));
+                alike.map(|to| point(context, &socket, to)).find(succeeded)
             }
             Admitted::Ask(..) | Admitted::Refused(_) | Admitted::Failed(_) => None,
         };
-        pointed.unwrap_or_else(|| point_nowhere(context, &socket, far.version).unwrap_or_else(Outcome::errno))
+        pointed.unwrap_or_else(|| point_nowhere(context, &socket, far).unwrap_or_else(Outcome::errno))
     }))
 }
 
@@ -207,8 +210,8 @@ fn succeeded(outcome: &Outcome) -> bool {
     matches!(outcome, Outcome::Reply(Reply::Value(_)))
 }
 
-fn point_nowhere(context: &Context, socket: &Socket, version: Version) -> Result<Outcome, i32> {
-    Ok(point(context, socket, &closed::port(version).ok_or(libc::ENETUNREACH)?))
+fn point_nowhere(context: &Context, socket: &Socket, far: Far) -> Result<Outcome, i32> {
+    Ok(point(context, socket, &closed::port(far.version, far.peer.ip()).ok_or(libc::ENETUNREACH)?))
 }
 
 /// Connects a datagram socket, which never blocks, and remembers it as one that others of the run

@@ -20,8 +20,9 @@ fn cookie(socket: &impl AsFd) -> u64 {
 
 #[test]
 fn the_closed_port_refuses_datagrams_and_cannot_be_taken() {
-    for (version, here) in [(Version::V4, "127.0.0.1:0"), (Version::V6, "[::1]:0")] {
-        let closed = closed::port(version).unwrap();
+    let cases = [(Version::V4, "127.0.0.1:0", HERE), (Version::V6, "[::1]:0", std::net::Ipv6Addr::LOCALHOST.into())];
+    for (version, here, far) in cases {
+        let closed = closed::port(version, far).unwrap();
         let sender = UdpSocket::bind(here).unwrap();
         sender.connect(closed).unwrap();
         sender.send(b"anybody?").unwrap();

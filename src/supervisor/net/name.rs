@@ -40,9 +40,18 @@ impl Naming<'_> {
     }
 
     fn confined(self) -> Result<(), i32> {
-        sys_thread::unshare_fs().map_err(super::socket::errno)?;
-        sys_thread::set_umask(self.umask);
+        sys_thread::unshare_fs();
         confine(self.directory)?;
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        sys_thread::with_umask(self.umask, || {
+            let before = rustix::fs::open(".", flags, Mode::empty()).map_err(raw)?;
+            let bound = self.bind_from_start();
+            rustix::process::fchdir(before).map_err(raw)?;
+            bound
+        })
+    }
+
+    fn bind_from_start(&self) -> Result<(), i32> {
         rustix::process::fchdir(&self.start).map_err(raw)?;
         let path = if self.leads_to_directory() {
             self.path

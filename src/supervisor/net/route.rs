@@ -100,7 +100,7 @@ impl Addressed {
         match (verdict, host) {
             (Verdict::Allow(_permit), Host::Address(_)) => Route::To(Envelope::to(&peer)),
             // Nobody is asked about a datagram that nobody would receive.
-            (_, Host::Address(_)) if holder == Holder::Nobody => match closed::port(version) {
+            (_, Host::Address(_)) if holder == Holder::Nobody => match closed::port(version, peer.ip()) {
                 Some(closed) => Route::To(Envelope::to(&closed)),
                 None => Route::Failed(libc::ECONNREFUSED),
             },

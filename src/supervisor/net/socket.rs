@@ -34,7 +34,7 @@ pub(super) enum Stage {
 impl Socket {
     /// Duplicates the socket that the first register names. `EBADF`, as the kernel would say.
     pub(super) fn take(context: &Context, call: &Call) -> Result<OwnedFd, i32> {
-        context.caller(call)?.take_fd(int(call.args[0]))
+        context.take_fd(call, int(call.args[0]))
     }
 
     /// Learns what the duplicated file is. `ENOTSOCK`, as the kernel would say.

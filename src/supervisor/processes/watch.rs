@@ -18,7 +18,7 @@ pub(super) fn add(context: &Context, call: &Call) -> Outcome {
 
 fn decide(context: &Context, call: &Call) -> Result<Outcome, i32> {
     let [descriptor, path, mask, ..] = call.args;
-    let watcher = context.caller(call)?.take_fd(number(descriptor))?;
+    let watcher = context.take_fd(call, number(descriptor))?;
     let mut buffer = PathBuffer::new();
     call.read_path(path, &mut buffer)?;
     let mask = WatchFlags::from_bits_retain(low(mask));
