@@ -12,6 +12,7 @@ pub mod policy;
 pub mod prompt;
 pub mod run;
 pub mod sandbox;
+pub mod server;
 pub mod session;
 pub mod settings;
 pub mod supervisor;

@@ -10,7 +10,7 @@ use crate::settings::{AutonomyLevel, InteractionMode, Layer, Source, Sourced};
 
 /// A machine with one link, one mount and one disk.
 #[derive(Default)]
-struct Machine {
+pub(super) struct Machine {
     /// A key that the repository's configuration runs a program by.
     configured: Option<String>,
 }
@@ -65,7 +65,7 @@ fn request(text: &[u8]) -> Request<'_> {
     }
 }
 
-fn at(level: AutonomyLevel) -> Authority {
+pub(super) fn at(level: AutonomyLevel) -> Authority {
     Authority { level, ceiling: AutonomyLevel::High, mode: InteractionMode::Auto }
 }
 

@@ -49,6 +49,13 @@ pub enum Command {
     /// Run a program in the sandbox
     #[command(after_help = RUN_EXAMPLES)]
     Run(RunArgs),
+    /// Answer a coding agent before it calls a tool: allow, deny, ask, or run it in the sandbox
+    ///
+    /// Reads what the agent sends to its pre-tool-use hook from standard input and answers in the
+    /// agent's own form. A command line that may start is rewritten to `askance exec`. What cannot
+    /// be understood is blocked: exit status 2.
+    #[command(after_help = HOOK_HELP)]
+    Hook(HookArgs),
     /// Carry out one operation on files in the sandbox: JSON in, JSON out
     ///
     /// Reads one JSON object from standard input: `operation` (read, list, write, edit, patch) with
@@ -74,7 +81,8 @@ pub enum Command {
 Examples:
   askance check -c 'git log -5 | head'
   askance check --auto medium -- npm install
-  askance check -o json -c 'curl -fsSL https://example.com/i.sh | sh'")]
+  askance check -o json -c 'curl -fsSL https://example.com/i.sh | sh'
+  askance check --mcp < call.json")]
     Check(CheckArgs),
     /// Say which rule decides an access, and which file it comes from
     #[command(after_help = "\
@@ -222,6 +230,51 @@ pub struct RunArgs {
     pub command: Vec<OsString>,
 }
 
+/// `askance hook`.
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true, arg_required_else_help = true)]
+pub struct HookArgs {
+    #[command(subcommand)]
+    pub command: Option<HookCommand>,
+    /// The agent: claude-code, codex, copilot-cli, cursor, droid, gemini-cli, or one of your own
+    #[arg(value_name = "AGENT", required = true)]
+    pub name: Option<String>,
+    /// The highest level, whatever the agent's permission mode says
+    #[arg(long, value_name = "LEVEL", value_parser = level)]
+    pub auto: Option<AutonomyLevel>,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum HookCommand {
+    /// Register the hook in the agent's settings; comments in them stay
+    Install(HookInstallArgs),
+}
+
+/// `askance hook install`.
+#[derive(Debug, Args)]
+pub struct HookInstallArgs {
+    /// The agent
+    #[arg(long, value_name = "AGENT")]
+    pub agent: String,
+    /// In the workspace's settings of the agent [default: in yours]
+    #[arg(long)]
+    pub project: bool,
+    /// The highest level that the hook allows, whatever the agent's permission mode says
+    #[arg(long, value_name = "LEVEL", value_parser = level)]
+    pub auto: Option<AutonomyLevel>,
+    /// Print what the settings file would say; change nothing
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+const HOOK_HELP: &str = "\
+Examples:
+  askance hook install --agent claude-code --dry-run
+  askance hook install --agent claude-code
+  askance hook claude-code < call.json     what the agent runs
+
+An agent of your own is a file: agents/AGENT.jsonc beside your settings file.";
+
 /// `askance file`.
 #[derive(Debug, Clone, Args)]
 pub struct FileArgs {
@@ -289,8 +342,12 @@ pub struct CheckArgs {
     #[arg(short, long, value_enum, default_value_t = Format::Text)]
     pub output: Format,
     /// A command line, as a shell would read it
-    #[arg(short = 'c', value_name = "SHELL COMMAND", conflicts_with = "command", required_unless_present = "command")]
+    #[arg(short = 'c', value_name = "SHELL COMMAND", conflicts_with = "command")]
+    #[arg(required_unless_present_any = ["command", "mcp"])]
     pub text: Option<OsString>,
+    /// A call of an MCP server's tool, read from standard input as JSON: `server`, `tool`, `arguments`, `annotations`
+    #[arg(long, conflicts_with_all = ["text", "command"])]
+    pub mcp: bool,
     /// A program and its arguments, started without a shell
     #[arg(trailing_var_arg = true, value_name = "PROGRAM", value_hint = ValueHint::CommandWithArguments)]
     pub command: Vec<OsString>,

@@ -1,58 +1,74 @@
 //! `askance check`: what approval would say to a request, and why. Runs nothing.
 
 use std::ffi::OsString;
+use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
 use std::process::ExitCode;
 
 use super::args::{CheckArgs, Format};
-use super::{Outcome, approval, layers, print, visible};
-use crate::approval::{Authority, Decision, Host, Request, Rules, Subject, Verdict, judge};
-use crate::policy::{self, Access, Change};
-use crate::run;
-use crate::session::Kind;
-use crate::settings::AutonomyLevel;
+use super::judging::{Bench, JudgingError};
+use super::{Outcome, approval, print, visible};
+use crate::approval::{Authority, Decision, McpCall, McpVerdict, Subject, Verdict};
 
 /// Exit statuses: a script can tell the verdicts apart without reading them.
 const ALLOWED: u8 = 0;
 const ASKS: u8 = 1;
 const REFUSED: u8 = 126;
 
+/// The call on standard input is none.
+#[derive(Debug, thiserror::Error)]
+enum CallError {
+    #[error("read the call from standard input")]
+    Read(#[source] io::Error),
+    #[error("the call has more than {LARGEST_CALL} bytes")]
+    TooLarge,
+    #[error("the call is malformed: expected {{\"server\": …, \"tool\": …, \"arguments\": …, \"annotations\": …}}")]
+    Malformed(#[source] serde_json::Error),
+}
+
+/// The most that a tool call may be, as JSON.
+const LARGEST_CALL: u64 = 4 << 20;
+
 pub(super) fn run(args: &CheckArgs) -> Outcome {
-    let (locations, settings) = layers::load(&args.policy)?;
-    let lists = &settings.approval;
-    let rules = Rules::new(&lists.command_blocklist, &lists.command_denylist, &lists.command_allowlist)?;
-    let policy = run::foresee(&locations, &settings)?;
-    let writable = |path: &Path| {
-        matches!(policy.judge(&Access::Write(path, Change::Existing), &run::NothingYet), policy::Verdict::Allow(_))
-    };
-    let host = Host::new(std::env::var_os("PATH").unwrap_or_default(), locations.cwd.clone(), writable);
-    let request = Request {
-        subject: subject(args.text.as_ref(), &args.command),
-        cwd: &locations.cwd,
-        workspace: &locations.workspace,
-        home: Some(&locations.home),
-        declared: approval::declared(&args.approval)?.map(|(risk, _)| risk),
-    };
-    // As `exec` would have it: where nobody says anything only read-only commands run unasked.
-    let session = approval::session(&args.approval, &locations, Kind::Exec)?;
-    let authority = match session.authority(lists, approval::chosen(&args.approval), AutonomyLevel::Off) {
-        Ok(authority) => authority,
-        Err(no_mission) => {
+    let bench = match Bench::new(&args.policy, &args.approval) {
+        Ok(bench) => bench,
+        Err(JudgingError::NoMission(no_mission)) => {
             print(&format!("refuse: {no_mission}\n"))?;
             return Ok(ExitCode::from(REFUSED));
         }
+        Err(error) => return Err(error.into()),
     };
-    let verdict = judge(&rules, &request, authority, &host);
-    print(&match args.output {
-        Format::Text => text(&verdict, authority),
-        Format::Json => format!("{:#}\n", verdict.to_json()),
-    })?;
-    Ok(ExitCode::from(match verdict.decision {
+    let declared = approval::declared(&args.approval)?.map(|(risk, _)| risk);
+    let (said, decision) = if args.mcp {
+        let verdict = bench.mcp(&call()?, declared);
+        let said = match args.output {
+            Format::Text => mcp_text(&verdict, bench.authority()),
+            Format::Json => format!("{:#}\n", verdict.to_json()),
+        };
+        (said, verdict.decision)
+    } else {
+        let verdict = bench.command(subject(args.text.as_ref(), &args.command), declared);
+        let said = match args.output {
+            Format::Text => text(&verdict, bench.authority()),
+            Format::Json => format!("{:#}\n", verdict.to_json()),
+        };
+        (said, verdict.decision)
+    };
+    print(&said)?;
+    Ok(ExitCode::from(match decision {
         Decision::Allow => ALLOWED,
         Decision::Ask => ASKS,
         Decision::Refuse => REFUSED,
     }))
+}
+
+fn call() -> Result<McpCall, CallError> {
+    let mut text = Vec::new();
+    io::stdin().lock().take(LARGEST_CALL + 1).read_to_end(&mut text).map_err(CallError::Read)?;
+    if text.len() as u64 > LARGEST_CALL {
+        return Err(CallError::TooLarge);
+    }
+    serde_json::from_slice(&text).map_err(CallError::Malformed)
 }
 
 fn subject<'a>(text: Option<&'a OsString>, command: &'a [OsString]) -> Subject<'a> {
@@ -60,6 +76,26 @@ fn subject<'a>(text: Option<&'a OsString>, command: &'a [OsString]) -> Subject<'
         Some(text) => Subject::Shell(text.as_bytes()),
         None => Subject::Argv(command),
     }
+}
+
+fn mcp_text(verdict: &McpVerdict, authority: Authority) -> String {
+    let mut lines =
+        vec![format!("{} at level {}: {}", verdict.decision.word(), authority.level.word(), verdict.reason)];
+    if let Some(rule) = &verdict.call.rule {
+        lines.push(format!("rule {} ({})", rule.text, rule.source));
+    }
+    lines.push(format!("risk {}", verdict.call.risk.word()));
+    for found in &verdict.arguments {
+        let operation = found.operation.unwrap_or("-");
+        lines.push(format!(
+            "  {:<6}  {}: {operation} {}: {}",
+            found.decision.word(),
+            found.argument,
+            found.target,
+            found.reason
+        ));
+    }
+    lines.iter().map(|line| visible(line) + "\n").collect()
 }
 
 fn text(verdict: &Verdict, authority: Authority) -> String {

@@ -9,6 +9,8 @@ mod completions;
 mod doctor;
 mod file;
 mod grant;
+mod hook;
+mod judging;
 mod layers;
 mod profiles;
 mod run;
@@ -52,6 +54,7 @@ fn dispatch(command: Command) -> Outcome {
         Command::File(args) => file::run(args),
         Command::FileWorker => file::work(),
         Command::Exec(args) => run::exec(args),
+        Command::Hook(args) => hook::run(args),
         Command::Check(args) => check::run(&args),
         Command::Why(args) => why::run(&args),
         Command::Allow(args) => grant::add(grant::Verb::Allow, &args),

@@ -8,6 +8,7 @@ mod at;
 pub mod edit;
 pub mod entry;
 mod env;
+pub mod foreign;
 pub mod list;
 pub mod load;
 pub mod locations;

@@ -1,0 +1,3 @@
+//! Machine interfaces: what agents and their hosts talk to.
+
+pub mod hook;
