@@ -17,9 +17,9 @@ use crate::settings::{AutonomyLevel, Locations, Settings};
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum JudgingError {
     #[error(transparent)]
-    Layers(#[from] layers::LayersError),
+    Layers(Box<layers::LayersError>),
     #[error(transparent)]
-    Policy(#[from] RunError),
+    Policy(Box<RunError>),
     #[error(transparent)]
     Pattern(#[from] BadPattern),
     #[error(transparent)]
@@ -40,10 +40,10 @@ pub(super) struct Bench {
 impl Bench {
     /// As `exec` would have it: where nobody says anything only read-only commands run unasked.
     pub(super) fn new(flags: &PolicyFlags, approval: &ApprovalFlags) -> Result<Self, JudgingError> {
-        let (locations, settings) = layers::load(flags)?;
+        let (locations, settings) = layers::load(flags).map_err(|error| JudgingError::Layers(Box::new(error)))?;
         let lists = &settings.approval;
         let rules = Rules::new(&lists.command_blocklist, &lists.command_denylist, &lists.command_allowlist)?;
-        let policy = run::foresee(&locations, &settings)?;
+        let policy = run::foresee(&locations, &settings).map_err(|error| JudgingError::Policy(Box::new(error)))?;
         let session = session(approval, &locations, Kind::Exec)?;
         let authority = session.authority(lists, chosen(approval), AutonomyLevel::Off)?;
         Ok(Self { locations, settings, rules, policy, authority })
