@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use rustix::fs::MemfdFlags;
 
-use super::args::FileArgs;
+use super::agent_args::FileArgs;
 use super::{FAILED, Outcome, approval, layers, print, report};
 use crate::approval::Risk;
 use crate::policy::{Access, Change, Policy, Verdict};

@@ -8,7 +8,8 @@ use std::process::ExitCode;
 
 use serde_json::{Value, json};
 
-use super::args::{ApprovalFlags, HookArgs, HookCommand, HookInstallArgs, PolicyFlags};
+use super::agent_args::{HookArgs, HookCommand, HookInstallArgs};
+use super::args::{ApprovalFlags, PolicyFlags};
 use super::judging::{Bench, JudgingError};
 use super::layers;
 use super::{Outcome, print, report, visible};

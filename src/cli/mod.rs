@@ -2,6 +2,7 @@
 //!
 //! Owns parsing, messages and exit statuses. Decides nothing about what may happen.
 
+pub mod agent_args;
 mod approval;
 pub mod args;
 mod check;
