@@ -29,10 +29,10 @@ use crate::dns::{Dns, DnsConfig, Nameserver, NameserverError};
 use crate::journal::{self, Decision, FloorReport, Journal};
 use crate::policy::{CompileError, Operation, Places, Policy};
 use crate::prompt::{Choice, Console, ConsoleError, PromptError, Situation};
-use crate::sandbox::{self, ChildPlan, Filter, FilterPlan, Floor, Launched, ProcessLimits, resolve_program};
+use crate::sandbox::{self, ChildPlan, Filter, FilterPlan, Floor, Launched, ProcessLimits, Survey, resolve_program};
 use crate::session::{Kind, NoMission, Session};
 use crate::settings::{AutonomyLevel, InteractionMode, Limits, Locations, Settings, SettingsError, Sourced};
-use crate::supervisor::{self, Asker, LivePolicy, Parts, Setup, Supervisor};
+use crate::supervisor::{self, Asker, LivePolicy, Parts, Ready, Setup, Supervisor};
 
 use commands::Commands;
 use environment::Environment;
@@ -195,6 +195,7 @@ fn carry_out(request: &RunRequest, begun: Begun, outlet: &Outlet) -> Result<u8, 
     }
     let signals = wait::take_signals().map_err(RunError::Wait)?;
     let plan = child_plan(request, program, &prepared, Streams { console: console.as_ref(), meter: meter.as_mut() })?;
+    let ready = Ready::new(prepared.keep_root_capabilities)?;
     let launched = Arc::new(sandbox::launch(plan)?);
     // Set once: there is one command.
     let _ = command.set(Arc::downgrade(&launched));
@@ -204,9 +205,11 @@ fn carry_out(request: &RunRequest, begun: Begun, outlet: &Outlet) -> Result<u8, 
     let floor = telling::floor(&prepared.floor);
     let (removed, limits) = (prepared.environment.removed.clone(), prepared.limits);
     let group = wait::group(&launched, &limits);
-    let served = Served { launched: &launched, journal: &journal, asker };
+    let served = Served { launched: &launched, journal: &journal, asker, ready };
     let supervisor = supervise(request, prepared, served)?;
     let ending = launched.go().map_err(RunError::Launch).and_then(|()| {
+        // While the program starts: its first calls are not slowed down by this.
+        supervisor.stand_by()?;
         let console = console.as_ref();
         let (launched, signals, limits, group) = (&*launched, &signals, &limits, group.as_ref());
         let (meter, reader) = (meter.as_ref(), outlet.reader());
@@ -302,9 +305,10 @@ fn prepare(request: &RunRequest, begun: Begun, journal: &Arc<Journal>) -> Result
         places.read_only = true;
         spec::restrict(&mut settings.sandbox);
     }
-    let policy = keeper::in_session(compile(&settings, &places)?, &request.session);
+    let survey = Survey::default();
+    let policy = keeper::in_session(compile(&settings, &places, &survey)?, &request.session);
     let environment = environment::build(std::env::vars_os(), &settings.sandbox.env, &places);
-    let floor = Floor::lay(&policy.silent(Operation::Read), &policy.silent(Operation::Write))?;
+    let floor = Floor::lay(&policy.silent(Operation::Read), &policy.silent(Operation::Write), &survey)?;
     let reads_everything = policy.reads_everything();
     let live = Arc::new(LivePolicy::new(policy));
     let dns = dns(&settings, Arc::clone(&live))?;
@@ -353,13 +357,12 @@ fn remember(request: &RunRequest, settings: &Settings, journal: &Journal) {
 
 /// The policy of a run that would start now; makes nothing and starts nothing.
 pub fn foresee(locations: &Locations, settings: &Settings) -> Result<Policy, RunError> {
-    compile(settings, &places::foreseen(locations))
+    compile(settings, &places::foreseen(locations), &Survey::default())
 }
 
 /// Compiles the lists; a bad entry is named with the file that it stands in.
-fn compile(settings: &Settings, places: &Places) -> Result<Policy, RunError> {
-    let real = places::RealPaths::default();
-    Policy::compile(&settings.sandbox, places.clone(), &|path| real.of(path))
+fn compile(settings: &Settings, places: &Places, survey: &Survey) -> Result<Policy, RunError> {
+    Policy::compile(&settings.sandbox, places.clone(), &|path| survey.look(path).real.clone())
         .map_err(|source| RunError::Policy { origin: source.rule.source.to_string(), source })
 }
 
@@ -443,11 +446,12 @@ struct Served<'a> {
     launched: &'a Launched,
     journal: &'a Arc<Journal>,
     asker: Arc<dyn Asker>,
+    ready: Ready,
 }
 
 fn supervise(request: &RunRequest, prepared: Prepared, served: Served<'_>) -> Result<Arc<Supervisor>, RunError> {
     let Prepared { live, floor, dns, commands, keeper, keep_root_capabilities, .. } = prepared;
-    Ok(Supervisor::start(Setup {
+    let setup = Setup {
         parts: Parts {
             listener: served.launched.listener.try_clone().map_err(RunError::Wait)?,
             policy: live,
@@ -461,5 +465,6 @@ fn supervise(request: &RunRequest, prepared: Prepared, served: Served<'_>) -> Re
         asker: served.asker,
         request: request.subject.line(),
         keep_root_capabilities,
-    })?)
+    };
+    Ok(Supervisor::start(setup, served.ready)?)
 }

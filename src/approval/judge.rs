@@ -1,18 +1,21 @@
 //! The order of judgement: block list, spec mode, deny list and interlocks, allow list, risk against level.
 
+use std::os::unix::ffi::OsStrExt;
 use std::sync::Arc;
 
 use super::assess::{Assessment, assess};
 use super::interlock::Interlock;
 use super::lists::Rules;
-use super::request::{Authority, Request, Surroundings};
+use super::request::{Authority, Request, Subject, Surroundings};
 use super::verdict::{Decision, Finding, Ground, Risk, Verdict};
 use crate::policy::Rule;
 use crate::settings::{InteractionMode, Layer, Source};
 
 /// May this request start? First match decides.
 pub fn judge(rules: &Rules, request: &Request<'_>, authority: Authority, surroundings: &dyn Surroundings) -> Verdict {
-    conclude(on_a_deep_stack(|| assess(rules, request, surroundings)), request.declared, authority)
+    let work = || assess(rules, request, surroundings);
+    let found = if cannot_nest(&request.subject) { in_place(work) } else { on_a_deep_stack(work) };
+    conclude(found, request.declared, authority)
 }
 
 /// From what was found to the verdict.
@@ -42,13 +45,32 @@ pub(super) fn conclude(mut found: Assessment, declared: Option<Risk>, authority:
 /// is only address space until it is used.
 const STACK_BYTES: usize = 64 << 20;
 
+/// Words of letters, digits and a few signs: whatever reads them as a shell's text finds nothing in
+/// anything, so the stack at hand is deep enough, and a thread is saved.
+fn cannot_nest(subject: &Subject<'_>) -> bool {
+    let flat = |byte: &u8| byte.is_ascii_alphanumeric() || b" _-./=:,@%+".contains(byte);
+    match subject {
+        Subject::Shell(text) => text.iter().all(flat),
+        Subject::Argv(words) => words.iter().all(|word| word.as_bytes().iter().all(flat)),
+    }
+}
+
 /// Whatever ends the work early is never "safe".
+fn in_place(work: impl FnOnce() -> Assessment) -> Assessment {
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)).unwrap_or_else(|_| unread())
+}
+
+fn unread() -> Assessment {
+    Assessment::unknown("its text could not be read to the end")
+}
+
+/// As [`in_place`], on a stack for nested texts.
 fn on_a_deep_stack(work: impl FnOnce() -> Assessment + Send) -> Assessment {
     std::thread::scope(|scope| {
         let thread = std::thread::Builder::new().stack_size(STACK_BYTES).spawn_scoped(scope, work);
         match thread.map(std::thread::ScopedJoinHandle::join) {
             Ok(Ok(found)) => found,
-            Ok(Err(_)) => Assessment::unknown("its text could not be read to the end"),
+            Ok(Err(_)) => unread(),
             Err(_) => Assessment::unknown("no thread could be had to read it"),
         }
     })

@@ -5,6 +5,8 @@
 
 pub mod access;
 pub mod addresses;
+mod any_depth;
+mod components;
 mod glob;
 mod grants;
 mod hosts;

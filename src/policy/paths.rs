@@ -5,6 +5,8 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Component, Path, PathBuf};
 
+use super::any_depth::{self, AnyDepth, Name, open_tails};
+use super::components::{Components, as_path, key, plain};
 use super::glob::LazyGlob;
 use super::links::Links;
 use super::lists::{CompileError, Effect, Entry, Lists, Match, Problem, Ruling, deciding, runtime_source, weigh};
@@ -23,39 +25,12 @@ pub(super) enum Pattern {
     Glob { matcher: LazyGlob, literal_prefix: PathBuf },
 }
 
-/// One component of an any-depth pattern.
-#[derive(Debug, Clone)]
-pub(super) enum Name {
-    Exact(Vec<u8>),
-    /// `*`, without a matcher: building one costs more than judging a whole run's start.
-    Any,
-    Glob(LazyGlob),
-}
-
-impl Name {
-    fn matches(&self, component: &[u8]) -> bool {
-        match self {
-            Self::Exact(name) => name == component,
-            Self::Any => true,
-            Self::Glob(glob) => glob.matches_name(component),
-        }
-    }
-
-    /// A name that this matches.
-    fn example(&self) -> &OsStr {
-        match self {
-            Self::Exact(name) => OsStr::from_bytes(name),
-            Self::Any => OsStr::new("*"),
-            Self::Glob(glob) => OsStr::new(glob.text()),
-        }
-    }
-}
-
 /// The compiled lists for reading, or for writing.
 #[derive(Debug, Clone)]
 pub(super) struct PathLists {
-    literal: HashMap<PathBuf, Vec<Entry>>,
-    any_depth: Vec<(Vec<Name>, Entry)>,
+    /// By the bytes of the path, `/` being empty.
+    literal: HashMap<Box<[u8]>, Vec<Entry>>,
+    any_depth: AnyDepth,
     globs: Vec<(LazyGlob, PathBuf, Entry)>,
     /// Places private to the run: patterns that could stand at any depth do not apply there.
     private: [PathBuf; 2],
@@ -68,7 +43,7 @@ impl PathLists {
     pub(super) fn compile(lists: Lists<'_>, places: &Places, links: &Links<'_>) -> Result<Self, CompileError> {
         let mut compiled = Self {
             literal: HashMap::new(),
-            any_depth: Vec::new(),
+            any_depth: AnyDepth::default(),
             globs: Vec::new(),
             private: [places.temporary.clone(), places.cache.clone()],
             pattern_base: if lists.suffix == "Write" { PathBuf::from("/") } else { places.workspace.clone() },
@@ -128,8 +103,8 @@ impl PathLists {
 
     fn insert(&mut self, pattern: Pattern, entry: Entry) {
         match pattern {
-            Pattern::Literal(path) => self.literal.entry(path).or_default().push(entry),
-            Pattern::AnyDepth(names) => self.any_depth.push((names, entry)),
+            Pattern::Literal(path) => self.literal.entry(key(&path).into()).or_default().push(entry),
+            Pattern::AnyDepth(names) => self.any_depth.push(names, entry),
             Pattern::Glob { matcher, literal_prefix } => self.globs.push((matcher, literal_prefix, entry)),
         }
     }
@@ -147,35 +122,23 @@ impl PathLists {
     }
 
     fn matches(&self, path: &Path) -> Vec<Match<'_>> {
+        let path = plain(path);
+        let components = Components::of(key(&path));
         let mut found = Vec::new();
-        let depth = path.components().count();
-        for (above, ancestor) in path.ancestors().enumerate() {
-            let matched_depth = depth - above;
+        for (matched_depth, ancestor) in components.ancestors() {
             for entry in self.literal.get(ancestor).into_iter().flatten() {
                 found.push(Match { entry, specificity: specificity(matched_depth), matched_depth });
             }
             for (matcher, _, entry) in &self.globs {
-                if matcher.matches(ancestor) {
+                if matcher.matches(as_path(ancestor)) {
                     found.push(Match { entry, specificity: specificity(matched_depth), matched_depth });
                 }
             }
         }
-        if !self.any_depth.is_empty() && !self.is_private(path) {
-            self.match_any_depth(path, &mut found);
+        if !self.any_depth.is_empty() && !self.is_private(&path) {
+            self.any_depth.matches(&components, &mut found);
         }
         found
-    }
-
-    fn match_any_depth<'a>(&'a self, path: &Path, found: &mut Vec<Match<'a>>) {
-        let components: Vec<&[u8]> = path.components().map(|part| part.as_os_str().as_bytes()).collect();
-        for (names, entry) in &self.any_depth {
-            for (start, window) in components.windows(names.len()).enumerate() {
-                if names.iter().zip(window).all(|(name, component)| name.matches(component)) {
-                    let matched_depth = start + names.len();
-                    found.push(Match { entry, specificity: specificity(matched_depth), matched_depth });
-                }
-            }
-        }
     }
 
     fn is_private(&self, path: &Path) -> bool {
@@ -197,8 +160,8 @@ impl PathLists {
             && !self
                 .literal
                 .iter()
-                .any(|(path, entries)| entries.iter().any(no) && !matches!(self.rule(path), Ruling::Allow))
-            && !self.any_depth.iter().any(|(_, entry)| no(entry))
+                .any(|(path, entries)| entries.iter().any(no) && !matches!(self.rule(as_path(path)), Ruling::Allow))
+            && !self.any_depth.entries().any(no)
             && !self.globs.iter().any(|(.., entry)| no(entry))
     }
 
@@ -208,16 +171,19 @@ impl PathLists {
         let mut silent = SilentYes::default();
         let allows = |entry: &Entry| entry.effect == Effect::Allow;
         let allowing_patterns =
-            self.any_depth.iter().any(|(_, entry)| allows(entry)) || self.globs.iter().any(|(.., entry)| allows(entry));
+            self.any_depth.entries().any(allows) || self.globs.iter().any(|(.., entry)| allows(entry));
         for (path, entries) in &self.literal {
-            // What only denies its own path outweighs every allow above it: no need to look.
-            let denied =
-                !allowing_patterns && entries.iter().all(|entry| matches!(entry.effect, Effect::Deny | Effect::Block));
+            let path = as_path(path);
+            let allows_here = entries.iter().any(allows);
+            // What denies its own path outweighs every allow above it: no need to look.
+            let denied = !allowing_patterns
+                && !allows_here
+                && entries.iter().any(|entry| matches!(entry.effect, Effect::Deny | Effect::Block));
             let allowed = !denied && matches!(self.rule(path), Ruling::Allow);
-            if allowed && entries.iter().any(|entry| entry.effect == Effect::Allow) {
-                silent.roots.push(path.clone());
+            if allowed && allows_here {
+                silent.roots.push(path.to_owned());
             } else if !allowed {
-                silent.carve.push(path.clone());
+                silent.carve.push(path.to_owned());
             }
         }
         for (_, prefix, entry) in &self.globs {
@@ -225,8 +191,7 @@ impl PathLists {
                 silent.carve.push(prefix.clone());
             }
         }
-        let patterns = self.any_depth.iter().any(|(_, entry)| entry.effect != Effect::Allow);
-        if patterns {
+        if self.any_depth.restricting().next().is_some() {
             match writing {
                 Some(_) => silent.roots.retain(|root| self.is_private(root) || is_device(root)),
                 None => {
@@ -236,25 +201,26 @@ impl PathLists {
             }
         }
         // A root that a glob's prefix covers stays one only if it is deeper than the prefix.
-        let carve = silent.carve.clone();
-        silent.roots.retain(|root| !carve.contains(root));
-        silent.roots.sort();
-        silent.carve.sort();
+        silent.roots.sort_unstable_by(|a, b| key(a).cmp(key(b)));
+        silent.carve.sort_unstable_by(|a, b| key(a).cmp(key(b)));
         silent.carve.dedup();
+        let carve = &silent.carve;
+        silent.roots.retain(|root| carve.binary_search_by(|carved| key(carved).cmp(key(root))).is_err());
         silent
     }
 
     /// Literal restrictions strictly beneath `directory`.
     pub(super) fn literals_beneath<'a>(&'a self, directory: &'a Path) -> impl Iterator<Item = PathBuf> + 'a {
         let literal = self.literal.iter().filter(|(_, entries)| entries.iter().any(|e| e.effect != Effect::Allow));
-        literal.map(|(path, _)| path).filter(move |path| path.starts_with(directory) && *path != directory).cloned()
+        let paths = literal.map(|(path, _)| as_path(path));
+        paths.filter(move |path| path.starts_with(directory) && *path != directory).map(Path::to_owned)
     }
 
     /// What restrictions for any depth name beneath `directory`, whose own name they begin with.
     pub(super) fn patterns_beneath<'a>(&'a self, directory: &'a Path) -> impl Iterator<Item = PathBuf> + 'a {
         let applies = !self.is_private(directory);
-        let restricting = self.any_depth.iter().filter(move |(_, entry)| applies && entry.effect != Effect::Allow);
-        restricting.flat_map(move |(names, _)| {
+        let restricting = self.any_depth.restricting().filter(move |_| applies);
+        restricting.flat_map(move |names| {
             open_tails(names, directory).map(move |count| {
                 names[count..].iter().fold(directory.to_owned(), |path, name| path.join(name.example()))
             })
@@ -267,33 +233,25 @@ impl PathLists {
         if globs.any(|(_, prefix, _)| prefix.starts_with(directory) || directory.starts_with(prefix)) {
             return Inspect::Everything;
         }
-        let mut patterns = self.any_depth.iter().filter(|(_, entry)| entry.effect != Effect::Allow);
-        if !self.is_private(directory) && patterns.next().is_some() { Inspect::Names } else { Inspect::Nothing }
+        if !self.is_private(directory) && self.any_depth.restricting().next().is_some() {
+            Inspect::Names
+        } else {
+            Inspect::Nothing
+        }
     }
 
     /// Does a restriction for any depth end in `name`?
     pub(super) fn could_mean(&self, name: &OsStr) -> bool {
-        let restricting = self.any_depth.iter().filter(|(_, entry)| entry.effect != Effect::Allow);
-        let mut ends = restricting.filter_map(|(names, _)| names.last());
+        let mut ends = self.any_depth.restricting().filter_map(|names| names.last());
         ends.any(|end| end.matches(name.as_bytes()))
     }
-}
-
-/// How many leading names of a pattern the end of `path` already matches, so that the rest could
-/// match beneath it.
-fn open_tails<'a>(names: &'a [Name], path: &'a Path) -> impl Iterator<Item = usize> + 'a {
-    let components: Vec<&[u8]> = path.components().map(|part| part.as_os_str().as_bytes()).collect();
-    (1..names.len()).filter(move |&count| {
-        components.len() >= count
-            && names[..count].iter().zip(&components[components.len() - count..]).all(|(name, part)| name.matches(part))
-    })
 }
 
 fn is_device(path: &Path) -> bool {
     path.starts_with("/dev")
 }
 
-fn specificity(depth: usize) -> u32 {
+pub(super) fn specificity(depth: usize) -> u32 {
     u32::try_from(depth).unwrap_or(u32::MAX)
 }
 
@@ -306,7 +264,7 @@ pub(super) fn parse(text: &str, places: &Places) -> Result<Pattern, Problem> {
     if let Some(names) = text.strip_prefix("**/")
         && !names.contains("**")
     {
-        return any_depth(names);
+        return any_depth::parse(names).map(Pattern::AnyDepth);
     }
     let text = text.strip_suffix("/**").unwrap_or(text);
     let absolute = if text == "~" {
@@ -322,30 +280,15 @@ pub(super) fn parse(text: &str, places: &Places) -> Result<Pattern, Problem> {
         return Err(Problem::Path);
     }
     match first_meta(&absolute) {
-        None => Ok(Pattern::Literal(normalise(&unescape(&absolute)))),
+        None => Ok(Pattern::Literal(normalise(unescape(&absolute)))),
         Some(at) => {
             let prefix = &absolute[..absolute[..at].rfind('/').unwrap_or(0)];
-            Ok(Pattern::Glob { matcher: LazyGlob::parse(&absolute)?, literal_prefix: normalise(&unescape(prefix)) })
+            Ok(Pattern::Glob { matcher: LazyGlob::parse(&absolute)?, literal_prefix: normalise(unescape(prefix)) })
         }
     }
 }
 
-fn any_depth(names: &str) -> Result<Pattern, Problem> {
-    let parts = names.split('/').filter(|part| !part.is_empty());
-    let names: Vec<Name> = parts
-        .map(|part| match first_meta(part) {
-            _ if part == "*" => Ok(Name::Any),
-            None => Ok(Name::Exact(unescape(part))),
-            Some(_) => LazyGlob::parse(part).map(Name::Glob),
-        })
-        .collect::<Result<_, _>>()?;
-    if names.is_empty() {
-        return Err(Problem::Path);
-    }
-    Ok(Pattern::AnyDepth(names))
-}
-
-fn first_meta(text: &str) -> Option<usize> {
+pub(super) fn first_meta(text: &str) -> Option<usize> {
     let mut escaped = false;
     text.bytes().position(|byte| match byte {
         _ if escaped => {
@@ -360,7 +303,7 @@ fn first_meta(text: &str) -> Option<usize> {
     })
 }
 
-fn unescape(text: &str) -> Vec<u8> {
+pub(super) fn unescape(text: &str) -> Vec<u8> {
     let mut plain = Vec::with_capacity(text.len());
     let mut bytes = text.bytes();
     while let Some(byte) = bytes.next() {
@@ -382,9 +325,13 @@ pub(super) fn escape(path: &Path) -> String {
     escaped
 }
 
-fn normalise(path: &[u8]) -> PathBuf {
+fn normalise(path: Vec<u8>) -> PathBuf {
+    let path = PathBuf::from(std::ffi::OsString::from_vec(path));
+    if matches!(plain(&path), std::borrow::Cow::Borrowed(_)) && path.is_absolute() {
+        return path;
+    }
     let mut normal = PathBuf::from("/");
-    for component in PathBuf::from(std::ffi::OsString::from_vec(path.to_vec())).components() {
+    for component in path.components() {
         match component {
             Component::Normal(name) => normal.push(name),
             Component::ParentDir => {

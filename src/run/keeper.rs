@@ -8,11 +8,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crate::approval::{Verdict, exact_pattern};
 use crate::journal::Journal;
 use crate::policy::{Answer, Place, Places, Policy, Question, Reason, Target};
+use crate::sandbox::Survey;
 use crate::session::{CommandGrant, Form, Session, SessionError, Stamp as SessionStamp};
 use crate::settings::{Approval, Locations, edit};
 use crate::supervisor::Keeper;
 
-use super::places::RealPaths;
 use super::{Load, RunRequest, commands, spec};
 
 /// What tells that a file is another than before.
@@ -152,8 +152,9 @@ impl Keeper for SettingsKeeper {
         if self.places.read_only {
             spec::restrict(&mut settings.sandbox);
         }
-        let real = RealPaths::default();
-        let policy = Policy::compile(&settings.sandbox, self.places.clone(), &|path| real.of(path)).ok()?;
+        let survey = Survey::default();
+        let policy =
+            Policy::compile(&settings.sandbox, self.places.clone(), &|path| survey.look(path).real.clone()).ok()?;
         Some(in_session(policy, &self.session))
     }
 }

@@ -1,8 +1,6 @@
 //! The places of one run: a short private temporary directory, the workspace's cache, and the
 //! repository that a `.git` file names.
 
-use std::cell::RefCell;
-use std::collections::HashMap;
 use std::fs;
 use std::io;
 use std::net::IpAddr;
@@ -10,8 +8,6 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat2};
-use rustix::io::Errno;
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
@@ -73,32 +69,6 @@ pub(super) fn foreseen(locations: &Locations) -> Places {
         cache: cache.canonicalize().unwrap_or(cache),
         git_dirs: git_dirs(&locations.workspace),
         read_only: false,
-    }
-}
-
-/// The paths of rules without symbolic links. Most have none, which one system call proves; what
-/// is known of a directory serves for everything in it.
-#[derive(Debug, Default)]
-pub(super) struct RealPaths {
-    known: RefCell<HashMap<PathBuf, PathBuf>>,
-}
-
-impl RealPaths {
-    /// `path` with the symbolic links of its existing part resolved.
-    pub(super) fn of(&self, path: &Path) -> PathBuf {
-        if let Some(known) = self.known.borrow().get(path) {
-            return known.clone();
-        }
-        let flags = OFlags::PATH | OFlags::CLOEXEC;
-        let no_links = openat2(CWD, path, flags, Mode::empty(), ResolveFlags::NO_SYMLINKS);
-        let real = match (no_links, path.parent(), path.file_name()) {
-            (Ok(_), ..) => path.to_owned(),
-            (Err(Errno::LOOP), ..) => path.canonicalize().unwrap_or_else(|_| path.to_owned()),
-            (Err(_), Some(parent), Some(name)) => self.of(parent).join(name),
-            (Err(_), ..) => path.to_owned(),
-        };
-        self.known.borrow_mut().insert(path.to_owned(), real.clone());
-        real
     }
 }
 

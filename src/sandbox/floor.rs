@@ -16,7 +16,8 @@ use landlock::{
 use rustix::fs::{FileType, Mode, OFlags, ResolveFlags};
 
 use super::rights::Rights;
-use super::split::{self, Marks};
+use super::split::{self, Key, Marks};
+use super::survey::Survey;
 use super::table::Table;
 use crate::policy::SilentYes;
 use crate::sys;
@@ -79,12 +80,17 @@ pub struct Floor {
 
 impl Floor {
     /// Lays the floor for reading (and executing) and for writing.
-    pub fn lay(read: &SilentYes, write: &SilentYes) -> Result<Self, FloorError> {
-        Self::lay_with_abi(read, write, sys::landlock::abi())
+    pub fn lay(read: &SilentYes, write: &SilentYes, survey: &Survey) -> Result<Self, FloorError> {
+        Self::lay_with_abi(read, write, survey, sys::landlock::abi())
     }
 
     /// As [`Floor::lay`], with the rights of an older ABI than the kernel's.
-    pub(super) fn lay_with_abi(read: &SilentYes, write: &SilentYes, found: u32) -> Result<Self, FloorError> {
+    pub(super) fn lay_with_abi(
+        read: &SilentYes,
+        write: &SilentYes,
+        survey: &Survey,
+        found: u32,
+    ) -> Result<Self, FloorError> {
         if found < LEAST_ABI {
             return Err(FloorError::TooOld { found });
         }
@@ -92,16 +98,18 @@ impl Floor {
         let abi = ABI::from(i32::try_from(abi_number).unwrap_or(0));
         let mut left_out = Vec::new();
         let mut planned = BTreeMap::new();
-        let marks = [(Marks::new(read), Rights::READ), (Marks::new(write), Rights::WRITE | Rights::CHANGE)];
+        let marks =
+            [(Marks::new(read, survey), Rights::READ), (Marks::new(write, survey), Rights::WRITE | Rights::CHANGE)];
         for (marks, rights) in &marks {
-            for path in plan(marks, &mut left_out) {
-                *planned.entry(path).or_insert(Rights::NONE) |= *rights;
+            for key in plan(marks, survey, &mut left_out) {
+                *planned.entry(key).or_insert(Rights::NONE) |= *rights;
             }
         }
         inherit(&mut planned);
         let mut created = handled(abi)?;
         let mut rules = Vec::with_capacity(planned.len());
-        for (path, rights) in planned {
+        for (key, rights) in planned {
+            let path = key.path();
             match open_rule(&path, rights) {
                 Ok((_, ruled)) if denied_elsewhere(&ruled, &marks) => left_out.push(LeftOut::Alias { path }),
                 Ok((_, ruled)) if ruled.rights.is_empty() => {}
@@ -153,24 +161,24 @@ impl AsFd for Floor {
     }
 }
 
-fn plan(marks: &Marks, left_out: &mut Vec<LeftOut>) -> Vec<PathBuf> {
-    let split = split::split(marks);
+fn plan(marks: &Marks, survey: &Survey, left_out: &mut Vec<LeftOut>) -> Vec<Key> {
+    let split = split::split(marks, survey);
     left_out.extend(split.unlisted.into_iter().map(|(path, source)| LeftOut::List { path, source }));
     left_out.extend(split.crowded.into_iter().map(|(path, count)| LeftOut::Crowded { path, count }));
     split.granted
 }
 
 /// Gives each rule what its ancestors grant too, so that the deepest one speaks for all.
-fn inherit(planned: &mut BTreeMap<PathBuf, Rights>) {
-    let mut above: Vec<(PathBuf, Rights)> = Vec::new();
-    for (path, rights) in planned {
-        while above.last().is_some_and(|(ancestor, _)| !path.starts_with(ancestor)) {
+fn inherit(planned: &mut BTreeMap<Key, Rights>) {
+    let mut above: Vec<(&Key, Rights)> = Vec::new();
+    for (key, rights) in planned {
+        while above.last().is_some_and(|(ancestor, _)| !key.is_beneath(ancestor)) {
             above.pop();
         }
         if let Some((_, inherited)) = above.last() {
             *rights |= *inherited;
         }
-        above.push((path.clone(), *rights));
+        above.push((key, *rights));
     }
 }
 
@@ -201,7 +209,7 @@ fn open_rule(path: &Path, rights: Rights) -> io::Result<(Opened, Ruled)> {
     Ok((Opened { fd, rights, directory }, ruled))
 }
 
-pub(super) fn open_real(path: &Path) -> io::Result<OwnedFd> {
+fn open_real(path: &Path) -> io::Result<OwnedFd> {
     let resolve = ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
     let fd = rustix::fs::openat2(rustix::fs::CWD, path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), resolve)?;
     Ok(fd)

@@ -16,6 +16,7 @@ pub mod privileges;
 mod program;
 mod rights;
 mod split;
+mod survey;
 mod table;
 mod wire;
 
@@ -25,6 +26,7 @@ pub use floor::{Floor, FloorError, LeftOut, Ruled};
 pub use launch::{ChildPlan, Event, LaunchError, Launched, Stage, inherited_stdio, launch};
 pub use program::resolve_program;
 pub use rights::Rights;
+pub use survey::Survey;
 
 #[cfg(test)]
 mod tests;

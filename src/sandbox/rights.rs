@@ -23,6 +23,11 @@ impl Rights {
         self.0 & other.0 == other.0
     }
 
+    /// For keys.
+    pub fn bits(self) -> u8 {
+        self.0
+    }
+
     pub fn intersects(self, other: Self) -> bool {
         self.0 & other.0 != 0
     }

@@ -6,13 +6,14 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::ffi::{OsStr, OsString};
-use std::fs;
 use std::io;
 use std::ops::Bound;
-use std::os::unix::ffi::OsStrExt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
-use super::floor;
+use rustix::fs::FileType;
+
+use super::survey::Survey;
 use crate::policy::SilentYes;
 
 /// Children of one split directory that are granted at most.
@@ -56,10 +57,18 @@ const LIKELY: [&str; 34] = [
     ".cache",
 ];
 
+/// Where a split directory's plain files are read now and then and never executed: most are left to
+/// the broker, because a rule for each costs every start more than it saves.
+const READ_ONE_BY_ONE: &str = "/etc";
+
+fn is_likely(name: &OsStr) -> bool {
+    LIKELY.iter().any(|likely| OsStr::new(likely) == name)
+}
+
 /// What may be granted whole, and what was left out on the way there.
 #[derive(Debug, Default)]
 pub(super) struct Split {
-    pub(super) granted: Vec<PathBuf>,
+    pub(super) granted: Vec<Key>,
     /// Directories that could not be listed: nothing beneath them is granted.
     pub(super) unlisted: Vec<(PathBuf, io::Error)>,
     /// Directories with more than [`MOST_CHILDREN`] children, and how many are not granted.
@@ -72,38 +81,63 @@ enum Mark {
     Carve,
 }
 
+/// A path whose bytes order by component: everything beneath a directory follows it directly.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Key(Vec<u8>);
+
+impl Key {
+    /// `/` is empty; every component begins with a byte that no name holds.
+    fn of(path: &Path) -> Self {
+        let bytes = path.as_os_str().as_bytes();
+        let bytes = bytes.strip_suffix(b"/").unwrap_or(bytes);
+        Self(bytes.iter().map(|byte| if *byte == b'/' { 0 } else { *byte }).collect())
+    }
+
+    pub(super) fn path(&self) -> PathBuf {
+        let bytes = self.0.iter().map(|byte| if *byte == 0 { b'/' } else { *byte });
+        let bytes: Vec<u8> = if self.0.is_empty() { vec![b'/'] } else { bytes.collect() };
+        PathBuf::from(OsString::from_vec(bytes))
+    }
+
+    /// Does `self` lie strictly beneath `other`?
+    pub(super) fn is_beneath(&self, other: &Self) -> bool {
+        self.0.starts_with(&other.0) && self.0.get(other.0.len()) == Some(&0)
+    }
+
+    fn join(&self, name: &OsStr) -> Self {
+        Self([self.0.as_slice(), &[0], name.as_bytes()].concat())
+    }
+}
+
 /// The deepest mark at or above a path decides.
 pub(super) struct Marks {
-    marks: BTreeMap<PathBuf, Mark>,
+    marks: BTreeMap<Key, Mark>,
     /// Device and inode of the carves that exist.
     carved: HashSet<(u64, u64)>,
 }
 
 impl Marks {
-    pub(super) fn new(silent: &SilentYes) -> Self {
-        let mut marks = Self { marks: BTreeMap::new(), carved: HashSet::new() };
-        for root in &silent.roots {
-            marks.marks.insert(root.clone(), Mark::Root);
-        }
+    pub(super) fn new(silent: &SilentYes, survey: &Survey) -> Self {
+        let roots = silent.roots.iter().map(|root| (Key::of(root), Mark::Root));
+        let mut marks = Self { marks: roots.collect(), carved: HashSet::new() };
         for carve in &silent.carve {
-            marks.carve(carve);
+            marks.carve(carve, survey);
         }
         marks
     }
 
     /// Marks a carve, and what it leads to where a symbolic link is on its way: it holds for what
     /// the kernel would reach by it.
-    fn carve(&mut self, path: &Path) {
-        let inode = match floor::open_real(path) {
-            Ok(fd) => rustix::fs::fstat(fd).ok(),
-            Err(error) if error.raw_os_error() == Some(libc::ENOENT) => None,
-            Err(_) => {
-                self.marks.insert(real(path), Mark::Carve);
-                rustix::fs::stat(path).ok()
-            }
-        };
-        self.carved.extend(inode.map(|stat| (stat.st_dev, stat.st_ino)));
-        self.marks.insert(path.to_owned(), Mark::Carve);
+    fn carve(&mut self, path: &Path, survey: &Survey) {
+        let seen = survey.look(path);
+        if seen.real != path {
+            self.marks.insert(Key::of(&seen.real), Mark::Carve);
+        }
+        if seen.kind.is_some() {
+            let stat = rustix::fs::stat(&seen.real).ok();
+            self.carved.extend(stat.map(|stat| (stat.st_dev, stat.st_ino)));
+        }
+        self.marks.insert(Key::of(path), Mark::Carve);
     }
 
     /// Is this file or directory denied, under whatever name?
@@ -111,92 +145,88 @@ impl Marks {
         self.carved.contains(&(dev, ino))
     }
 
-    fn beneath<'a>(&'a self, directory: &'a Path) -> impl Iterator<Item = (&'a Path, Mark)> {
-        // Paths order by component, so everything beneath a directory follows it directly.
+    /// What is marked beneath a directory, each as the names that lead there.
+    fn beneath<'a>(&'a self, directory: &'a Key) -> impl Iterator<Item = (&'a [u8], Mark)> {
+        let after = directory.0.len();
         self.marks
-            .range::<Path, _>((Bound::Excluded(directory), Bound::Unbounded))
-            .take_while(move |(path, _)| path.starts_with(directory))
-            .map(|(path, mark)| (path.as_path(), *mark))
+            .range((Bound::Excluded(directory), Bound::Unbounded))
+            .take_while(move |(key, _)| key.is_beneath(directory))
+            .map(move |(key, mark)| (&key.0[after + 1..], *mark))
     }
 
     /// Names in `directory` that lead to a mark.
-    fn on_the_way(&self, directory: &Path) -> BTreeSet<OsString> {
-        self.beneath(directory)
-            .filter_map(|(path, _)| path.strip_prefix(directory).ok()?.iter().next().map(OsStr::to_owned))
-            .collect()
+    fn on_the_way(&self, directory: &Key) -> BTreeSet<OsString> {
+        let first = |names: &[u8]| names.split(|byte| *byte == 0).next().map(|name| OsStr::from_bytes(name).to_owned());
+        self.beneath(directory).filter_map(|(names, _)| first(names)).collect()
     }
-}
-
-/// The path with every symbolic link of its existing part resolved.
-fn real(path: &Path) -> PathBuf {
-    for ancestor in path.ancestors() {
-        if let Ok(existing) = fs::canonicalize(ancestor) {
-            let rest = path.strip_prefix(ancestor).unwrap_or(Path::new(""));
-            return if rest.as_os_str().is_empty() { existing } else { existing.join(rest) };
-        }
-    }
-    path.to_owned()
 }
 
 /// Splits what is marked into what may be granted whole.
-pub(super) fn split(marks: &Marks) -> Split {
-    let mut split = Split::default();
-    visit(Path::new("/"), Mark::Carve, marks, &mut split);
-    split
+pub(super) fn split(marks: &Marks, survey: &Survey) -> Split {
+    let mut splitting = Splitting { marks, survey, split: Split::default() };
+    splitting.visit(&Key(Vec::new()), Mark::Carve);
+    splitting.split
 }
 
-fn visit(path: &Path, inherited: Mark, marks: &Marks, split: &mut Split) {
-    let mark = marks.marks.get(path).copied().unwrap_or(inherited);
-    let other = |wanted: Mark| marks.beneath(path).any(|(_, mark)| mark == wanted);
-    match mark {
-        Mark::Carve if other(Mark::Root) => {
-            for name in marks.on_the_way(path) {
-                visit(&path.join(name), mark, marks, split);
+struct Splitting<'a> {
+    marks: &'a Marks,
+    survey: &'a Survey,
+    split: Split,
+}
+
+impl Splitting<'_> {
+    fn visit(&mut self, key: &Key, inherited: Mark) {
+        let marks = self.marks;
+        let mark = marks.marks.get(key).copied().unwrap_or(inherited);
+        let other = |wanted: Mark| marks.beneath(key).any(|(_, mark)| mark == wanted);
+        match mark {
+            Mark::Carve if other(Mark::Root) => {
+                for name in marks.on_the_way(key) {
+                    self.visit(&key.join(&name), mark);
+                }
             }
+            Mark::Carve => {}
+            Mark::Root if other(Mark::Carve) => self.visit_children(key),
+            Mark::Root => self.split.granted.push(key.clone()),
         }
-        Mark::Carve => {}
-        Mark::Root if other(Mark::Carve) => visit_children(path, marks, split),
-        Mark::Root => split.granted.push(path.to_owned()),
+    }
+
+    /// `key` is granted but for something beneath it.
+    fn visit_children(&mut self, key: &Key) {
+        let path = key.path();
+        // The kernel follows no link on the way to a rule either.
+        let names = if self.survey.look(&path).real == path { self.survey.entries(&path) } else { Err(not_real()) };
+        let mut names = match names {
+            Ok(names) => names,
+            // Nothing is beneath a file, and a directory that takes its name is another inode.
+            Err(error) if error.raw_os_error() == Some(libc::ENOTDIR) => return self.split.granted.push(key.clone()),
+            Err(error) => return self.split.unlisted.push((path, error)),
+        };
+        names.retain(|(_, kind)| *kind != FileType::Symlink);
+        if path.starts_with(READ_ONE_BY_ONE) {
+            names.retain(|(name, kind)| *kind == FileType::Directory || is_likely(name));
+        }
+        if names.len() > MOST_CHILDREN {
+            let needed = self.marks.on_the_way(key);
+            names.sort_by_cached_key(|(name, kind)| (!needed.contains(name), rank(name, *kind), name.clone()));
+            self.split.crowded.push((path, names.len() - MOST_CHILDREN));
+            names.truncate(MOST_CHILDREN);
+        }
+        for (name, _) in names {
+            self.visit(&key.join(&name), Mark::Root);
+        }
     }
 }
 
-/// `path` is granted but for something beneath it.
-fn visit_children(path: &Path, marks: &Marks, split: &mut Split) {
-    let mut names = match children(path) {
-        Ok(names) => names,
-        // Nothing is beneath a file, and a directory that takes its name is another inode.
-        Err(error) if error.raw_os_error() == Some(libc::ENOTDIR) => return split.granted.push(path.to_owned()),
-        Err(error) => return split.unlisted.push((path.to_owned(), error)),
-    };
-    let needed = marks.on_the_way(path);
-    names.sort_by_cached_key(|(name, directory)| (!needed.contains(name), rank(name, *directory), name.clone()));
-    if names.len() > MOST_CHILDREN {
-        split.crowded.push((path.to_owned(), names.len() - MOST_CHILDREN));
-        names.truncate(MOST_CHILDREN);
-    }
-    for (name, _) in names {
-        visit(&path.join(name), Mark::Root, marks, split);
-    }
+fn not_real() -> io::Error {
+    io::Error::from_raw_os_error(libc::ELOOP)
 }
 
 /// Likely names first, then visible directories, visible files, hidden names.
-fn rank(name: &OsStr, directory: bool) -> usize {
+fn rank(name: &OsStr, kind: FileType) -> usize {
     if let Some(place) = LIKELY.iter().position(|likely| OsStr::new(likely) == name) {
         return place;
     }
     let hidden = name.as_bytes().starts_with(b".");
-    LIKELY.len() + usize::from(!directory) + 2 * usize::from(hidden)
-}
-
-/// The directory's entries, symbolic links left out, each with whether it is a directory.
-fn children(path: &Path) -> io::Result<Vec<(OsString, bool)>> {
-    let mut names = Vec::new();
-    for entry in fs::read_dir(path)? {
-        let entry = entry?;
-        let kind = entry.file_type()?;
-        if !kind.is_symlink() {
-            names.push((entry.file_name(), kind.is_dir()));
-        }
-    }
-    Ok(names)
+    LIKELY.len() + usize::from(kind != FileType::Directory) + 2 * usize::from(hidden)
 }

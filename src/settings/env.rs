@@ -20,6 +20,15 @@ impl Env {
 
 /// `*` matches any run of characters. Time is at most the product of the lengths.
 fn covers(pattern: &[u8], name: &[u8]) -> bool {
+    // Most patterns differ in their last character.
+    let ends = |end: Option<&u8>, of: Option<&u8>| match (end, of) {
+        (Some(b'*'), _) => true,
+        (Some(end), Some(of)) => end.eq_ignore_ascii_case(of),
+        (end, of) => end == of,
+    };
+    if !ends(pattern.last(), name.last()) {
+        return false;
+    }
     let (mut at, mut in_name) = (0, 0);
     let mut retry = None;
     while in_name < name.len() {

@@ -199,6 +199,11 @@ impl Context {
         }
     }
 
+    /// The tenth of a second that it is, for what is remembered only so long.
+    pub(super) fn moment(&self) -> u64 {
+        u64::try_from(self.born.elapsed().as_millis()).unwrap_or(u64::MAX) / 100
+    }
+
     /// What others wrote into settings files since is live, at most this much later.
     fn notice_changed_settings(&self) {
         let now = self.born.elapsed().as_millis();

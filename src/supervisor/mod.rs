@@ -16,6 +16,7 @@ pub mod memory;
 pub mod net;
 pub mod processes;
 mod questions;
+mod receivers;
 mod signals;
 pub mod tree;
 mod workers;
@@ -24,8 +25,8 @@ use std::io;
 use std::os::fd::AsFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, Once, PoisonError, mpsc};
-use std::thread::{self, JoinHandle};
+use std::sync::{Arc, Condvar, Mutex, Once, PoisonError};
+use std::thread;
 use std::time::Duration;
 
 pub use call::{Call, Outcome, Reply};
@@ -38,19 +39,16 @@ pub use memory::PathBuffer;
 pub use questions::WAITING_MAX;
 pub use tree::Tree;
 
-use crate::sandbox::privileges::drop_in_broker;
 use crate::sys::{notify, thread as sys_thread};
 use caller::Callers;
 use descriptors::Shares;
 use questions::{Questions, follow};
+pub use receivers::Ready;
+use receivers::{Receivers, become_broker};
 use workers::Workers;
 
 /// What reads, decides, acts and replies for one kind of call.
 pub type Handler = fn(&Context, &Call) -> Outcome;
-
-/// Threads that receive. One serves at full speed; the second goes on when the first is held up by
-/// a slow disk.
-const RECEIVERS: usize = 2;
 
 /// How often waiting calls are looked after, while there are any.
 const LOOK_AFTER: Duration = Duration::from_millis(10);
@@ -66,8 +64,7 @@ pub struct Supervisor {
     stopping: AtomicBool,
     watch: (Mutex<bool>, Condvar),
     watch_started: Once,
-    /// With where each tells its thread id, for whoever has to interrupt it.
-    receivers: Mutex<Vec<(mpsc::Receiver<i32>, JoinHandle<()>)>>,
+    receivers: Receivers,
     keep_root_capabilities: bool,
 }
 
@@ -97,8 +94,8 @@ pub struct Setup {
 }
 
 impl Supervisor {
-    /// Starts the threads that serve `setup.parts.listener`.
-    pub fn start(setup: Setup) -> Result<Arc<Self>, StartError> {
+    /// Lets the thread that is `ready` serve `setup.parts.listener`.
+    pub fn start(setup: Setup, ready: Ready) -> Result<Arc<Self>, StartError> {
         sys_thread::prepare_interrupts().map_err(StartError::Signal)?;
         // Before Linux 6.6 the wake-up stays asynchronous: slower, not different.
         let _ = notify::set_sync_wake_up(setup.parts.listener.as_fd());
@@ -110,12 +107,10 @@ impl Supervisor {
             stopping: AtomicBool::new(false),
             watch: Default::default(),
             watch_started: Once::new(),
-            receivers: Mutex::default(),
+            receivers: Receivers::default(),
             keep_root_capabilities: setup.keep_root_capabilities,
         });
-        for _ in 0..RECEIVERS {
-            supervisor.start_receiver()?;
-        }
+        ready.receive_for(&supervisor);
         Ok(supervisor)
     }
 
@@ -123,55 +118,13 @@ impl Supervisor {
         &self.context
     }
 
-    fn start_receiver(self: &Arc<Self>) -> Result<(), StartError> {
-        let (tell, told) = mpsc::channel();
-        let supervisor = Arc::clone(self);
-        let handle = thread::Builder::new()
-            .name("askance-receive".to_owned())
-            .stack_size(512 << 10)
-            .spawn(move || {
-                let _ = tell.send(sys_thread::id());
-                let serve = if supervisor.become_broker() { Self::serve } else { Self::refuse };
-                supervisor.receive_all(serve);
-            })
-            .map_err(StartError::Thread)?;
-        self.receivers.lock().unwrap_or_else(PoisonError::into_inner).push((told, handle));
-        Ok(())
-    }
-
-    /// Gives the calling thread the child's rights and no more (I5). `false`: it must not serve.
-    fn become_broker(&self) -> bool {
-        sys_thread::unshare_fs();
-        drop_in_broker(self.keep_root_capabilities).is_ok()
-    }
-
     /// For a thread that has more rights than the child: nobody is left waiting, and nothing is done.
     fn refuse(self: &Arc<Self>, call: Call) {
         self.reply(&call, Reply::Errno(libc::EPERM));
     }
 
-    fn receive_all(self: &Arc<Self>, serve: fn(&Arc<Self>, Call)) {
-        while !self.stopping.load(Ordering::Acquire) {
-            match notify::receive(self.context.listener.as_fd()) {
-                Ok(received) => {
-                    serve(self, Call { id: received.id, tid: received.tid, nr: received.nr, args: received.args })
-                }
-                // ENOENT: that caller died first. EINTR: we are told to look at `stopping`.
-                Err(error) if matches!(error.raw_os_error(), Some(libc::ENOENT | libc::EINTR)) => {
-                    if self.nobody_is_left() {
-                        return;
-                    }
-                }
-                Err(_) => return,
-            }
-        }
-    }
-
-    fn nobody_is_left(&self) -> bool {
-        use rustix::event::{PollFd, PollFlags, Timespec, poll};
-        let mut fds = [PollFd::new(&self.context.listener, PollFlags::IN)];
-        let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
-        poll(&mut fds, Some(&at_once)).is_ok() && fds[0].revents().contains(PollFlags::HUP)
+    fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Acquire)
     }
 
     /// One call, from registers to reply. A panic refuses this call and nothing else.
@@ -270,15 +223,7 @@ impl Supervisor {
         self.stopping.store(true, Ordering::Release);
         self.rouse_watch();
         self.questions.close();
-        let receivers = std::mem::take(&mut *self.receivers.lock().unwrap_or_else(PoisonError::into_inner));
-        for (told, handle) in receivers {
-            let tid = told.recv().unwrap_or(0);
-            while !handle.is_finished() {
-                sys_thread::interrupt(tid);
-                thread::sleep(Duration::from_micros(100));
-            }
-            let _ = handle.join();
-        }
+        self.receivers.finish();
         self.workers.finish();
     }
 }

@@ -77,7 +77,7 @@ impl Workers {
         let own = Arc::clone(supervisor);
         let started = thread::Builder::new().name("askance-act".to_owned()).stack_size(256 << 10).spawn(move || {
             sys_thread::block_interrupts();
-            if own.become_broker() {
+            if super::become_broker(own.keep_root_capabilities) {
                 own.workers.serve();
             } else {
                 own.workers.one_less(&own);

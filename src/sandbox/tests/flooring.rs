@@ -132,7 +132,7 @@ proptest! {
         }
         let read = silent_at(&base, &read_roots, &read_carve);
         let write = silent_at(&base, &write_roots, &write_carve);
-        let floor = Floor::lay(&read, &write).unwrap();
+        let floor = Floor::lay(&read, &write, &Survey::default()).unwrap();
 
         let mut paths = vec![base.clone()];
         walk(&base, &mut paths);
@@ -182,7 +182,8 @@ proptest! {
 
 #[test]
 fn the_deepest_rule_speaks_for_all() {
-    let floor = Floor::lay(&silent(&["/usr"], &[]), &silent(&["/usr/lib", "/dev/null"], &[])).unwrap();
+    let floor =
+        Floor::lay(&silent(&["/usr"], &[]), &silent(&["/usr/lib", "/dev/null"], &[]), &Survey::default()).unwrap();
     let path = |path: &str, rights| floor.covers(Path::new(path), rights).map(|ruled| ruled.path.to_str().unwrap());
     assert_eq!(path("/usr/bin/env", Rights::READ), Some("/usr"));
     assert_eq!(path("/usr", Rights::READ), Some("/usr"));
@@ -194,7 +195,7 @@ fn the_deepest_rule_speaks_for_all() {
     assert_eq!(path("/dev/null", Rights::WRITE), Some("/dev/null"));
     assert_eq!(path("/dev/null", Rights::CHANGE), None);
     assert_eq!(path("/dev/null", Rights::READ), None);
-    let root = Floor::lay(&silent(&["/"], &[]), &silent(&[], &[])).unwrap();
+    let root = Floor::lay(&silent(&["/"], &[]), &silent(&[], &[]), &Survey::default()).unwrap();
     assert!(root.covers(Path::new("/"), Rights::READ).is_some());
     assert!(root.covers(Path::new("/a/b"), Rights::READ).is_some());
 }
@@ -210,7 +211,12 @@ fn a_crowded_directory_is_granted_in_part_and_says_so() {
     fs::create_dir_all(base.join("deep/secret")).unwrap();
     fs::write(base.join("deep/plain"), "x").unwrap();
     let secret = base.join("deep/secret");
-    let floor = Floor::lay(&silent(&[base.to_str().unwrap()], &[secret.to_str().unwrap()]), &silent(&[], &[])).unwrap();
+    let floor = Floor::lay(
+        &silent(&[base.to_str().unwrap()], &[secret.to_str().unwrap()]),
+        &silent(&[], &[]),
+        &Survey::default(),
+    )
+    .unwrap();
     assert!(matches!(floor.left_out(), [LeftOut::Crowded { count: 46, .. }]), "{:?}", floor.left_out());
     let reads = |name: &str| below(&floor, &[(Attempt::Read, c(&base.join(name)))])[0];
     // Directories first, and those that lead on before them.
@@ -227,7 +233,7 @@ fn a_bind_mounted_name_of_something_denied_is_left_out() {
     fs::hard_link(base.join("real/key"), base.join("key")).unwrap();
     let root = base.join("real/key");
     let read = silent(&[root.to_str().unwrap()], &[base.join("key").to_str().unwrap()]);
-    let floor = Floor::lay(&read, &silent(&[], &[])).unwrap();
+    let floor = Floor::lay(&read, &silent(&[], &[]), &Survey::default()).unwrap();
     assert!(matches!(floor.left_out(), [LeftOut::Alias { path }] if *path == root), "{:?}", floor.left_out());
     assert_eq!(below(&floor, &[(Attempt::Read, c(&base.join("key")))]), [false]);
 }
@@ -238,7 +244,9 @@ fn a_root_that_is_a_link_is_reported_and_not_followed_and_an_absent_one_is_nothi
     let base = fs::canonicalize(directory.path()).unwrap();
     fs::write(base.join("file"), "x").unwrap();
     std::os::unix::fs::symlink(base.join("file"), base.join("link")).unwrap();
-    let lay = |name: &str| Floor::lay(&silent(&[base.join(name).to_str().unwrap()], &[]), &silent(&[], &[])).unwrap();
+    let lay = |name: &str| {
+        Floor::lay(&silent(&[base.join(name).to_str().unwrap()], &[]), &silent(&[], &[]), &Survey::default()).unwrap()
+    };
     let floor = lay("link");
     match floor.left_out() {
         [LeftOut::Open { source, .. }] => assert_eq!(source.raw_os_error(), Some(libc::ELOOP)),
@@ -252,7 +260,7 @@ fn a_root_that_is_a_link_is_reported_and_not_followed_and_an_absent_one_is_nothi
 fn older_kernels_get_what_they_know_and_too_old_ones_nothing() {
     let read = silent(&["/usr"], &[]);
     for abi in 3..=7 {
-        let floor = Floor::lay_with_abi(&read, &silent(&["/dev/null"], &[]), abi).unwrap();
+        let floor = Floor::lay_with_abi(&read, &silent(&["/dev/null"], &[]), &Survey::default(), abi).unwrap();
         assert_eq!((floor.abi(), floor.scopes_signals()), (abi, abi >= 6));
         assert_eq!(
             below(
@@ -262,8 +270,8 @@ fn older_kernels_get_what_they_know_and_too_old_ones_nothing() {
             [true, false]
         );
     }
-    assert_eq!(Floor::lay_with_abi(&read, &read, 99).unwrap().abi(), 7);
+    assert_eq!(Floor::lay_with_abi(&read, &read, &Survey::default(), 99).unwrap().abi(), 7);
     for found in [0, 1, 2] {
-        assert!(matches!(Floor::lay_with_abi(&read, &read, found), Err(FloorError::TooOld { .. })));
+        assert!(matches!(Floor::lay_with_abi(&read, &read, &Survey::default(), found), Err(FloorError::TooOld { .. })));
     }
 }

@@ -83,7 +83,7 @@ impl Trial {
 
     /// Confined and waiting; the reader gives what it writes to both output streams.
     pub(crate) fn launch(&self, argv: &[&str]) -> Result<(Launched, OwnedFd), LaunchError> {
-        let floor = Floor::lay(&self.read, &self.write).unwrap();
+        let floor = Floor::lay(&self.read, &self.write, &Survey::default()).unwrap();
         assert!(floor.left_out().is_empty(), "{:?}", floor.left_out());
         let filter = Filter::compile(self.filter).unwrap();
         let (reader, writer) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).unwrap();

@@ -23,7 +23,7 @@ fn pair() -> (File, File) {
 
 fn launch_on_terminal(script: &str) -> (Launched, File, JoinHandle<usize>) {
     let (master, slave) = pair();
-    let floor = Floor::lay(&silent(&["/"], &[]), &silent(&["/dev/null", "/dev/tty"], &[])).unwrap();
+    let floor = Floor::lay(&silent(&["/"], &[]), &silent(&["/dev/null", "/dev/tty"], &[]), &Survey::default()).unwrap();
     let filter = Filter::compile(EVERYTHING).unwrap();
     let stream = || slave.try_clone().unwrap().into();
     let launched = launch(ChildPlan {

@@ -167,7 +167,13 @@ impl Job for Name {
         }
         match thread::with_umask(umask, || act(&entry, &self.deed)) {
             Ok(()) if self.deed.makes() => record::created_at(context, path),
-            Ok(()) => record::deleted(context, path),
+            Ok(()) => {
+                // What is made there again is another inode than a rule of the floor was bound to.
+                if context.floor().rules().binary_search_by(|rule| rule.path.as_path().cmp(&path)).is_ok() {
+                    context.files().moved();
+                }
+                record::deleted(context, path);
+            }
             Err(Errno(errno)) => return Outcome::errno(errno),
         }
         Outcome::Reply(Reply::Value(0))

@@ -19,6 +19,7 @@ mod metadata;
 pub(super) mod names;
 mod open;
 mod proc;
+mod proven;
 mod quick;
 mod record;
 mod rename;

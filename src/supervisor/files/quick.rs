@@ -1,5 +1,9 @@
 //! The hot path of an open: does the floor decide it anyway?
 //!
+//! A path that was proven within the last tenth of a second costs four system calls in all: receive,
+//! copy the path, look whether it still leads to the same inode, reply. A new one takes an `openat2`
+//! that meets no link, and its `close`, instead of the look; a relative one asks where it starts.
+//!
 //! Allocates nothing and holds nothing. What it says is no judgement: a yes lets the kernel
 //! resolve and decide again by itself, so a wrong yes can only refuse.
 
@@ -28,25 +32,99 @@ pub(super) struct Wanted {
     pub(super) follows: bool,
 }
 
+/// The purpose of proofs that a rule of the floor is bound to what stands at its path; no open's.
+const BOUND: u64 = u64::MAX;
+
+impl Wanted {
+    /// Opens of one spelling that differ in nothing else that counts have equal purposes.
+    fn purpose(self, dirfd: u64, path: &PathBuffer) -> u64 {
+        let base = if path.bytes().starts_with(b"/") { 0 } else { dirfd & 0xffff_ffff };
+        base << 8 | u64::from(self.rights.bits()) << 2 | u64::from(self.creates) << 1 | u64::from(self.follows)
+    }
+}
+
 /// Would the kernel decide this open by itself: because the floor covers what it reaches, or
 /// because it fails before the floor is asked?
 pub(super) fn decides(context: &Context, call: &Call, dirfd: u64, path: &PathBuffer, wanted: Wanted) -> bool {
+    let (proven, span) = (context.files().proven(), context.files().span(context.moment()));
+    let key = proven.key(path.bytes(), wanted.purpose(dirfd, path), span);
+    if let Some(inode) = proven.inode(key)
+        && leads_to(call, int(dirfd), path, wanted) == Some(inode)
+    {
+        return true;
+    }
+    match prove(context, call, dirfd, path, wanted) {
+        Proof::Of(held) => {
+            if proven.again(key)
+                && let Ok(stat) = rustix::fs::fstat(&held)
+            {
+                proven.keep(key, (stat.st_dev, stat.st_ino));
+            }
+            true
+        }
+        Proof::Fails => true,
+        Proof::None => false,
+    }
+}
+
+/// Why the kernel may decide an open by itself.
+enum Proof {
+    /// The floor covers this.
+    Of(OwnedFd),
+    /// It fails, or makes a name where the floor decides.
+    Fails,
+    None,
+}
+
+impl Proof {
+    fn of(held: OwnedFd, covered: bool) -> Self {
+        if covered { Self::Of(held) } else { Self::None }
+    }
+
+    fn fails(fails: bool) -> Self {
+        if fails { Self::Fails } else { Self::None }
+    }
+}
+
+/// Device and inode behind the path as the caller spells it: the object that an earlier proof was
+/// of, or another. One look-up, from the caller's own directory.
+fn leads_to(call: &Call, dirfd: i32, path: &PathBuffer, wanted: Wanted) -> Option<(u64, u64)> {
+    let at = if wanted.follows { AtFlags::empty() } else { AtFlags::SYMLINK_NOFOLLOW };
+    let stat = match path.bytes() {
+        [b'/', ..] => rustix::fs::statat(CWD, path.with_nul(), at),
+        relative => {
+            let mut raw = [0; PATH_MAX];
+            let start = if dirfd == libc::AT_FDCWD {
+                write_path(&mut raw, format_args!("/proc/{}/cwd/", call.tid))?
+            } else {
+                write_path(&mut raw, format_args!("/proc/{}/fd/{dirfd}/", call.tid))?
+            };
+            let start = start.to_bytes().len();
+            raw.get_mut(start..start + relative.len())?.copy_from_slice(relative);
+            rustix::fs::statat(CWD, CStr::from_bytes_until_nul(&raw).ok()?, at)
+        }
+    };
+    stat.ok().map(|stat| (stat.st_dev, stat.st_ino))
+}
+
+fn prove(context: &Context, call: &Call, dirfd: u64, path: &PathBuffer, wanted: Wanted) -> Proof {
     let mut raw = [0; PATH_MAX];
-    let Some(spelled) = absolute(call, int(dirfd), path, &mut raw) else { return false };
+    let Some(spelled) = absolute(call, int(dirfd), path, &mut raw) else { return Proof::None };
     // Few places may be written under the floor, and links to them are rare: there the broker
     // acts, which comes to the same.
     if wanted.rights != Rights::READ && !could_cover(context, spelled.to_bytes(), wanted.rights) {
-        return false;
+        return Proof::None;
     }
     match open(spelled, libc::RESOLVE_NO_SYMLINKS | libc::RESOLVE_NO_MAGICLINKS) {
-        Ok(_held) => {
+        Ok(held) => {
             let mut spelling = Spelling::new();
-            spelling.push(spelled.to_bytes()) && covered(context, spelling.finish(), wanted.rights)
+            let covered = spelling.push(spelled.to_bytes()) && covered(context, spelling.finish(), wanted.rights);
+            Proof::of(held, covered)
         }
-        Err(libc::ELOOP) => wanted.follows && through_links(context, spelled, wanted),
-        Err(libc::ENOENT) if wanted.creates => makes_under_floor(context, spelled, wanted.rights),
-        Err(libc::ENOENT | libc::ENOTDIR | libc::EACCES) => !wanted.creates,
-        Err(_) => false,
+        Err(libc::ELOOP) if wanted.follows => through_links(context, spelled, wanted),
+        Err(libc::ENOENT) if wanted.creates => Proof::fails(makes_under_floor(context, spelled, wanted.rights)),
+        Err(libc::ENOENT | libc::ENOTDIR | libc::EACCES) => Proof::fails(!wanted.creates),
+        Err(_) => Proof::None,
     }
 }
 
@@ -70,8 +148,17 @@ pub(super) fn rule<'a>(context: &'a Context, path: &[u8], rights: Rights) -> Opt
         return None;
     }
     let ruled = context.floor().covers(Path::new(OsStr::from_bytes(path)), rights)?;
+    let files = context.files();
+    let key = files.proven().key(ruled.path.as_os_str().as_bytes(), BOUND, files.span(context.moment()));
+    if files.proven().inode(key) == Some((ruled.dev, ruled.ino)) {
+        return Some(ruled);
+    }
     let now = rustix::fs::statat(CWD, &ruled.path, AtFlags::SYMLINK_NOFOLLOW).ok()?;
-    ((now.st_dev, now.st_ino) == (ruled.dev, ruled.ino)).then_some(ruled)
+    let bound = (now.st_dev, now.st_ino) == (ruled.dev, ruled.ino);
+    if bound {
+        files.proven().keep(key, (ruled.dev, ruled.ino));
+    }
+    bound.then_some(ruled)
 }
 
 /// Files that the broker answers for although the floor may cover them.
@@ -113,7 +200,7 @@ fn base_text(tid: i32, dirfd: i32, raw: &mut [u8; PATH_MAX]) -> Option<usize> {
     (length > 0 && length < PATH_MAX - 2 && raw[0] == b'/').then_some(length)
 }
 
-fn write_path<'a>(buffer: &'a mut [u8; 64], text: std::fmt::Arguments<'_>) -> Option<&'a CStr> {
+fn write_path<'a>(buffer: &'a mut [u8], text: std::fmt::Arguments<'_>) -> Option<&'a CStr> {
     use std::io::Write;
     let mut rest = &mut buffer[..];
     rest.write_fmt(text).ok()?;
@@ -133,12 +220,12 @@ fn open(path: &CStr, resolve: u64) -> Result<OwnedFd, i32> {
 }
 
 /// Links are followed by the kernel, but no link of `/proc`, which would be our own.
-fn through_links(context: &Context, path: &CStr, wanted: Wanted) -> bool {
+fn through_links(context: &Context, path: &CStr, wanted: Wanted) -> Proof {
     let mut name = [0; PATH_MAX];
     match follow(path, &mut name) {
-        Ok((_held, real)) => covered(context, real, wanted.rights),
-        Err(libc::ENOENT) => !wanted.creates && is_missing(path),
-        Err(_) => false,
+        Ok((held, real)) => Proof::of(held, covered(context, real, wanted.rights)),
+        Err(libc::ENOENT) => Proof::fails(!wanted.creates && is_missing(path)),
+        Err(_) => Proof::None,
     }
 }
 

@@ -10,6 +10,7 @@ use rustix::fs::Stat;
 
 use super::bound::beneath;
 use super::held::{Held, Named};
+use super::proven::Proven;
 use crate::sandbox::Ruled;
 
 /// Shared by every file call of a run.
@@ -23,6 +24,7 @@ pub(crate) struct State {
     /// Slaves of the terminals that this run opened, by number: pinned without being opened.
     terminals: Mutex<HashMap<u32, OwnedFd>>,
     resolver_files: OnceLock<[PathBuf; 2]>,
+    proven: Proven,
     /// Where inodes that carry a rule of the floor were moved to.
     moved_rules: Mutex<HashMap<(u64, u64), PathBuf>>,
 }
@@ -34,6 +36,15 @@ pub(super) struct Moment(u64);
 impl State {
     pub(super) fn now(&self) -> Moment {
         Moment(self.moves.load(Ordering::Acquire))
+    }
+
+    pub(super) fn proven(&self) -> &Proven {
+        &self.proven
+    }
+
+    /// Proofs of the same span count together: it ends when a directory moves, and with `time`.
+    pub(super) fn span(&self, time: u64) -> u64 {
+        self.moves.load(Ordering::Acquire).wrapping_mul(1 << 40).wrapping_add(time)
     }
 
     /// No directory moves while this is held.
