@@ -236,3 +236,16 @@ for_each_user! {
         scene.askance().stdin(Stdio::null()).wrapped("exec \"$@\" >&-").shell("exit 4").exits(4);
     }
 }
+
+/// Standard streams that are sockets stay what they are, as hosts start programs; the report says what that means.
+#[test]
+fn a_standard_stream_that_is_a_socket_is_reported() {
+    let scene = Scene::new(User::Caller);
+    let (ours, theirs) = std::os::unix::net::UnixStream::pair().unwrap();
+    drop(ours);
+    let finished = scene.askance().stdin(Stdio::from(std::os::fd::OwnedFd::from(theirs))).shell("cat").success();
+    let notes = finished.report["notes"].to_string();
+    assert!(notes.contains("standard input is a Unix socket"), "{finished}");
+    assert!(!finished.stderr.contains("socket"), "{finished}");
+    assert!(scene.shell("true").success().report["notes"].is_null());
+}

@@ -290,3 +290,36 @@ fn every_attack_program_is_run_by_a_test_that_names_its_row() {
     }
     fail(&complaints);
 }
+
+/// Every test that `docs/security.md` names, in its table or below, is there; and no row is left out.
+#[test]
+fn every_test_that_the_security_table_names_exists() {
+    let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/security.md")).unwrap();
+    let code: String = everything().into_iter().map(|(_, text)| text).collect();
+    let mut complaints = Vec::new();
+    let mut rows = Vec::new();
+    for line in text.lines().filter(|line| line.starts_with("| ")) {
+        let cells: Vec<&str> = line.trim_matches('|').split(" | ").map(str::trim).collect();
+        let [row, _, _, tests, _] = cells[..] else { continue };
+        rows.push(row.to_owned());
+        if !tests.contains('`') && row.starts_with(|first: char| first.is_ascii_digit()) {
+            complaints.push(format!("row {row} names no test"));
+        }
+        for name in tests.split('`').skip(1).step_by(2) {
+            if !code.contains(&format!("fn {name}(")) {
+                complaints.push(format!("row {row}: no test is called {name}"));
+            }
+        }
+    }
+    for row in (1..=32).map(|row: u32| row.to_string()).chain(["9a", "9b", "9c"].map(str::to_owned)) {
+        if !rows.contains(&row) {
+            complaints.push(format!("row {row} is not in the table"));
+        }
+    }
+    for name in text.lines().filter_map(|line| line.strip_prefix("- `")?.split('`').next()) {
+        if !code.contains(&format!("fn {name}(")) {
+            complaints.push(format!("no test is called {name}"));
+        }
+    }
+    fail(&complaints);
+}

@@ -8,6 +8,8 @@ mod assess;
 mod environment;
 mod execution;
 mod expand;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod host;
 mod interlock;
 mod judge;

@@ -203,6 +203,18 @@ fn trusted(locations: &Locations, file: &Path, content: &Content) -> bool {
     Trust::read(locations).is_ok_and(|trust| trust.covers(file, &content.bytes))
 }
 
+/// The text with one more entry in a list of it; `None` where that list is something else.
+#[cfg(any(test, fuzzing))]
+pub(super) fn with_entry(text: &[u8], entry: &str) -> Option<String> {
+    super::read::read(text).ok()?;
+    let (text, change) = rewrite(text, |root| {
+        let files = root.object_value_or_set("sandbox").object_value_or_set("filesystem");
+        files.array_value_or_set("denyRead").append(CstInputValue::String(entry.to_owned()));
+        Change::Made
+    });
+    (change == Change::Made).then_some(text)
+}
+
 /// The text after an edit. It was found well-formed before.
 fn rewrite(text: &[u8], apply: impl FnOnce(CstObject) -> Change) -> (String, Change) {
     let text = std::str::from_utf8(text).expect("a settings file that was understood is UTF-8");

@@ -9,6 +9,8 @@ pub mod edit;
 pub mod entry;
 mod env;
 pub mod foreign;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 pub mod list;
 pub mod load;
 pub mod locations;

@@ -16,6 +16,7 @@ pub mod memory;
 pub mod net;
 pub mod processes;
 mod questions;
+mod queue;
 mod receivers;
 mod signals;
 pub mod tree;
@@ -46,6 +47,12 @@ use questions::{Questions, follow};
 pub use receivers::Ready;
 use receivers::{Receivers, become_broker};
 use workers::Workers;
+
+/// The `paths` target of `fuzz/`.
+#[cfg(fuzzing)]
+pub fn fuzz_paths(bytes: &[u8]) {
+    files::fuzzing::paths(bytes);
+}
 
 /// What reads, decides, acts and replies for one kind of call.
 pub type Handler = fn(&Context, &Call) -> Outcome;
@@ -130,9 +137,11 @@ impl Supervisor {
     /// One call, from registers to reply. A panic refuses this call and nothing else.
     fn serve(self: &Arc<Self>, call: Call) {
         let outcome = match dispatch::handler(call.nr) {
-            Some(_) if !exec::prove(&self.context, &call) => Outcome::errno(libc::EACCES),
-            Some(handler) => catch_unwind(AssertUnwindSafe(|| handler(&self.context, &call)))
-                .unwrap_or(Outcome::Reply(Reply::Errno(libc::EACCES))),
+            Some(handler) => catch_unwind(AssertUnwindSafe(|| match exec::prove(&self.context, &call) {
+                true => handler(&self.context, &call),
+                false => Outcome::errno(libc::EACCES),
+            }))
+            .unwrap_or(Outcome::Reply(Reply::Errno(libc::EACCES))),
             None => Outcome::Reply(Reply::Errno(libc::ENOSYS)),
         };
         follow(self, call, outcome);

@@ -1,23 +1,21 @@
 //! Calls that wait for an answer: equal questions asked once, at most 256 waiting, none holding
 //! anything but the thread that asked.
 
-use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::Supervisor;
 use super::call::{ActPermitted, Call, Outcome, Reply};
 use super::caller::Caller;
 use super::context::{Asked, Asker};
+use super::queue::{self, Joined, Queue, Seen};
 use super::signals::{Interruption, Watch};
 use crate::journal::{ProcessReport, QuestionRecord, RuleReport};
 use crate::policy::{Answer, Operation, Question, Target, Verdict};
 
 /// More outstanding notifications make every other call of the run pay for walking past them.
 pub const WAITING_MAX: usize = 256;
-
-/// How long a question stays open for a call that a signal handler interrupted and that comes back.
-const COMES_BACK: Duration = Duration::from_millis(300);
 
 /// Equal questions have equal keys.
 type Key = (Operation, Target);
@@ -33,21 +31,11 @@ struct Waiter {
     watch: Watch,
 }
 
-/// One question that is being asked.
-struct Open {
-    id: u64,
-    asked: Arc<Asked>,
-    waiters: Vec<Waiter>,
-    /// Set while nobody waits: an interrupted call may come back for its answer.
-    deserted: Option<Instant>,
-}
+/// The queue of this run.
+type State = Queue<Key, Arc<Asked>, Waiter>;
 
-#[derive(Default)]
-struct State {
-    next_id: u64,
-    open: HashMap<Key, Open>,
-    waiting: usize,
-}
+/// A question out of the queue, with those who waited for it.
+type Open = queue::Open<Arc<Asked>, Waiter>;
 
 /// The questions of one run.
 pub(super) struct Questions {
@@ -55,12 +43,13 @@ pub(super) struct Questions {
     request: String,
     /// Calls that wait at once, at most.
     most: usize,
+    born: Instant,
     state: Mutex<State>,
 }
 
 impl std::fmt::Debug for Questions {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Questions").field("waiting", &self.state().waiting).finish_non_exhaustive()
+        f.debug_struct("Questions").field("waiting", &self.state().waiting()).finish_non_exhaustive()
     }
 }
 
@@ -73,7 +62,7 @@ pub(super) struct Asking {
 
 impl Questions {
     pub(super) fn new(asker: Arc<dyn Asker>, request: String, most: usize) -> Self {
-        Self { asker, request, most, state: Mutex::default() }
+        Self { asker, request, most, born: Instant::now(), state: Mutex::new(Queue::of(most)) }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -81,8 +70,7 @@ impl Questions {
     }
 
     pub(super) fn are_waiting(&self) -> bool {
-        let state = self.state();
-        !state.open.is_empty()
+        !self.state().is_empty()
     }
 
     /// Lets `call` wait for an answer; asks if no equal question is open. Never blocks.
@@ -102,44 +90,27 @@ impl Questions {
             watch: Watch::default(),
             caller,
         };
-        let mut state = self.state();
-        if state.waiting >= self.most {
-            drop(state);
+        let mut asked = None;
+        let joined = self.state().join(key.clone(), waiter, |waiter, id| {
+            let (question, process) = (Arc::clone(&waiter.question), waiter.caller.describe());
+            Arc::clone(asked.insert(Arc::new(Asked { id, question, process, request: self.request.clone() })))
+        });
+        if let Joined::Refused(waiter) = joined {
             let journal = supervisor.context.journal();
             journal.denied(question.operation.word(), &question.target.to_string(), Some(too_many(self.most)), false);
             supervisor.reply(&call, Reply::Errno(waiter.refusal));
             return;
         }
-        state.waiting += 1;
-        if let Some(open) = state.open.get_mut(&key) {
-            open.deserted = None;
-            open.waiters.push(waiter);
-            return;
-        }
-        let id = state.next_id;
-        state.next_id += 1;
-        let process = waiter.caller.describe();
-        let asked = Arc::new(Asked { id, question, process, request: self.request.clone() });
-        let open = Open { id, asked: Arc::clone(&asked), waiters: vec![waiter], deserted: None };
-        state.open.insert(key.clone(), open);
-        drop(state);
+        let (Joined::First(id), Some(asked)) = (joined, asked) else { return };
         supervisor.wake_watch();
         self.asker.ask(asked, answer_to(Arc::downgrade(supervisor), key, id));
     }
 
     /// Takes an answer: everybody who waits for it goes on, or is refused.
     fn answered(&self, supervisor: &Arc<Supervisor>, key: &Key, id: u64, answer: &Answer) {
-        let open = {
-            let mut state = self.state();
-            if state.open.get(key).is_none_or(|open| open.id != id) {
-                return;
-            }
-            let Some(open) = state.open.remove(key) else { return };
-            state.waiting -= open.waiters.len();
-            open
-        };
+        let Some(open) = self.state().take(key, id) else { return };
         record(supervisor, &open, answer);
-        let question = &open.asked.question;
+        let question = &open.question.question;
         let offered = matches!(answer, Answer::Deny) || !question.organisation;
         if offered && !open.waiters.is_empty() {
             supervisor.context.adopt(question, answer);
@@ -154,27 +125,13 @@ impl Questions {
     /// After the policy changed: whoever waits for what it covers now goes on unasked.
     pub(super) fn release_covered(&self, supervisor: &Arc<Supervisor>) {
         let policy = supervisor.context.policy();
-        let mut released = Vec::new();
-        {
-            let mut state = self.state();
-            let covered: Vec<Key> = state
-                .open
-                .iter()
-                .filter(|(_, open)| {
-                    let again = policy.judge(&open.asked.question.access(), supervisor.context.facts());
-                    !matches!(again, Verdict::Ask(_))
-                })
-                .map(|(key, _)| key.clone())
-                .collect();
-            for key in covered {
-                let Some(open) = state.open.remove(&key) else { continue };
-                state.waiting -= open.waiters.len();
-                released.push(open);
-            }
-        }
+        let released = self.state().take_where(|asked| {
+            let again = policy.judge(&asked.question.access(), supervisor.context.facts());
+            !matches!(again, Verdict::Ask(_))
+        });
         for open in released {
             self.asker.withdraw(open.id);
-            let verdict = policy.judge(&open.asked.question.access(), supervisor.context.facts());
+            let verdict = policy.judge(&open.question.question.access(), supervisor.context.facts());
             let answer = if matches!(verdict, Verdict::Allow(_)) { Answer::Run } else { Answer::Deny };
             for waiter in open.waiters {
                 settle(supervisor, waiter, &answer);
@@ -184,48 +141,27 @@ impl Questions {
 
     /// Looks after those who wait: the dead are forgotten, the signalled are let go.
     pub(super) fn look_after(&self, supervisor: &Arc<Supervisor>) {
-        let mut gone = Vec::new();
-        let mut interrupted = Vec::new();
-        {
-            let mut state = self.state();
-            let State { open: questions, waiting, .. } = &mut *state;
-            questions.retain(|_, open| {
-                let before = open.waiters.len();
-                open.waiters.retain_mut(|waiter| {
-                    if !supervisor.context.still_waiting(&waiter.call) {
-                        return false;
-                    }
-                    match waiter.watch.look(waiter.call.tid, waiter.caller.tgid) {
-                        Interruption::None => true,
-                        found => {
-                            interrupted.push((waiter.call, found));
-                            false
-                        }
-                    }
-                });
-                *waiting -= before - open.waiters.len();
-                if open.waiters.is_empty() {
-                    let since = *open.deserted.get_or_insert_with(Instant::now);
-                    if since.elapsed() >= COMES_BACK {
-                        gone.push(open.id);
-                        return false;
-                    }
-                }
-                true
-            });
+        let found = self.state().look_after(self.born.elapsed(), |waiter| {
+            if !supervisor.context.still_waiting(&waiter.call) {
+                return Seen::Gone;
+            }
+            match waiter.watch.look(waiter.call.tid, waiter.caller.tgid) {
+                Interruption::None => Seen::Waits,
+                found => Seen::LetGo(found),
+            }
+        });
+        for (waiter, found) in found.let_go {
+            supervisor.reply(&waiter.call, Reply::Errno(found.errno()));
         }
-        for (call, found) in interrupted {
-            supervisor.reply(&call, Reply::Errno(found.errno()));
-        }
-        for id in gone {
+        for id in found.void {
             self.asker.withdraw(id);
         }
     }
 
     /// The run ends: nobody waits any more.
     pub(super) fn close(&self) {
-        let open = std::mem::take(&mut self.state().open);
-        for question in open.into_values() {
+        let open = self.state().close();
+        for question in open {
             self.asker.withdraw(question.id);
         }
     }
@@ -276,8 +212,8 @@ fn settle(supervisor: &Arc<Supervisor>, waiter: Waiter, answer: &Answer) {
 }
 
 fn record(supervisor: &Supervisor, open: &Open, answer: &Answer) {
-    let question = &open.asked.question;
-    let process = &open.asked.process;
+    let question = &open.question.question;
+    let process = &open.question.process;
     let scope = match answer {
         Answer::Always { scope, .. } => Some(scope.word()),
         _ => None,
@@ -297,13 +233,17 @@ fn record(supervisor: &Supervisor, open: &Open, answer: &Answer) {
     });
 }
 
-/// Carries an outcome on: replies, waits, or acts apart.
+/// Carries an outcome on: replies, waits, or acts apart. Where that panics the call is refused; one that
+/// was answered already is not there for a second reply.
 pub(super) fn follow(supervisor: &Arc<Supervisor>, call: Call, outcome: Outcome) {
-    match outcome {
+    let carry_on = || match outcome {
         Outcome::Reply(reply) => supervisor.reply(&call, reply),
         Outcome::Ask { question, refusal, act } => {
             supervisor.questions.wait(supervisor, call, Asking { question, refusal, act });
         }
         Outcome::Apart(act) => supervisor.on_worker(call, act),
+    };
+    if catch_unwind(AssertUnwindSafe(carry_on)).is_err() {
+        supervisor.reply(&call, Reply::Errno(libc::EACCES));
     }
 }

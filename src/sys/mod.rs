@@ -3,6 +3,8 @@
 pub mod capabilities;
 pub mod dispositions;
 pub mod files;
+#[cfg(test)]
+pub mod fuzzing;
 pub mod ipc;
 pub mod landlock;
 pub mod memory;

@@ -78,8 +78,13 @@ static int crowd(int n, int threads, const char *permitted) {
 	}
 	while (left > 0 && now() < until)
 		usleep(1000);
-	usleep(200000);
-	most = waiting;
+	/* Until nobody returns any more. */
+	for (i = 0; i < 50 && now() < until; i++) {
+		if (most != waiting)
+			i = 0;
+		most = waiting;
+		usleep(10000);
+	}
 	start = now();
 	for (i = 0; i < 2000; i++) {
 		double begun = now();

@@ -27,6 +27,8 @@
 //!
 //! The file is read once, before the command starts: a command that rewrites it changes nothing.
 
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod line;
 mod pattern;
 #[cfg(test)]

@@ -13,6 +13,8 @@ mod decide;
 mod devices;
 mod entries;
 mod errno;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod held;
 mod link;
 mod metadata;

@@ -108,6 +108,20 @@ impl Control {
     }
 }
 
+/// What of `bytes` passes as it is: descriptors and credentials, which need their process, left out.
+#[cfg(any(test, fuzzing))]
+pub(super) fn passed(kind: Kind, bytes: &[u8]) -> Result<Vec<u8>, i32> {
+    let mut carried = Control::default();
+    for message in split(bytes)? {
+        match fate(kind, message) {
+            Fate::Pass => carried.push(message),
+            Fate::TakeOut | Fate::Descriptors | Fate::Credentials => {}
+            Fate::Refuse(errno) => return Err(errno),
+        }
+    }
+    Ok(carried.bytes)
+}
+
 fn fate(kind: Kind, message: Message<'_>) -> Fate {
     let is_unix = matches!(kind, Kind::UnixStream | Kind::UnixDatagram | Kind::UnixSequenced);
     match (message.level, message.kind) {

@@ -12,6 +12,8 @@ mod connect;
 mod control;
 mod destination;
 mod diag;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod letter;
 mod listen;
 mod message;
