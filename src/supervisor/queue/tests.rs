@@ -69,8 +69,8 @@ impl World {
 
     fn events(&self) -> Vec<Event> {
         let mut events = vec![Event::Look { later: false }];
-        for call in 0..KEYS.len() {
-            match self.status[call] {
+        for (call, status) in self.status.iter().enumerate() {
+            match status {
                 // A notification that was received before the end is still served after it.
                 Status::Running if self.arrivals[call] < ARRIVALS[call] => {
                     events.push(Event::Arrive(call));
