@@ -1,0 +1,27 @@
+//! Real containers: `tests/containers/run` with this build's executable. Minutes, root, podman and the archive that apt
+//! uses: runs where it is named, `cargo test --test containers`.
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use std::process::Command;
+
+use support::{skip, unavailable};
+
+#[test]
+fn the_main_scenarios_pass_in_containers() {
+    if unavailable("containers", &["podman", "crun", "debootstrap", "unshare"]) {
+        return;
+    }
+    if !nix::unistd::geteuid().is_root() {
+        skip("containers", "not root");
+        return;
+    }
+    let run = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/containers/run");
+    let done = Command::new(run).arg(env!("CARGO_BIN_EXE_askance")).output().unwrap();
+    let (said, errors) = (String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
+    assert!(done.status.success(), "{said}\n{errors}");
+    for passed in ["default: passed (connected)", "strict: passed (refused)", "flagged: passed (connected)"] {
+        assert!(said.contains(passed), "{said}\n{errors}");
+    }
+}
