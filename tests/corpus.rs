@@ -120,3 +120,8 @@ fn every_line_of_the_shared_corpus_gets_its_verdict() {
 fn every_line_of_our_own_corpus_gets_its_verdict() {
     check(include_str!("corpus/more.tsv"));
 }
+
+#[test]
+fn every_line_of_the_third_round_gets_its_verdict() {
+    check(include_str!("corpus/third.tsv"));
+}

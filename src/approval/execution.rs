@@ -38,6 +38,25 @@ pub struct Execution<'a> {
 /// Programs that are many: which one, their first argument or the name they are called by says.
 const MANY_IN_ONE: [&str; 3] = ["busybox", "toybox", "coreutils"];
 
+/// Is it the dynamic loader, which starts the program that its first operand names (`man 8 ld.so`)?
+pub(super) fn is_loader(base: &str) -> bool {
+    base.starts_with("ld-linux")
+        || base.starts_with("ld-musl")
+        || base.starts_with("ld.so")
+        || base.starts_with("ld64.so")
+}
+
+/// What the loader starts.
+pub(super) fn loaded(argv: &[Arg]) -> &[Arg] {
+    const WITH_VALUE: [&str; 6] =
+        ["--library-path", "--inhibit-rpath", "--preload", "--audit", "--argv0", "--glibc-hwcaps-prepend"];
+    let mut at = 1;
+    while let Some(arg) = argv.get(at).filter(|arg| arg.text.starts_with("--")) {
+        at += if WITH_VALUE.contains(&arg.text.as_str()) { 2 } else { 1 };
+    }
+    argv.get(at..).unwrap_or_default()
+}
+
 /// Could any argument vector of `program` be refused or asked about at its start?
 pub fn concerns_program(rules: &Rules, program: &Path) -> bool {
     concerns(rules, base_name(&program.as_os_str().to_string_lossy()))
@@ -45,7 +64,10 @@ pub fn concerns_program(rules: &Rules, program: &Path) -> bool {
 
 fn concerns(rules: &Rules, base: &str) -> bool {
     let mut lists = rules.block.iter().chain(&rules.deny);
-    MANY_IN_ONE.contains(&base) || interlock::concerns(base) || lists.any(|pattern| pattern.concerns(base))
+    MANY_IN_ONE.contains(&base)
+        || is_loader(base)
+        || interlock::concerns(base)
+        || lists.any(|pattern| pattern.concerns(base))
 }
 
 /// Holds a real argument vector against the block list, the deny list and the interlocks.
@@ -66,7 +88,10 @@ pub fn judge_argv(rules: &Rules, execution: &Execution<'_>, surroundings: &dyn S
     let rest = execution.argv.iter().skip(1);
     let mut args = vec![Arg::literal(name)];
     args.extend(rest.map(|arg| Arg::literal(&String::from_utf8_lossy(arg.as_bytes()))));
-    let applet = &args[usize::from(many && MANY_IN_ONE.contains(&base))..];
+    let applet = match is_loader(base) {
+        true => loaded(&args),
+        false => &args[usize::from(many && MANY_IN_ONE.contains(&base))..],
+    };
     let place = Place { cwd: Some(execution.cwd), workspace: execution.workspace, home: execution.home, surroundings };
     listed(rules, &args).or_else(|| listed(rules, applet)).or_else(|| interlocked(applet, &place))
 }

@@ -8,6 +8,9 @@ use super::shell::{Operator, Parameter, Piece, Word};
 /// More alternatives of one brace expression than this are as good as unknown.
 const MAX_BRACES: usize = 64;
 
+/// Names no variable: the root of the workspace.
+pub(super) const WORKSPACE: &str = "(workspace)";
+
 /// The variables of a shell. A value may hold [`UNKNOWN`].
 #[derive(Debug, Clone, Default)]
 pub(super) struct Variables {
@@ -44,6 +47,27 @@ pub(super) fn all(words: &[Word], variables: &Variables) -> Vec<Arg> {
     args
 }
 
+/// The value of a variable that holds this argument.
+pub(super) fn value_of(arg: &Arg) -> String {
+    arg.exact().map_or_else(|| UNKNOWN.to_string(), str::to_owned)
+}
+
+/// The output of the few commands in substitutions that print what is known.
+fn substituted(text: &str, variables: &Variables) -> Option<String> {
+    let words: Vec<&str> = text.split_ascii_whitespace().collect();
+    match words.as_slice() {
+        ["pwd"] | ["pwd", "-P" | "-L"] => variables.get("PWD").map(str::to_owned),
+        ["git", "rev-parse", "--show-toplevel"] => variables.get(WORKSPACE).map(str::to_owned),
+        ["echo" | "printf", word] if !word.contains(|c: char| "$`;|&<>()\"'\\*?[{}%".contains(c)) => {
+            Some(match word.strip_prefix('~') {
+                Some(rest) if rest.is_empty() || rest.starts_with('/') => tilde("", variables) + rest,
+                _ => (*word).to_owned(),
+            })
+        }
+        _ => None,
+    }
+}
+
 /// A word where the shell splits and globs nothing: an assigned value, a here-document.
 pub(super) fn value(word: &Word, variables: &Variables) -> String {
     let mut text = String::new();
@@ -53,7 +77,11 @@ pub(super) fn value(word: &Word, variables: &Variables) -> String {
             Piece::Tilde(user) => text.push_str(&tilde(user, variables)),
             Piece::Parameter(parameter) => text.push_str(&parameter_value(parameter, variables)),
             Piece::Arithmetic(_) => text.push(NUMBER),
-            Piece::Substitution { .. } | Piece::Unknown => text.push(UNKNOWN),
+            Piece::Substitution { text: inner, .. } => match substituted(inner, variables) {
+                Some(known) => text.push_str(&known),
+                None => text.push(UNKNOWN),
+            },
+            Piece::Unknown => text.push(UNKNOWN),
         }
     }
     text
@@ -107,8 +135,17 @@ fn fields(word: &Word, variables: &Variables, args: &mut Vec<Arg>) {
                 arg.expanded = true;
                 arg.text.push(NUMBER);
             }
-            Piece::Substitution { quoted: false, .. } => unquoted(UNKNOWN.encode_utf8(&mut [0; 4]), &mut current, args),
-            Piece::Substitution { .. } | Piece::Unknown => {
+            Piece::Substitution { text, quoted } => {
+                let known = substituted(text, variables).unwrap_or_else(|| UNKNOWN.to_string());
+                if *quoted {
+                    let arg = current.get_or_insert_default();
+                    arg.expanded = true;
+                    arg.text.push_str(&known);
+                } else {
+                    unquoted(&known, &mut current, args);
+                }
+            }
+            Piece::Unknown => {
                 let arg = current.get_or_insert_default();
                 arg.expanded = true;
                 arg.text.push(UNKNOWN);
@@ -122,7 +159,8 @@ fn fields(word: &Word, variables: &Variables, args: &mut Vec<Arg>) {
 fn unquoted(value: &str, current: &mut Option<Arg>, args: &mut Vec<Arg>) {
     for (index, part) in value.split([' ', '\t', '\n']).enumerate() {
         if index > 0 {
-            args.extend(current.take());
+            // What stands before is a word of its own because something was expanded.
+            args.extend(current.take().map(|arg| Arg { expanded: true, ..arg }));
         }
         if !part.is_empty() {
             let arg = current.get_or_insert_default();
@@ -160,6 +198,8 @@ fn parameter_value(parameter: &Parameter, variables: &Variables) -> String {
             Some(_) => value(word, variables),
             None => UNKNOWN.to_string(),
         },
+        // With a value it is that; without one the shell gives up.
+        Operator::Demand(_) => variables.value(name),
         Operator::Alternate(_) | Operator::Other(_) | Operator::Computes(_) | Operator::Evaluates(_) => {
             UNKNOWN.to_string()
         }

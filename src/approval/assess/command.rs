@@ -7,6 +7,7 @@ use super::simple::Raised;
 use super::state::{Input, Output, State};
 use super::{MAX_COMMANDS, MAX_STEPS, Named, Said, Walk};
 use crate::approval::arg::{self, Arg, shown};
+use crate::approval::execution;
 use crate::approval::interlock::{self, Interlock};
 use crate::approval::verdict::Risk;
 
@@ -66,6 +67,11 @@ impl Walk<'_> {
             }
             Identity::Itself => {
                 self.run_file(&name, argv, state);
+                self.look_at_endings(argv, state);
+                let loaded = execution::loaded(argv);
+                if execution::is_loader(arg::base_name(&name)) && !loaded.is_empty() {
+                    self.lists_and_interlocks(loaded, state);
+                }
                 Output::default()
             }
         }

@@ -56,12 +56,14 @@ impl Walk<'_> {
         let Some(program) = programs::lookup(base) else {
             let said = Said::new(Risk::High, "a program that askance does not know");
             self.report(argv, said, None, resolved);
-            return Output::unknown(call.input.downloaded);
+            self.look_at_endings(argv, state);
+            return Output::unknown(call.input.downloaded || FETCHERS.contains(&base));
         };
         let weighed = options::weigh(&program, &argv[1..]);
         let run = Run { base, argv, weighed: &weighed };
         let (said, why) = self.judged(&run, &program, state, &call);
         self.report(argv, said, why, resolved);
+        self.look_for_embedded(&run, program.reader.as_ref(), state, &call.input);
         match program.reader {
             Some(Reader::Shell) => return self.shell(argv, state, &call),
             Some(Reader::Find) => return self.find_commands(argv, state, &call),
@@ -159,7 +161,9 @@ impl Walk<'_> {
                 let said = words.iter().skip_while(|word| matches!(**word, "-n" | "-e" | "-ne" | "-en"));
                 format!("{}\n", said.copied().collect::<Vec<_>>().join(" "))
             }),
-            "printf" => words().map(|words| words.join(" ").replace("\\n", "\n").replace("%s", "")),
+            "printf" => {
+                words().map(|words| words.join(" ").replace("\\n", "\n").replace("\\0", "\n").replace("%s", ""))
+            }
             "tee" => call.input.text.clone(),
             "cat" if run.weighed.operands.is_empty() => call.input.text.clone(),
             _ => None,
@@ -167,6 +171,7 @@ impl Walk<'_> {
         let place = self.place(state);
         let reads_download = run.base == "cat"
             && args.iter().filter_map(|arg| place.absolute(&arg.text)).any(|path| self.downloads.contains(&path));
-        Output { text, downloaded: run.fetches() || reads_download || call.input.downloaded || call.fetched_argument }
+        let downloaded = run.fetches() || reads_download || call.input.downloaded || call.fetched_argument;
+        Output { text, downloaded, found: None }
     }
 }

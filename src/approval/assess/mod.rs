@@ -5,6 +5,7 @@
 
 mod builtins;
 mod command;
+mod embedded;
 mod identity;
 mod known;
 mod shells;
@@ -305,7 +306,7 @@ impl<'a> Walk<'a> {
         for stage in stages {
             output = self.node(stage, &mut state.clone(), &flowing);
             output.downloaded |= flowing.downloaded;
-            flowing = Input { text: output.text.clone(), downloaded: output.downloaded };
+            flowing = Input { text: output.text.clone(), downloaded: output.downloaded, found: output.found.clone() };
         }
         output
     }

@@ -5,6 +5,7 @@ use super::known::Run;
 use super::state::{Input, Output, State};
 use super::{Said, Walk};
 use crate::approval::arg::{Arg, base_name};
+use crate::approval::expand;
 use crate::approval::interlock::Interlock;
 use crate::approval::verdict::Risk;
 
@@ -27,7 +28,14 @@ impl Walk<'_> {
             self.undecidable(format!("`{label}` reads a startup file"));
         }
         match (invocation.text, invocation.file) {
-            (Some(text), _) => self.shell_text(label, &text, state, call),
+            (Some(text), _) => {
+                let mut inside = state.clone();
+                if let Some((zeroth, rest)) = invocation.rest.split_first() {
+                    inside.variables.set("0", expand::value_of(zeroth));
+                    inside.set_positional(rest);
+                }
+                self.shell_text(label, &text, &inside, call);
+            }
             (None, Some(file)) if !STANDARD_INPUT.contains(&file.text.as_str()) => {
                 self.shell_file(&file, argv, state, call);
             }
@@ -93,6 +101,8 @@ impl Walk<'_> {
 #[derive(Default)]
 struct Invocation {
     text: Option<Arg>,
+    /// What stands after the text: `$0` and the positional parameters.
+    rest: Vec<Arg>,
     file: Option<Arg>,
     startup_file: bool,
     /// Only prints something about itself, or checks syntax.
@@ -110,6 +120,7 @@ impl Invocation {
             match text {
                 "--" | "-" => {
                     invocation.take(rest.next(), wants_text, wants_stdin);
+                    invocation.rest = rest.cloned().collect();
                     return invocation;
                 }
                 "--rcfile" | "--init-file" => {
@@ -134,6 +145,7 @@ impl Invocation {
                 }
                 _ => {
                     invocation.take(Some(arg), wants_text, wants_stdin);
+                    invocation.rest = rest.cloned().collect();
                     return invocation;
                 }
             }

@@ -92,6 +92,9 @@ impl Walk<'_> {
             }
             if let Some((risk, effect)) = environment::effect(name, reach) {
                 raised.raise(risk, || format!("`{name}` {effect}"));
+                for value in assignment.values.iter().map(|value| expand::value(value, &state.variables)) {
+                    self.probe(name, &value, state);
+                }
             }
             let plain = !assignment.compound && assignment.subscript.is_none();
             match assignment.values.as_slice() {
@@ -120,7 +123,7 @@ impl Walk<'_> {
                     let file = expand::all(std::slice::from_ref(word), &state.variables);
                     let path = file.first().and_then(|arg| self.place(state).absolute(&arg.text));
                     let downloaded = path.is_some_and(|path| self.downloads.contains(&path));
-                    stdin = Input { text: None, downloaded };
+                    stdin = Input { downloaded, ..Input::default() };
                 }
                 Redirect::Write(word) => {
                     self.look_into(std::slice::from_ref(word), state, input);
@@ -132,12 +135,12 @@ impl Walk<'_> {
                     let downloaded = self.look_into(std::slice::from_ref(text), state, input);
                     let text = expand::value(text, &state.variables);
                     let known = *literal || !text.contains(UNKNOWN);
-                    stdin = Input { text: known.then_some(text), downloaded };
+                    stdin = Input { text: known.then_some(text), downloaded, found: None };
                 }
                 Redirect::Process { body, reads } => {
                     let output = self.process(body, state);
                     if *reads {
-                        stdin = Input { text: output.text, downloaded: output.downloaded };
+                        stdin = Input { text: output.text, downloaded: output.downloaded, found: output.found };
                     }
                 }
             }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::rc::Rc;
 
 use crate::approval::arg::{Arg, UNKNOWN};
-use crate::approval::expand::Variables;
+use crate::approval::expand::{self, Variables};
 use crate::approval::request::Request;
 use crate::approval::shell::{Joint, Node, Piece, Word};
 
@@ -31,6 +31,10 @@ impl State {
         if let Some(cwd) = request.cwd.to_str() {
             variables.set("PWD", cwd.to_owned());
         }
+        if let Some(workspace) = request.workspace.to_str() {
+            variables.set(expand::WORKSPACE, workspace.to_owned());
+        }
+        variables.set("IFS", " \t\n".to_owned());
         State {
             cwd: Some(request.cwd.to_owned()),
             moved: false,
@@ -82,6 +86,8 @@ pub(super) struct Input {
     pub(super) text: Option<String>,
     /// Some of it came from the network.
     pub(super) downloaded: bool,
+    /// The `find` that printed it.
+    pub(super) found: Option<Vec<Arg>>,
 }
 
 /// What a command writes to its standard output.
@@ -89,11 +95,13 @@ pub(super) struct Input {
 pub(super) struct Output {
     pub(super) text: Option<String>,
     pub(super) downloaded: bool,
+    /// The `find` that printed it.
+    pub(super) found: Option<Vec<Arg>>,
 }
 
 impl Output {
     pub(super) fn unknown(downloaded: bool) -> Output {
-        Output { text: None, downloaded }
+        Output { downloaded, ..Output::default() }
     }
 
     /// The output of one command after another.

@@ -8,6 +8,7 @@ use super::state::{Input, Output, State};
 use super::{Said, Walk};
 use crate::approval::arg::{Arg, UNKNOWN};
 use crate::approval::environment::{self, Reach};
+use crate::approval::interlock;
 use crate::approval::languages::find;
 use crate::approval::options::{self, Weighed, Wrapped};
 use crate::approval::shell::Node;
@@ -59,13 +60,18 @@ impl Walk<'_> {
             let inside = &mut state.clone();
             self.inner("find -exec", &command, inside, call.for_inner(false));
         }
-        Output::default()
+        Output { found: Some(argv.to_vec()), ..Output::default() }
     }
 
     /// Commands that options name.
     pub(super) fn option_commands(&mut self, run: &Run<'_>, state: &State, call: &Call) {
         for command in &run.weighed.runs {
             match command {
+                // `tar --checkpoint-action=exec=COMMAND`
+                options::Run::Shell(text) if text.text.starts_with("exec=") => {
+                    let command = Arg { text: text.text["exec=".len()..].to_owned(), ..text.clone() };
+                    self.shell_text(run.base, &command, state, call);
+                }
                 options::Run::Shell(text) => self.shell_text(run.base, text, state, call),
                 options::Run::Words(words) => {
                     let mut argv = words.clone();
@@ -103,6 +109,13 @@ impl Walk<'_> {
             true => appended(&wrapped.argv, run.weighed, &call.input),
             false => wrapped.argv.clone(),
         };
+        if let Some(found) = call.input.found.as_ref().filter(|_| wrapped.how.appends) {
+            // The same as if `find` had started it.
+            let words = [&found[..], &[Arg::literal("-exec")], &wrapped.argv, &[Arg::literal(";")]].concat();
+            if let Some(interlock) = interlock::of(&words, &self.place(state)) {
+                self.trip(interlock, &wrapped.argv, state);
+            }
+        }
         let builtins = call.in_shell && matches!(run.base, "command" | "builtin" | "time");
         let inner = Call {
             // What is appended, or replaced, comes from the input.
@@ -177,7 +190,7 @@ fn appended(argv: &[Arg], weighed: &Weighed, input: &Input) -> Vec<Arg> {
     let text = input.text.as_deref();
     match text.filter(|text| !text.contains(['"', '\'', '\\'])) {
         Some(text) => argv.extend(text.split_whitespace().map(Arg::literal)),
-        None => argv.push(Arg::anything()),
+        None => argv.push(input.found.as_ref().map_or_else(Arg::anything, |found| find::file(&found[1..]))),
     }
     argv
 }

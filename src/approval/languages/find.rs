@@ -43,6 +43,11 @@ pub(in crate::approval) fn look(args: &[Arg]) -> Looked {
     looked
 }
 
+/// What is known of the names that are printed.
+pub(in crate::approval) fn file(args: &[Arg]) -> Arg {
+    with_file(&Arg::literal("{}"), args)
+}
+
 /// `;` ends a command, and so does `+` after `{}`.
 fn ends_command(rest: &[Arg], index: usize, arg: &Arg) -> bool {
     arg.is_exactly(";") || (arg.is_exactly("+") && index > 0 && rest[index - 1].text.contains("{}"))

@@ -57,7 +57,7 @@ fn operation(rest: &str, quoted: bool) -> Result<Operator, Unreadable> {
         None => Operator::Plain,
         Some('-' | '=') => Operator::Default(other(&tested[1..])?),
         Some('+') => Operator::Alternate(other(&tested[1..])?),
-        Some('?') => Operator::Other(other(&tested[1..])?),
+        Some('?') => Operator::Demand(other(&tested[1..])?),
         // In the operand of cutting and replacing quotes are live, expansions too.
         Some(_) => {
             let operand = Word::read(rest).or_else(|_| Word::read_expansions(rest))?;

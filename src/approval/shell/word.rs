@@ -43,6 +43,8 @@ pub(crate) enum Operator {
     Default(Word),
     /// `:+` and `+`
     Alternate(Word),
+    /// `:?` and `?`
+    Demand(Word),
     /// `#NAME`: a number.
     Length,
     /// Cutting, replacing, changing case: another value. Expansions in its operand.
@@ -108,6 +110,7 @@ impl Operator {
         match self {
             Operator::Default(word)
             | Operator::Alternate(word)
+            | Operator::Demand(word)
             | Operator::Other(word)
             | Operator::Computes(word)
             | Operator::Evaluates(word) => Some(word),

@@ -1,0 +1,151 @@
+//! Commands inside the texts that other languages run: `awk` and `sed` scripts, `git -c alias.x='!…'`, `vim -c '!…'`,
+//! one-liners of interpreters.
+//!
+//! These texts are not read as their languages read them. What could be a command in them is held against
+//! the lists and interlocks; how risky they are is said elsewhere.
+
+use super::Walk;
+use super::known::Run;
+use super::state::{Input, State};
+use crate::approval::arg::{Arg, base_name};
+use crate::approval::interlock;
+use crate::approval::programs::Reader;
+use crate::approval::verdict::Risk;
+
+/// Words of a one-liner that start programs.
+const STARTS: [&str; 9] = ["system", "exec", "spawn", "popen", "subprocess", "shell", "`", "check_", "Command"];
+/// Words of one that remove whole directories.
+const REMOVES: [&str; 6] = ["rmtree", "remove_tree", "rmSync", "rm_r", "RemoveAll", "remove_dir_all"];
+/// Editors and pagers whose arguments may hold `!COMMAND`.
+const ESCAPING: [&str; 18] = [
+    "vim", "vi", "nvim", "ex", "view", "vimdiff", "rvim", "gvim", "ed", "emacs", "less", "more", "most", "man", "gdb",
+    "lldb", "mutt", "nano",
+];
+/// Programs that start what stands at the end of their arguments, in ways of their own.
+const TRAILING: [&str; 12] = [
+    "bwrap",
+    "capsh",
+    "start-stop-daemon",
+    "gdb",
+    "lldb",
+    "tmux",
+    "screen",
+    "zellij",
+    "proot",
+    "nspawn",
+    "docker",
+    "podman",
+];
+
+impl Walk<'_> {
+    /// Looks for commands in the texts that a known program runs.
+    pub(super) fn look_for_embedded(&mut self, run: &Run<'_>, reader: Option<&Reader>, state: &State, input: &Input) {
+        if run.weighed.said.risk == Risk::ReadOnly && !matches!(reader, Some(Reader::Git | Reader::Sed | Reader::Awk)) {
+            return;
+        }
+        let args = &run.argv[1..];
+        let texts: Vec<&str> = args.iter().filter_map(Arg::exact).collect();
+        let mut found: Vec<String> = Vec::new();
+        match reader {
+            Some(Reader::Git) => found.extend(settings(run)),
+            Some(Reader::Awk) => texts.iter().for_each(|text| found.extend(literals(text))),
+            Some(Reader::Sed) => texts.iter().for_each(|text| found.extend(sed_commands(text))),
+            Some(Reader::Interpreter) => texts.iter().for_each(|text| found.extend(one_liner(text))),
+            _ if ESCAPING.contains(&run.base) => {
+                found.extend(
+                    texts.iter().filter_map(|text| text.split_once('!')).map(|(_, command)| command.to_owned()),
+                );
+                found.extend(texts.iter().filter_map(|text| text.strip_prefix("shell ")).map(str::to_owned));
+            }
+            _ => {}
+        }
+        match run.base {
+            "expect" => {
+                found.extend(texts.iter().filter_map(|text| text.split_once("spawn ")).map(|(_, text)| text.to_owned()))
+            }
+            "at" | "batch" => found.extend(input.text.clone()),
+            "tmux" | "screen" => found.extend(texts.iter().map(|text| (*text).to_owned())),
+            _ => {}
+        }
+        for text in found {
+            self.probe(run.base, &text, state);
+        }
+        if TRAILING.contains(&run.base) {
+            self.look_at_endings(run.argv, state);
+        }
+    }
+
+    /// Holds the commands of a text against lists and interlocks; what else is found in it does not count.
+    pub(super) fn probe(&mut self, label: &str, text: &str, state: &State) {
+        if !text.contains(|c: char| c.is_ascii_alphabetic()) {
+            return;
+        }
+        let kept = std::mem::take(&mut self.out);
+        let places = std::mem::take(&mut self.found);
+        self.nested_script(label, text, state, &Input::default());
+        let probed = std::mem::replace(&mut self.out, kept);
+        self.found = places;
+        self.out.blocked = self.out.blocked.take().or(probed.blocked);
+        self.out.denied = self.out.denied.take().or(probed.denied);
+        self.out.interlock = self.out.interlock.take().or(probed.interlock);
+    }
+
+    /// A program that is not known may start what its last arguments name.
+    pub(super) fn look_at_endings(&mut self, argv: &[Arg], state: &State) {
+        const WINDOW: usize = 16;
+        for at in 1..argv.len().min(WINDOW) {
+            let ending = &argv[at..];
+            // One word alone is what a program does, rather than a program: `./service shutdown`.
+            if ending.len() < 2 || !interlock::concerns(base_name(&ending[0].text)) {
+                continue;
+            }
+            if let Some(interlock) = interlock::of(ending, &self.place(state)) {
+                self.trip(interlock, ending, state);
+            }
+        }
+    }
+}
+
+/// The values of `git -c KEY=VALUE`.
+fn settings(run: &Run<'_>) -> Vec<String> {
+    let values = run.weighed.options.iter().filter(|(name, _)| name == "-c").filter_map(|(_, value)| value.as_ref());
+    let commands = values.filter_map(|value| value.exact()?.split_once('=').map(|(_, command)| command));
+    commands.map(|command| command.strip_prefix('!').unwrap_or(command).to_owned()).collect()
+}
+
+/// The text between each two of the same quotes.
+fn literals(text: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut rest = text;
+    while let Some(at) = rest.find(['"', '\'', '`']) {
+        let quote = &rest[at..=at];
+        let inside = &rest[at + 1..];
+        let Some(end) = inside.find(quote) else { break };
+        found.push(inside[..end].to_owned());
+        rest = &inside[end + 1..];
+    }
+    found
+}
+
+/// What `e` and the flag `e` of `s` would run.
+fn sed_commands(script: &str) -> Vec<String> {
+    let mut found: Vec<String> = script.match_indices('e').map(|(at, _)| script[at + 1..].to_owned()).take(8).collect();
+    if let Some(delimiter) = script.strip_prefix('s').and_then(|rest| rest.chars().next()) {
+        found.extend(script.split(delimiter).nth(2).map(str::to_owned));
+    }
+    found
+}
+
+fn one_liner(text: &str) -> Vec<String> {
+    let literals = literals(text);
+    let mut found = Vec::new();
+    if REMOVES.iter().any(|word| text.contains(word)) {
+        found.extend(literals.iter().map(|path| format!("rm -rf {path}")));
+    }
+    if STARTS.iter().any(|word| text.contains(word)) {
+        // A command alone, or an argument vector word by word.
+        found.push(literals.join(" "));
+        found.extend(literals);
+    }
+    found
+}
