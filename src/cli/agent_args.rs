@@ -1,6 +1,9 @@
 //! What the command line may say to the subcommands that agents use. Declares; does nothing.
 
-use clap::{Args, Subcommand};
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand, ValueHint};
 
 use super::args::{ApprovalFlags, RunFlags, level};
 use crate::settings::AutonomyLevel;
@@ -58,3 +61,59 @@ pub struct FileArgs {
     #[command(flatten)]
     pub approval: ApprovalFlags,
 }
+
+/// `askance exec`.
+#[derive(Debug, Clone, Args)]
+pub struct ExecArgs {
+    #[command(flatten)]
+    pub flags: RunFlags,
+    #[command(flatten)]
+    pub approval: ApprovalFlags,
+    /// The command line, for bash
+    #[arg(short = 'c', value_name = "SHELL COMMAND", allow_hyphen_values = true)]
+    #[arg(conflicts_with = "command", required_unless_present = "command")]
+    pub text: Option<OsString>,
+    /// A program and its arguments, started without a shell
+    #[arg(trailing_var_arg = true, value_name = "PROGRAM", value_hint = ValueHint::CommandWithArguments)]
+    pub command: Vec<OsString>,
+    /// Start it whatever its risk, also what the deny list or an interlock speaks of
+    ///
+    /// The block list and the sandbox hold, and what the command then reads, writes and reaches
+    /// beyond its policy is asked about as ever. The organisation may forbid this.
+    #[arg(long, conflicts_with = "spec")]
+    pub skip_permissions_unsafe: bool,
+}
+
+/// The text under `askance exec --help`.
+pub(crate) const EXEC_EXAMPLES: &str = "\
+Examples:
+  askance exec -c 'git log --oneline | head -5'
+  askance exec --auto medium -c 'npm ci && npm test'
+  askance exec --auto low -o json -c 'cargo fmt --check'
+  askance exec --auto high -o stream-json --prompt fd=3 -c 'make' 3<answers";
+
+/// `askance serve`.
+#[derive(Debug, Clone, Args)]
+#[group(id = "way", required = true, multiple = false, args = ["stdio", "socket", "schema"])]
+pub struct ServeArgs {
+    /// One client, on standard input and output
+    #[arg(long)]
+    pub stdio: bool,
+    /// Any number of clients of this user, on a Unix socket in a private directory
+    #[arg(long, value_name = "PATH", value_hint = ValueHint::FilePath)]
+    pub socket: Option<PathBuf>,
+    /// Print the JSON Schema of all messages
+    #[arg(long)]
+    pub schema: bool,
+    /// Whoever shows the content of FILE answers the questions of every session
+    #[arg(long, value_name = "FILE", requires = "socket", value_hint = ValueHint::FilePath)]
+    pub approver_token: Option<PathBuf>,
+}
+
+/// The text under `askance serve --help`.
+pub(crate) const SERVE_EXAMPLES: &str = "\
+Examples:
+  askance serve --stdio
+  askance serve --socket ~/.askance-server/socket
+  askance serve --socket ~/.askance-server/socket --approver-token ~/.askance-server/token
+  askance serve --schema";

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 
-use super::agent_args::{FileArgs, HOOK_HELP, HookArgs};
+use super::agent_args::{EXEC_EXAMPLES, ExecArgs, FileArgs, HOOK_HELP, HookArgs, SERVE_EXAMPLES, ServeArgs};
 use crate::prompt::Choice;
 use crate::run::Output;
 use crate::session::{Kind, Name};
@@ -139,6 +139,12 @@ Examples:
     ///
     /// Exit status 125 if something is missing that askance cannot do without.
     Doctor(DoctorArgs),
+    /// Serve sessions and commands to other programs: JSON-RPC, one message a line
+    ///
+    /// Each client has sessions, each session commands with live output and questions. The messages
+    /// are described by `askance serve --schema`.
+    #[command(after_help = SERVE_EXAMPLES)]
+    Serve(ServeArgs),
     /// Print completions for a shell
     Completions { shell: clap_complete::Shell },
     /// Print the manual page
@@ -231,32 +237,6 @@ pub struct RunArgs {
     pub command: Vec<OsString>,
 }
 
-/// `askance exec`.
-#[derive(Debug, Clone, Args)]
-pub struct ExecArgs {
-    #[command(flatten)]
-    pub flags: RunFlags,
-    #[command(flatten)]
-    pub approval: ApprovalFlags,
-    /// The command line, for bash
-    #[arg(short = 'c', value_name = "SHELL COMMAND")]
-    pub text: OsString,
-    /// Start it whatever its risk, also what the deny list or an interlock speaks of
-    ///
-    /// The block list and the sandbox hold, and what the command then reads, writes and reaches
-    /// beyond its policy is asked about as ever. The organisation may forbid this.
-    #[arg(long, conflicts_with = "spec")]
-    pub skip_permissions_unsafe: bool,
-}
-
-/// The text under `askance exec --help`.
-const EXEC_EXAMPLES: &str = "\
-Examples:
-  askance exec -c 'git log --oneline | head -5'
-  askance exec --auto medium -c 'npm ci && npm test'
-  askance exec --auto low -o json -c 'cargo fmt --check'
-  askance exec --auto high -o stream-json --prompt fd=3 -c 'make' 3<answers";
-
 /// The text under `askance run --help`.
 pub const RUN_EXAMPLES: &str = "\
 Examples:
@@ -289,7 +269,7 @@ pub struct CheckArgs {
     #[arg(short, long, value_enum, default_value_t = Format::Text)]
     pub output: Format,
     /// A command line, as a shell would read it
-    #[arg(short = 'c', value_name = "SHELL COMMAND", conflicts_with = "command")]
+    #[arg(short = 'c', value_name = "SHELL COMMAND", allow_hyphen_values = true, conflicts_with = "command")]
     #[arg(required_unless_present_any = ["command", "mcp"])]
     pub text: Option<OsString>,
     /// A call of an MCP server's tool, read from standard input as JSON: `server`, `tool`, `arguments`, `annotations`

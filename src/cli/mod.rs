@@ -15,6 +15,7 @@ mod judging;
 mod layers;
 mod profiles;
 mod run;
+mod serve;
 mod settings;
 mod trust;
 mod why;
@@ -66,6 +67,7 @@ fn dispatch(command: Command) -> Outcome {
         Command::Trust(args) => trust::run(&args),
         Command::Profiles(args) => profiles::run(&args),
         Command::Doctor(args) => doctor::run(&args),
+        Command::Serve(args) => serve::run(&args),
         Command::Completions { shell } => completions::print_for(shell),
         Command::Man { subcommand } => completions::manual(subcommand.as_deref()),
     }

@@ -4,7 +4,8 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::args::{ApprovalFlags, ExecArgs, RunArgs, RunFlags};
+use super::agent_args::ExecArgs;
+use super::args::{ApprovalFlags, RunArgs, RunFlags};
 use super::{Outcome, approval, layers, report};
 use crate::prompt::Choice;
 use crate::run::{self, Approving, RunRequest, Subject};
@@ -23,7 +24,8 @@ pub(crate) fn run(args: RunArgs) -> Outcome {
 pub(super) fn exec(args: ExecArgs) -> Outcome {
     let approving = if args.skip_permissions_unsafe { Approving::Skipped } else { Approving::ByRisk };
     let asked = Asked { kind: Kind::Exec, unsaid: AutonomyLevel::Off, approving, prompt: Choice::Deny };
-    carry_out(Subject::Shell(args.text), &args.approval, args.flags, asked)
+    let subject = args.text.map_or(Subject::Argv(args.command), Subject::Shell);
+    carry_out(subject, &args.approval, args.flags, asked)
 }
 
 /// What is so where no flag says otherwise.

@@ -47,8 +47,6 @@ pub struct Started {
 pub enum Channel {
     Stdout,
     Stderr,
-    /// The pseudo-terminal that is both, where one was asked for.
-    Terminal,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

@@ -31,6 +31,12 @@ impl Subject {
     pub(super) fn argv(&self) -> Vec<OsString> {
         match self {
             Self::Argv(argv) => argv.clone(),
+            Self::Shell(text)
+                if text.as_encoded_bytes().starts_with(b"-") || text.as_encoded_bytes().starts_with(b"+") =>
+            {
+                // Bash would take it for an option.
+                vec!["bash".into(), "-c".into(), "--".into(), text.clone()]
+            }
             Self::Shell(text) => vec!["bash".into(), "-c".into(), text.clone()],
             Self::Tool(tool) => tool.argv.clone(),
         }

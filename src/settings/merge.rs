@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::list::{Effect, List};
 use super::read::{At, Position};
 use super::schema::{Capabilities, Document};
-use super::{Layer, McpOverrides, Settings, Source, Sourced};
+use super::{Layer, McpOverrides, Server, Settings, Source, Sourced};
 
 /// Does everything in a document count?
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -126,6 +126,7 @@ fn merge_approval(layers: &[&Layered], settings: &mut Settings) {
     approval.hooks.time_limit_ms =
         highest(layers, shown, "hooks.timeLimitMs", |document| document.hooks.time_limit_ms.as_ref())
             .map(|found| found.value);
+    merge_server(layers, shown, &mut settings.server);
     for layer in layers {
         let hooks = &layer.document.hooks.pre_command;
         approval
@@ -142,6 +143,14 @@ fn merge_approval(layers: &[&Layered], settings: &mut Settings) {
             }
         }
     }
+}
+
+fn merge_server(layers: &[&Layered], shown: &mut Vec<Shown>, server: &mut Server) {
+    let grace = highest(layers, shown, "server.gracePeriodMs", |document| document.server.grace_period_ms.as_ref());
+    server.grace_period_ms = grace.map_or(0, |found| found.value);
+    server.require_approver =
+        highest(layers, shown, "server.requireApprover", |document| document.server.require_approver.as_ref())
+            .is_some_and(|found| found.value);
 }
 
 fn merge_sandbox(layers: &[&Layered], settings: &mut Settings) {
@@ -213,6 +222,8 @@ pub fn widens(document: &Document) -> bool {
         || !document.mcp_autonomy_overrides.is_empty()
         || !document.hooks.pre_command.is_empty()
         || document.hooks.time_limit_ms.is_some()
+        || document.server.grace_period_ms.is_some()
+        || document.server.require_approver.is_some()
         || sandbox.enabled.is_some()
         || sandbox.capabilities.is_some()
         || sandbox.network.allow_local_binding.is_some()

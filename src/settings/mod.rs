@@ -113,6 +113,7 @@ pub struct Sourced<T> {
 pub struct Settings {
     pub sandbox: Sandbox,
     pub approval: Approval,
+    pub server: Server,
     /// Every value that is not a list, with its source: for `askance settings show`.
     pub scalars: Vec<Shown>,
     /// What project and folder files say that does not count, because nobody trusted them or
@@ -136,6 +137,13 @@ pub struct Approval {
     pub mcp_autonomy_overrides: BTreeMap<String, McpOverrides>,
     pub hooks: Hooks,
     pub forbid_skip_permissions: bool,
+}
+
+/// `server`.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Server {
+    pub grace_period_ms: u64,
+    pub require_approver: bool,
 }
 
 /// `missionPolicy`.

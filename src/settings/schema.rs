@@ -131,8 +131,21 @@ pub struct Document {
     pub hooks: Hooks,
     /// `true` refuses `--skip-permissions-unsafe`.
     pub forbid_skip_permissions: Option<At<bool>>,
+    /// How `askance serve` deals with its clients.
+    pub server: ServerSection,
     /// What a running command may read, write and reach.
     pub sandbox: SandboxSection,
+}
+
+/// How `askance serve` deals with its clients.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+#[schemars(rename = "Server")]
+pub struct ServerSection {
+    /// How long questions wait for a client that went away before they are denied, in milliseconds.
+    pub grace_period_ms: Option<At<u64>>,
+    /// `true`: only connections that show the approver's token answer questions and raise levels.
+    pub require_approver: Option<At<bool>>,
 }
 
 /// What a new session starts with.

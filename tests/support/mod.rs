@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, reason = "a scene that cannot be made fails its test")]
 
 pub mod attack;
+pub mod client;
 pub mod command;
 pub mod network;
 pub mod requirement;

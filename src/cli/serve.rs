@@ -1,0 +1,32 @@
+//! `askance serve`: JSON-RPC on standard streams or a socket.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use super::agent_args::ServeArgs;
+use super::args::PolicyFlags;
+use super::{Outcome, layers, print};
+use crate::server::{self, Config, Token};
+
+pub(super) fn run(args: &ServeArgs) -> Outcome {
+    if args.schema {
+        print(&format!("{:#}\n", server::schema()))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    // Named, because a server has no workspace of its own, and may be started anywhere.
+    let workspace = layers::locations(None, None)?.workspace;
+    let (locations, settings) = layers::load(&PolicyFlags { workspace: Some(workspace), ..PolicyFlags::default() })?;
+    let config = Config {
+        settings: settings.server,
+        approval: settings.approval,
+        locations,
+        token: args.approver_token.as_deref().map(Token::load).transpose()?,
+        // The very program, also when a newer one has taken its name.
+        program: PathBuf::from("/proc/self/exe"),
+    };
+    match &args.socket {
+        Some(socket) => server::on_socket(config, socket)?,
+        None => server::on_standard_streams(config)?,
+    }
+    Ok(ExitCode::SUCCESS)
+}

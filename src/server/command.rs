@@ -1,0 +1,288 @@
+//! One command: a child askance, its events on the way to the session's owner, answers and signals
+//! on the way back.
+//!
+//! Each command has a supervisor of its own, so that what happens to one touches no other. Nothing is
+//! read from a child while its client does not read: then the child stops the command at its output.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd};
+use std::os::unix::net::UnixStream as StdStream;
+use std::process::Stdio;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+use rustix::io::{FdFlags, fcntl_setfd};
+use tokio::io::{AsyncWriteExt, BufReader};
+use tokio::net::UnixStream;
+use tokio::process::{Child, ChildStdin, ChildStdout};
+use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::task::JoinHandle;
+
+use super::events::Pump;
+use super::frames::{self, Frame};
+use super::hub::{Hub, Slot};
+use super::protocol::RequestPermission;
+use super::rpc::RpcError;
+use super::session::Session;
+use crate::journal::event::{Event, Reply};
+
+/// Bytes of one event: a reason and a target have bounds, and many denials fit.
+const EVENT_MAX: usize = 4 << 20;
+
+/// Pieces of input, and of everything else, that wait for the command.
+const WAITING: usize = 64;
+
+/// How long a run may take to end once it was told to.
+const ENDING: Duration = Duration::from_secs(5);
+
+/// What reaches a command from its client.
+#[derive(Debug)]
+pub(super) enum Control {
+    Answer(Reply),
+    Signal(Signal),
+    /// SIGTERM, and the end of the run after this long.
+    Cancel(Duration),
+}
+
+/// A command that runs, as its session knows it.
+#[derive(Debug)]
+pub(super) struct Command {
+    pub(super) number: u64,
+    pub(super) id: String,
+    /// In one line.
+    pub(super) line: String,
+    questions: Mutex<BTreeMap<String, RequestPermission>>,
+    control: mpsc::Sender<Control>,
+    input: Mutex<Option<mpsc::Sender<Vec<u8>>>>,
+    /// The run is to end: nothing more is read of it.
+    pub(super) cut: Notify,
+}
+
+/// What is started.
+pub(super) struct Launch {
+    /// Of `askance`, without what tells it where to ask.
+    pub(super) arguments: Vec<OsString>,
+    pub(super) line: String,
+    pub(super) input: bool,
+}
+
+impl Command {
+    /// Starts the run. Its events are told once the sender says that the client knows its id.
+    pub(super) fn start(
+        hub: &Arc<Hub>,
+        session: &Arc<Session>,
+        launch: Launch,
+    ) -> Result<(Arc<Self>, oneshot::Sender<()>), RpcError> {
+        let slot = hub.slot()?;
+        let (child, answers) = spawn(hub, &launch).map_err(|error| RpcError::internal(format!("start: {error}")))?;
+        let (control, controls) = mpsc::channel(WAITING);
+        let number = session.number();
+        let command = Arc::new(Self {
+            number,
+            id: format!("c{number}"),
+            line: launch.line,
+            questions: Mutex::default(),
+            control,
+            input: Mutex::new(None),
+            cut: Notify::new(),
+        });
+        session.add(&command);
+        let (go, told) = oneshot::channel();
+        command.serve(hub, session, Started { child, answers, controls, told, slot })?;
+        Ok((command, go))
+    }
+
+    fn serve(self: &Arc<Self>, hub: &Arc<Hub>, session: &Arc<Session>, started: Started) -> Result<(), RpcError> {
+        let Started { mut child, answers, controls, told, slot } = started;
+        let stdout = child.stdout.take().ok_or_else(|| RpcError::internal("a child without an output"))?;
+        if let Some(stdin) = child.stdin.take() {
+            let (sender, receiver) = mpsc::channel(WAITING);
+            *self.input() = Some(sender);
+            tokio::spawn(feed(stdin, receiver));
+        }
+        let ended = tokio::spawn(keep(child, answers, controls, Arc::clone(self)));
+        let (hub, session, command) = (Arc::clone(hub), Arc::clone(session), Arc::clone(self));
+        tokio::spawn(async move {
+            // Dropped: the connection is gone, and the session may be loaded again.
+            let _ = told.await;
+            let mut pump = Pump::new(&hub, &session, &command);
+            read(&mut pump, &command, stdout).await;
+            finish(pump, ended).await;
+            session.remove(&command);
+            if session.is_over() {
+                hub.remove(&session);
+            }
+            drop(slot);
+        });
+        Ok(())
+    }
+
+    pub(super) fn questions(&self) -> MutexGuard<'_, BTreeMap<String, RequestPermission>> {
+        self.questions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn input(&self) -> MutexGuard<'_, Option<mpsc::Sender<Vec<u8>>>> {
+        self.input.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn control(&self, control: Control) -> Result<(), RpcError> {
+        self.control.try_send(control).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => RpcError::too_much("the command takes no more for now; try again"),
+            mpsc::error::TrySendError::Closed(_) => RpcError::no_command("the command is over"),
+        })
+    }
+
+    /// Hands bytes over to the command's standard input.
+    pub(super) fn feed(&self, bytes: Vec<u8>, end: bool) -> Result<(), RpcError> {
+        let mut input = self.input();
+        let Some(sender) = input.as_ref() else {
+            return Err(RpcError::no_command("the command has no input, or its input has ended"));
+        };
+        if !bytes.is_empty() {
+            sender.try_send(bytes).map_err(|error| match error {
+                mpsc::error::TrySendError::Full(_) => {
+                    RpcError::too_much("the command does not read its input; try again")
+                }
+                mpsc::error::TrySendError::Closed(_) => RpcError::no_command("the command reads no input any more"),
+            })?;
+        }
+        if end {
+            *input = None;
+        }
+        Ok(())
+    }
+}
+
+struct Started {
+    child: Child,
+    answers: UnixStream,
+    controls: mpsc::Receiver<Control>,
+    told: oneshot::Receiver<()>,
+    slot: Slot,
+}
+
+/// Starts a child askance that asks on its events and takes answers on a socket.
+fn spawn(hub: &Hub, launch: &Launch) -> io::Result<(Child, UnixStream)> {
+    /// One descriptor is passed on at a time, so that no other child gets it.
+    static PASSING: Mutex<()> = Mutex::new(());
+    let (ours, theirs) = StdStream::pair()?;
+    ours.set_nonblocking(true)?;
+    let [subcommand, rest @ ..] = &launch.arguments[..] else { return Err(io::ErrorKind::InvalidInput.into()) };
+    let mut command = tokio::process::Command::new(&hub.config.program);
+    command
+        .arg0("askance")
+        .arg(subcommand)
+        .args(["-o", "stream-json", "--prompt"])
+        .arg(format!("fd={}", theirs.as_raw_fd()))
+        .args(rest)
+        .stdin(if launch.input { Stdio::piped() } else { Stdio::null() })
+        .stdout(Stdio::piped())
+        // What it has to say stands in its events.
+        .stderr(Stdio::null())
+        .process_group(0);
+    let passing = PASSING.lock().unwrap_or_else(PoisonError::into_inner);
+    fcntl_setfd(theirs.as_fd(), FdFlags::empty())?;
+    let child = command.spawn();
+    fcntl_setfd(theirs.as_fd(), FdFlags::CLOEXEC)?;
+    drop(passing);
+    Ok((child?, UnixStream::from_std(ours)?))
+}
+
+/// Carries answers, signals and the end to the child. Gives its exit status.
+async fn keep(
+    mut child: Child,
+    mut answers: UnixStream,
+    mut controls: mpsc::Receiver<Control>,
+    command: Arc<Command>,
+) -> Option<std::process::ExitStatus> {
+    let mut deadline = None;
+    loop {
+        let control = tokio::select! {
+            status = child.wait() => return status.ok(),
+            control = controls.recv() => control,
+            () = until(deadline) => {
+                // Its events are read no more: it ends the run and everything in it.
+                command.cut.notify_one();
+                return end(child).await;
+            }
+        };
+        match control {
+            Some(Control::Answer(reply)) => write(&mut answers, &reply).await,
+            Some(Control::Signal(signal)) => send(&child, signal),
+            Some(Control::Cancel(grace)) => {
+                send(&child, Signal::SIGTERM);
+                send(&child, Signal::SIGCONT);
+                deadline.get_or_insert(tokio::time::Instant::now() + grace);
+            }
+            // The session has forgotten it.
+            None => return end(child).await,
+        }
+    }
+}
+
+async fn until(deadline: Option<tokio::time::Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Waits for a run that was told to end; one that does not is killed, and its monitor ends the rest.
+async fn end(mut child: Child) -> Option<std::process::ExitStatus> {
+    match tokio::time::timeout(ENDING, child.wait()).await {
+        Ok(status) => status.ok(),
+        Err(_) => {
+            // Gone already: that was the aim.
+            let _ = child.start_kill();
+            child.wait().await.ok()
+        }
+    }
+}
+
+async fn write(answers: &mut UnixStream, reply: &Reply) {
+    let Ok(mut line) = serde_json::to_vec(reply) else { return };
+    line.push(b'\n');
+    // A child that takes no answers any more is about to end.
+    let _ = answers.write_all(&line).await;
+}
+
+/// Not reaped yet, so the number is its own.
+fn send(child: &Child, signal: Signal) {
+    if let Some(pid) = child.id().and_then(|pid| i32::try_from(pid).ok()) {
+        // A child that has just ended needs no signal.
+        let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), signal);
+    }
+}
+
+async fn feed(mut stdin: ChildStdin, mut pieces: mpsc::Receiver<Vec<u8>>) {
+    while let Some(piece) = pieces.recv().await {
+        if stdin.write_all(&piece).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Reads events until the last one, or until the run is cut off.
+async fn read(pump: &mut Pump<'_>, command: &Command, stdout: ChildStdout) {
+    let mut stdout = BufReader::with_capacity(32 << 10, stdout);
+    loop {
+        let frame = tokio::select! {
+            () = command.cut.notified() => return,
+            frame = frames::read(&mut stdout, EVENT_MAX) => frame,
+        };
+        let Ok(Frame::Line(line)) = frame else { return };
+        let Ok(event) = serde_json::from_slice::<Event>(&line) else { return };
+        tokio::select! {
+            () = command.cut.notified() => return,
+            () = pump.tell(event) => {}
+        }
+    }
+}
+
+/// Tells the end, whether or not the run could tell it itself.
+async fn finish(pump: Pump<'_>, ended: JoinHandle<Option<std::process::ExitStatus>>) {
+    pump.finish(ended.await.ok().flatten()).await;
+}
