@@ -63,9 +63,9 @@ fn build(name: &str, compiler: &str, flags: &[&str], output: &str) -> Result<Pat
     Ok(if open_to_all(&target) { target } else { open_copy(&target) })
 }
 
-/// `tries` and `seconds` of a race: short by default, `ASKANCE_RACE_SECONDS` for longer.
+/// `tries` and `seconds` of a race, whichever ends first; `ASKANCE_RACE_SECONDS` for longer.
 pub fn race_limit() -> [String; 2] {
-    let seconds = std::env::var("ASKANCE_RACE_SECONDS").unwrap_or_else(|_| "2".into());
+    let seconds = std::env::var("ASKANCE_RACE_SECONDS").unwrap_or_else(|_| "3".into());
     ["100000".into(), seconds]
 }
 

@@ -143,9 +143,9 @@ impl Scene {
         self.run(&["sh", "-c", line])
     }
 
-    /// Runs a program without the sandbox in the same place and environment.
+    /// Runs a program without the sandbox in the same place and environment. A race ends when it is won.
     pub fn bare(&self, argv: &[&str]) -> Finished {
-        Launch::new(self, None).run(argv)
+        Launch::new(self, None).env("ATTACK_UNTIL_THROUGH", "1").run(argv)
     }
 
     pub fn bare_shell(&self, line: &str) -> Finished {
