@@ -30,6 +30,7 @@ pub use lists::{CompileError, Effect};
 pub use verdict::{Answer, Denial, Permit, Place, Question, Reason, Rule, Scope, Verdict};
 
 use crate::settings::{Layer, Sandbox};
+use components::key;
 use hosts::HostLists;
 use links::Links;
 use lists::{Lists, Ruling};
@@ -250,9 +251,9 @@ impl Policy {
             _ => return SilentYes::default(),
         };
         silent.roots.retain(|root| !root.starts_with(TERMINALS) || root.ends_with("ptmx"));
-        silent.carve.push(TERMINALS.into());
-        silent.carve.sort();
-        silent.carve.dedup();
+        if let Err(at) = silent.carve.binary_search_by(|carve| key(carve).cmp(TERMINALS.as_bytes())) {
+            silent.carve.insert(at, TERMINALS.into());
+        }
         silent
     }
 

@@ -129,8 +129,8 @@ impl PathLists {
             for entry in self.literal.get(ancestor).into_iter().flatten() {
                 found.push(Match { entry, specificity: specificity(matched_depth), matched_depth });
             }
-            for (matcher, _, entry) in &self.globs {
-                if matcher.matches(as_path(ancestor)) {
+            for (matcher, prefix, entry) in &self.globs {
+                if ancestor.starts_with(key(prefix)) && matcher.matches(as_path(ancestor)) {
                     found.push(Match { entry, specificity: specificity(matched_depth), matched_depth });
                 }
             }
@@ -162,7 +162,17 @@ impl PathLists {
                 .iter()
                 .any(|(path, entries)| entries.iter().any(no) && !matches!(self.rule(as_path(path)), Ruling::Allow))
             && !self.any_depth.entries().any(no)
-            && !self.globs.iter().any(|(.., entry)| no(entry))
+            && self.globs.iter().all(|(glob, _, entry)| !no(entry) || self.overrules(glob, entry))
+    }
+
+    /// Is the same glob allowed by as high a layer, and not blocked?
+    fn overrules(&self, glob: &LazyGlob, entry: &Entry) -> bool {
+        let allows = |(other, _, yes): &(LazyGlob, PathBuf, Entry)| {
+            yes.effect == Effect::Allow
+                && other.text() == glob.text()
+                && yes.rule.source.layer >= entry.rule.source.layer
+        };
+        entry.effect != Effect::Block && self.globs.iter().any(allows)
     }
 
     /// Roots that are allowed outright, and what must be left out of them. Where rules for any

@@ -48,10 +48,11 @@ impl Wanted {
 pub(super) fn decides(context: &Context, call: &Call, dirfd: u64, path: &PathBuffer, wanted: Wanted) -> bool {
     let (proven, span) = (context.files().proven(), context.files().span(context.moment()));
     let key = proven.key(path.bytes(), wanted.purpose(dirfd, path), span);
-    if let Some(inode) = proven.inode(key)
-        && leads_to(call, int(dirfd), path, wanted) == Some(inode)
-    {
-        return true;
+    match proven.inode(key) {
+        // Brokered a moment ago, and so it is again: what the floor decided would be the same.
+        Some(BROKERED) => return false,
+        Some(inode) if leads_to(call, int(dirfd), path, wanted) == Some(inode) => return true,
+        _ => {}
     }
     match prove(context, call, dirfd, path, wanted) {
         Proof::Of(held) => {
@@ -63,9 +64,16 @@ pub(super) fn decides(context: &Context, call: &Call, dirfd: u64, path: &PathBuf
             true
         }
         Proof::Fails => true,
-        Proof::None => false,
+        Proof::None => {
+            proven.keep(key, BROKERED);
+            false
+        }
     }
 }
+
+/// In the place of an inode: nothing of the floor covers the path. The broker's answer is right also
+/// where that has changed.
+const BROKERED: (u64, u64) = (u64::MAX, u64::MAX);
 
 /// Why the kernel may decide an open by itself.
 enum Proof {

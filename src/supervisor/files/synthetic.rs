@@ -2,6 +2,8 @@
 
 use std::io::{self, Write};
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 
 use rustix::fs::{AtFlags, CWD, FileType, MemfdFlags, Mode, SealFlags};
 
@@ -17,7 +19,7 @@ pub(super) fn file(context: &Context, held: &Held, how: How) -> Option<Outcome> 
         return None;
     }
     let [resolv_conf, hosts] = context.files().resolver_files();
-    let is = |path| rustix::fs::statat(CWD, path, AtFlags::empty()).is_ok_and(|stat| held.is(&stat));
+    let is = |path| inode(context, path) == Some((held.stat.st_dev, held.stat.st_ino));
     let content = if is(resolv_conf) {
         context.dns().resolv_conf()
     } else if is(hosts) {
@@ -27,6 +29,20 @@ pub(super) fn file(context: &Context, held: &Held, how: How) -> Option<Outcome> 
     };
     let fd = content.and_then(|content| sealed(&content, how));
     Some(fd.map_or_else(|error| Outcome::Reply(Reply::from_error(&error)), |fd| opened(fd, how)))
+}
+
+/// The purpose of proofs of what stands at these paths.
+const RESOLVER: u64 = u64::MAX - 1;
+
+/// What stands at `path`, asked of the kernel once in a while: every brokered read comes by here.
+fn inode(context: &Context, path: &Path) -> Option<(u64, u64)> {
+    let files = context.files();
+    let key = files.proven().key(path.as_os_str().as_bytes(), RESOLVER, files.span(context.moment()));
+    files.proven().inode(key).or_else(|| {
+        let stat = rustix::fs::statat(CWD, path, AtFlags::empty()).ok()?;
+        files.proven().keep(key, (stat.st_dev, stat.st_ino));
+        Some((stat.st_dev, stat.st_ino))
+    })
 }
 
 /// A read-only descriptor of a file with this content, which nobody can change.
