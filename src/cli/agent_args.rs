@@ -1,11 +1,12 @@
 //! What the command line may say to the subcommands that agents use. Declares; does nothing.
 
 use std::ffi::OsString;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueHint};
 
-use super::args::{ApprovalFlags, RunFlags, level};
+use super::args::{ApprovalFlags, PolicyFlags, RunFlags, level};
 use crate::settings::AutonomyLevel;
 
 /// `askance hook`.
@@ -117,3 +118,26 @@ Examples:
   askance serve --socket ~/.askance-server/socket
   askance serve --socket ~/.askance-server/socket --approver-token ~/.askance-server/token
   askance serve --schema";
+
+/// `askance mcp`.
+#[derive(Debug, Args)]
+pub struct McpArgs {
+    #[command(flatten)]
+    pub policy: PolicyFlags,
+    #[command(flatten)]
+    pub approval: ApprovalFlags,
+    /// Serve HTTP on this loopback address, at /mcp, instead of standard input and output; port 0: any
+    #[arg(long, value_name = "ADDRESS:PORT", requires = "token_file")]
+    pub http: Option<SocketAddr>,
+    /// What HTTP clients have to show: a file that only you can read
+    #[arg(long, value_name = "FILE", requires = "http", value_hint = ValueHint::FilePath)]
+    pub token_file: Option<PathBuf>,
+}
+
+pub(super) const MCP_HELP: &str = "\
+Examples:
+  askance mcp --auto medium                in an agent's settings: a server on standard input and output
+  askance mcp --http 127.0.0.1:8931 --token-file ~/.askance-token
+
+Tools: run_command, check_command, read_file, list_directory, write_file, edit_file, apply_patch. Questions go to
+clients that can be asked (elicitation); for others they are denied, with what would allow it.";

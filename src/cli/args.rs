@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 
 use super::agent_args::{EXEC_EXAMPLES, ExecArgs, FileArgs, HOOK_HELP, HookArgs, SERVE_EXAMPLES, ServeArgs};
+#[cfg(feature = "mcp")]
+use super::agent_args::{MCP_HELP, McpArgs};
 use crate::prompt::Choice;
 use crate::run::Output;
 use crate::session::{Kind, Name};
@@ -50,6 +52,10 @@ pub enum Command {
     /// Run a program in the sandbox
     #[command(after_help = RUN_EXAMPLES)]
     Run(RunArgs),
+    /// Serve the Model Context Protocol: commands and files for agents, in the sandbox
+    #[cfg(feature = "mcp")]
+    #[command(after_help = MCP_HELP)]
+    Mcp(McpArgs),
     /// Answer a coding agent before it calls a tool: allow, deny, ask, or run it in the sandbox
     ///
     /// Reads what the agent sends to its pre-tool-use hook from standard input and answers in the

@@ -13,6 +13,8 @@ mod grant;
 mod hook;
 mod judging;
 mod layers;
+#[cfg(feature = "mcp")]
+mod mcp;
 mod profiles;
 mod run;
 mod serve;
@@ -56,6 +58,8 @@ fn dispatch(command: Command) -> Outcome {
         Command::File(args) => file::run(args),
         Command::FileWorker => file::work(),
         Command::Exec(args) => run::exec(args),
+        #[cfg(feature = "mcp")]
+        Command::Mcp(args) => mcp::run(&args),
         Command::Hook(args) => hook::run(args),
         Command::Check(args) => check::run(&args),
         Command::Why(args) => why::run(&args),

@@ -12,6 +12,8 @@ mod frames;
 pub mod hook;
 mod hub;
 mod listen;
+#[cfg(feature = "mcp")]
+pub mod mcp;
 mod methods;
 mod protocol;
 mod rpc;

@@ -16,7 +16,7 @@ pub struct Token([u8; 32]);
 
 #[derive(Debug, thiserror::Error)]
 pub enum TokenError {
-    #[error("read the approver's token {path}")]
+    #[error("read the token {path}")]
     Read { path: PathBuf, source: io::Error },
     #[error("{path} can be read by others; make it private: chmod 600 {path}")]
     Open { path: PathBuf },

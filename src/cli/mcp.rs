@@ -1,0 +1,81 @@
+//! `askance mcp`: from flags to a server.
+
+use std::ffi::OsString;
+use std::io;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use super::Outcome;
+use super::agent_args::McpArgs;
+use super::args::{ApprovalFlags, PolicyFlags};
+use crate::server::mcp::{Askance, McpError, random, serve_http, serve_stdio};
+use crate::server::{Token, TokenError};
+
+/// The server did not come about.
+#[derive(Debug, thiserror::Error)]
+enum StartError {
+    #[error("find askance itself")]
+    Own(#[source] io::Error),
+    #[error("make the workspace's path absolute")]
+    Workspace(#[source] io::Error),
+    #[error("name the session")]
+    Random(#[source] io::Error),
+    #[error(transparent)]
+    Token(#[from] TokenError),
+    #[error(transparent)]
+    Mcp(#[from] McpError),
+}
+
+pub(super) fn run(args: &McpArgs) -> Outcome {
+    serve(args)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn serve(args: &McpArgs) -> Result<(), StartError> {
+    let program: PathBuf = std::env::current_exe().map_err(StartError::Own)?;
+    let askance = Askance {
+        program,
+        cwd: args.policy.cwd.clone(),
+        policy: policy(&args.policy)?,
+        approval: approval(&args.approval)?,
+    };
+    let (Some(address), Some(token)) = (args.http, &args.token_file) else {
+        return Ok(serve_stdio(askance)?);
+    };
+    let token = Token::load(token)?;
+    let ready = |address| eprintln!("askance: serving http://{address}/mcp");
+    Ok(serve_http(askance, address, token, ready)?)
+}
+
+/// The flags again, for the children.
+fn policy(flags: &PolicyFlags) -> Result<Vec<OsString>, StartError> {
+    let mut words = Vec::new();
+    let mut flag = |name: &str, value: OsString| {
+        words.push(OsString::from(name));
+        words.push(value);
+    };
+    flags.profile.iter().for_each(|profile| flag("--profile", profile.clone()));
+    if let Some(workspace) = &flags.workspace {
+        // The children start elsewhere.
+        flag("--workspace", std::path::absolute(workspace).map_err(StartError::Workspace)?.into());
+    }
+    flags.allow_read.iter().for_each(|path| flag("--allow-read", path.clone()));
+    flags.allow_write.iter().for_each(|path| flag("--allow-write", path.clone()));
+    flags.allow_domain.iter().for_each(|domain| flag("--allow-domain", domain.into()));
+    flags.allow_unix.iter().for_each(|socket| flag("--allow-unix", socket.clone()));
+    Ok(words)
+}
+
+fn approval(flags: &ApprovalFlags) -> Result<Vec<OsString>, StartError> {
+    let mut words: Vec<OsString> = Vec::new();
+    words.extend(flags.auto.map(|level| format!("--auto={}", level.word()).into()));
+    words.extend(flags.spec.then(|| "--spec".into()));
+    let session = match &flags.session {
+        Some(session) => session.to_string(),
+        // What is allowed "for this session" is allowed to all calls of this server.
+        None => format!("mcp-{}", random().map_err(StartError::Random)?),
+    };
+    words.push(format!("--session={session}").into());
+    words.extend(flags.kind.map(|kind| format!("--kind={}", kind.word()).into()));
+    Ok(words)
+}
