@@ -205,7 +205,7 @@ path = os.environ['TMPDIR'] + '/s'
 u = socket.socket(socket.AF_UNIX); u.bind(path); u.listen()
 c = socket.socket(socket.AF_UNIX); c.connect(path); s, _ = u.accept(); s.sendall(b'unix'); assert c.recv(9) == b'unix'
 assert u.getsockname() == path, u.getsockname()
-n = socket.socket(socket.AF_UNIX); n.bind('\\0askance-own'); n.listen(); c = socket.socket(socket.AF_UNIX); c.connect('\\0askance-own')
+n = socket.socket(socket.AF_UNIX); n.bind('\\0askance-own-' + str(os.getpid())); n.listen(); c = socket.socket(socket.AF_UNIX); c.connect(n.getsockname())
 d = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM); d.bind(path + 'd')
 e = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM); e.sendto(b'datagram', path + 'd'); assert d.recv(9) == b'datagram'
 os.chdir(os.environ['TMPDIR']); f = socket.socket(socket.AF_UNIX); f.bind('relative'); assert f.getsockname() == 'relative'

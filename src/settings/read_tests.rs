@@ -41,7 +41,7 @@ fn every_mistake_names_its_place_and_what_was_expected() {
         ),
         (
             "{\"x\\u001b[2J\": 1}",
-            "1:2: unknown key \"x\\u{1b}[2J\" in the file, expected one of $schema, name, description, sessionDefaultSettings, maxAutonomyLevel, subagentAutonomyLevel, missionPolicy, commandAllowlist, commandDenylist, commandBlocklist, mcpAutonomyOverrides, hooks, forbidSkipPermissions, sandbox",
+            "1:2: unknown key \"x\\u{1b}[2J\" in the file, expected one of $schema, name, description, sessionDefaultSettings, maxAutonomyLevel, subagentAutonomyLevel, missionPolicy, commandAllowlist, commandDenylist, commandBlocklist, mcpAutonomyOverrides, hooks, forbidSkipPermissions, server, sandbox",
         ),
         ("{\"sandbox\": []}", "1:13: sandbox: expected an object, found a list"),
         (
