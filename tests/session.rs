@@ -156,8 +156,9 @@ fn a_denied_command_is_asked_about_once_and_can_be_allowed_for_the_session() {
 fn an_interlock_and_an_organisations_rule_are_never_answered_for_the_session() {
     let scene = Scene::new(User::Caller);
     // "session" is not offered, and the widest answer that it includes is "run".
-    let nowhere = r#"import subprocess; subprocess.run(["rm", "-rf", "../nowhere/.."])"#;
-    let asked = in_session(&scene, "s").answers("command rm * session").run(&["python3", "-c", nowhere]);
+    let started =
+        ["python3", "-c", "import subprocess, sys; subprocess.run(sys.argv[1:])", "rm", "-rf", "../nowhere/.."];
+    let asked = in_session(&scene, "s").answers("command rm * session").run(&started);
     asked.asks(&["command rm -rf ../nowhere/.. run"]);
     let argv = ["rm", "-rf", "../nowhere/.."];
     in_session(&scene, "s").answers("command rm * session").run(&argv).asks(&["command rm -rf ../nowhere/.. run"]);

@@ -61,6 +61,12 @@ const LIKELY: [&str; 34] = [
 /// the broker, because a rule for each costs every start more than it saves.
 const READ_ONE_BY_ONE: &str = "/etc";
 
+/// The private temporary directory of another run, or what is left of one that was killed: hundreds
+/// of them must not push out what a run needs.
+fn is_of_another_run(directory: &Path, name: &OsStr) -> bool {
+    directory == Path::new("/tmp") && name.as_bytes().starts_with(b"ask.")
+}
+
 fn is_likely(name: &OsStr) -> bool {
     LIKELY.iter().any(|likely| OsStr::new(likely) == name)
 }
@@ -206,8 +212,9 @@ impl Splitting<'_> {
         if path.starts_with(READ_ONE_BY_ONE) {
             names.retain(|(name, kind)| *kind == FileType::Directory || is_likely(name));
         }
+        let needed = self.marks.on_the_way(key);
+        names.retain(|(name, _)| needed.contains(name) || !is_of_another_run(&path, name));
         if names.len() > MOST_CHILDREN {
-            let needed = self.marks.on_the_way(key);
             names.sort_by_cached_key(|(name, kind)| (!needed.contains(name), rank(name, *kind), name.clone()));
             self.split.crowded.push((path, names.len() - MOST_CHILDREN));
             names.truncate(MOST_CHILDREN);
