@@ -249,3 +249,18 @@ fn the_schema_describes_every_method_and_every_error() {
     assert_eq!(schema()["protocolVersion"], 1);
     assert!(schema()["$defs"]["Details"]["properties"]["isOrgDeny"].is_object());
 }
+
+for_each_user! {
+    fn the_example_client_carries_out_its_mission(scene) {
+        let example = format!("{}/examples/mission.py", env!("CARGO_MANIFEST_DIR"));
+        let copy = scene.beside("mission.py");
+        scene.file(&copy, std::fs::read(example).unwrap());
+        let askance = support::scene::binary(scene.user).to_str().unwrap();
+        let argv = ["python3", copy.to_str().unwrap(), askance, scene.workspace.to_str().unwrap()];
+        let said = scene.bare(&argv).success();
+        for line in ["0: pwd", "0: mkdir", "4 build/a", "1: cat ~/.ssh/id_x", "126: rm -rf ~"] {
+            assert!(said.stdout.contains(line), "{line}\n{said}");
+        }
+        assert!(!said.stdout.contains("TOP-SECRET"), "{said}");
+    }
+}
