@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use clap::{Args, Subcommand, ValueHint};
+use clap::{ArgGroup, Args, Subcommand, ValueHint};
 
 use super::args::{ApprovalFlags, PolicyFlags, RunFlags, level};
 use crate::settings::AutonomyLevel;
@@ -95,7 +95,8 @@ Examples:
 
 /// `askance serve`.
 #[derive(Debug, Clone, Args)]
-#[group(id = "way", required = true, multiple = false, args = ["stdio", "socket", "schema"])]
+#[group(skip)]
+#[command(group = ArgGroup::new("way").required(true).args(["stdio", "socket", "schema"]))]
 pub struct ServeArgs {
     /// One client, on standard input and output
     #[arg(long)]

@@ -185,6 +185,9 @@ pub struct PolicyFlags {
     /// Let this run connect to the Unix socket PATH, or `@name` for an abstract one
     #[arg(long, value_name = "PATH", value_hint = ValueHint::AnyPath)]
     pub allow_unix: Vec<OsString>,
+    /// Refuse this run to read, write or connect to PATH
+    #[arg(long, value_name = "PATH", value_hint = ValueHint::AnyPath)]
+    pub block: Vec<OsString>,
 }
 
 /// Flags of what runs: `run` and `exec`.

@@ -69,7 +69,13 @@ pub(crate) fn runtime(flags: &PolicyFlags, mut document: Document) -> Result<(Lo
     let files = &mut document.sandbox.filesystem;
     files.allow_read.extend(paths(&flags.allow_read, &locations)?);
     files.allow_write.extend(paths(&flags.allow_write, &locations)?);
+    let blocked = paths(&flags.block, &locations)?;
+    files.block_read.extend(blocked.iter().cloned());
+    files.block_write.extend(blocked);
     let network = &mut document.sandbox.network;
+    for socket in &flags.block {
+        network.block_unix_sockets.push(At::nowhere(grant::socket(socket, &locations)?));
+    }
     for domain in &flags.allow_domain {
         network.allowed_domains.push(At::nowhere(grant::domain(domain)?));
     }

@@ -20,6 +20,7 @@ pub(super) fn run(args: &ServeArgs) -> Outcome {
         settings: settings.server,
         approval: settings.approval,
         locations,
+        private: args.approver_token.iter().filter_map(|path| path.canonicalize().ok()).collect(),
         token: args.approver_token.as_deref().map(Token::load).transpose()?,
         // The very program, also when a newer one has taken its name.
         program: PathBuf::from("/proc/self/exe"),

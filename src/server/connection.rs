@@ -103,7 +103,10 @@ impl Connection {
             };
             let taken = match frame {
                 Ok(Frame::Line(line)) if line.trim_ascii().is_empty() => Ok(()),
-                Ok(Frame::Line(line)) => self.take(&line).await,
+                Ok(Frame::Line(line)) => tokio::select! {
+                    taken = self.take(&line) => taken,
+                    () = asked_to_leave(leave.as_deref()) => return,
+                },
                 Ok(Frame::TooLong) => {
                     let error = RpcError::invalid(format!("the frame is longer than {FRAME_MAX} bytes"));
                     self.respond(&Value::Null, &Err(error)).await

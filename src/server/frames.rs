@@ -65,9 +65,9 @@ impl Outbox {
         self.frames.send(frame).await.map_err(|unread| unread.0)
     }
 
-    /// Never waits; `false` where the client is gone or does not read.
-    pub(super) fn try_send(&self, frame: Vec<u8>) -> bool {
-        self.frames.try_send(frame).is_ok()
+    /// Never waits; gives the frame back where the client has not read enough, or is gone.
+    pub(super) fn try_send(&self, frame: Vec<u8>) -> Result<(), Vec<u8>> {
+        self.frames.try_send(frame).map_err(mpsc::error::TrySendError::into_inner)
     }
 }
 

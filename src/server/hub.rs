@@ -21,6 +21,9 @@ pub(super) const COMMANDS_MAX: usize = 512;
 /// Sessions at once.
 const SESSIONS_MAX: usize = 4096;
 
+/// How long an approver may read nothing while questions wait for it.
+const PATIENCE: Duration = Duration::from_secs(5);
+
 /// What a server is started with.
 #[derive(Debug)]
 pub struct Config {
@@ -30,6 +33,8 @@ pub struct Config {
     pub locations: settings::Locations,
     /// What an approver's connection has to show.
     pub token: Option<Token>,
+    /// The token and the socket: no command reaches them.
+    pub private: Vec<PathBuf>,
     /// This program, to be started for each command.
     pub program: PathBuf,
 }
@@ -105,12 +110,17 @@ impl Hub {
         state.clients.insert(id, Arc::clone(&client));
         let sessions: Vec<_> = state.sessions.values().cloned().collect();
         drop(state);
-        if approver {
-            for session in sessions {
-                session.attended();
-            }
+        for session in sessions {
+            self.attend(&session, &client);
         }
         client
+    }
+
+    /// The client may be one that the session's questions wait for.
+    pub(super) fn attend(&self, session: &Session, client: &Client) {
+        if client.asks && self.may_answer(session, client) {
+            session.attended();
+        }
     }
 
     /// A client is gone: its sessions have nobody, until somebody loads them.
@@ -202,13 +212,19 @@ impl Hub {
         }
     }
 
-    /// The owner is waited for, as its output is; nobody waits for an approver that does not read.
-    async fn tell(&self, session: &Session, client: &Client, frame: Vec<u8>) {
+    /// The owner is waited for, as its output is; no command waits for an approver, and one that does
+    /// not read for a while has to go.
+    async fn tell(&self, session: &Session, client: &Arc<Client>, frame: Vec<u8>) {
         if session.is_owned_by(client) {
             // A client that is gone has its question re-offered when it comes back.
             let _ = client.outbox.send(frame).await;
-        } else if !client.outbox.try_send(frame) {
-            client.leave.notify_one();
+        } else if let Err(frame) = client.outbox.try_send(frame) {
+            let client = Arc::clone(client);
+            tokio::spawn(async move {
+                if tokio::time::timeout(PATIENCE, client.outbox.send(frame)).await.is_err() {
+                    client.leave.notify_one();
+                }
+            });
         }
     }
 
@@ -225,13 +241,14 @@ impl Hub {
         // Without a token there will be no other than the owner.
         let hopeless = self.config.token.is_none() && session.has_owner();
         let grace = if hopeless { 0 } else { self.config.settings.grace_period_ms };
-        let (hub, session, attended) = (Arc::clone(self), Arc::clone(session), session.attendance());
+        let (hub, session) = (Arc::clone(self), Arc::clone(session));
+        let (attended, owners) = (session.attendance(), session.owners());
         tokio::spawn(async move {
             tokio::time::sleep(Duration::from_millis(grace)).await;
             if session.attendance() == attended && hub.audience(&session).is_empty() {
                 session.deny_all();
             }
-            if !session.has_owner() && session.attendance() == attended {
+            if !session.has_owner() && session.owners() == owners {
                 session.give_up();
                 if session.is_idle() {
                     hub.remove(&session);

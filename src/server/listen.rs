@@ -49,13 +49,21 @@ impl Socket {
         let (parent, name) = (path.parent().ok_or_else(named)?, path.file_name().ok_or_else(named)?);
         let parent = private_directory(if parent.as_os_str().is_empty() { Path::new(".") } else { parent })?;
         let path = parent.join(name);
-        make_room(&path)?;
         let failed = |source| SocketError::Listen { path: path.clone(), source };
+        // Two that start at once would take each other's socket for a stale one.
+        let turn = fs::File::open(&parent).map_err(failed)?;
+        turn.lock().map_err(failed)?;
+        make_room(&path)?;
         let listener = UnixListener::bind(&path).map_err(failed)?;
         // Nobody else passes through its directory, whatever the umask left.
         fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).map_err(failed)?;
         let inode = fs::symlink_metadata(&path).map_err(failed)?.ino();
         Ok(Self { listener, path: path.clone(), inode })
+    }
+
+    /// Where it is, without symbolic links.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
     }
 
     /// Takes clients in, for good.

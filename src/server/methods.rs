@@ -64,7 +64,7 @@ pub(super) fn slow(
     (method == "command/check").then(|| {
         let said: say::Check = understand(params.clone())?;
         let session = hub.own_session(&said.session_id, client)?;
-        let mut arguments = arguments("check", &session, said.cwd.as_deref());
+        let mut arguments = arguments("check", (hub, &session), said.cwd.as_deref());
         arguments.extend(["-o".into(), "json".into()]);
         declare(&mut arguments, said.risk, None);
         subject(&mut arguments, said.command)?;
@@ -179,6 +179,7 @@ fn load_session(hub: &Arc<Hub>, client: &Arc<Client>, said: &say::SessionNamed) 
     if !session.attach(client) && !client.approver {
         return Err(RpcError::no_session("another connection has this session"));
     }
+    hub.attend(&session, client);
     Ok(Handled { result: value(&session.loaded(hub)?)?, after: After::Offer(vec![session]) })
 }
 
@@ -220,7 +221,7 @@ fn answerable(hub: &Hub, client: &Client, id: &str) -> Result<Arc<Session>, RpcE
 
 fn run(hub: &Arc<Hub>, client: &Client, said: say::Run) -> Result<Handled, RpcError> {
     let session = hub.own_session(&said.session_id, client)?;
-    let mut arguments = arguments("exec", &session, said.cwd.as_deref());
+    let mut arguments = arguments("exec", (hub, &session), said.cwd.as_deref());
     declare(&mut arguments, said.risk, said.reason);
     if let Some(timeout) = said.timeout_ms {
         arguments.push(format!("--timeout={timeout}ms").into());
@@ -236,7 +237,7 @@ fn run(hub: &Arc<Hub>, client: &Client, said: say::Run) -> Result<Handled, RpcEr
 }
 
 /// A subcommand of askance with what the session says.
-fn arguments(subcommand: &str, session: &Session, cwd: Option<&Path>) -> Vec<OsString> {
+fn arguments(subcommand: &str, (hub, session): (&Hub, &Session), cwd: Option<&Path>) -> Vec<OsString> {
     let mut arguments: Vec<OsString> = vec![subcommand.into()];
     let mut flag = |name: &str, value: OsString| {
         let mut word = OsString::from(format!("--{name}="));
@@ -247,6 +248,9 @@ fn arguments(subcommand: &str, session: &Session, cwd: Option<&Path>) -> Vec<OsS
     flag("cwd", session.cwd.join(cwd.unwrap_or(Path::new(""))).into());
     for profile in &session.profiles {
         flag("profile", profile.into());
+    }
+    for private in &hub.config.private {
+        flag("block", private.into());
     }
     flag("session", session.id.clone().into());
     flag("kind", session.shared.kind().word().into());

@@ -80,13 +80,14 @@ pub fn on_standard_streams(config: Config) -> Result<(), ServeError> {
 }
 
 /// Serves any number of clients until a signal ends it.
-pub fn on_socket(config: Config, path: &Path) -> Result<(), ServeError> {
+pub fn on_socket(mut config: Config, path: &Path) -> Result<(), ServeError> {
     demand_approver(&config)?;
     let runtime = Builder::new_current_thread().enable_all().build().map_err(ServeError::Start)?;
     runtime.block_on(async {
-        let hub = Hub::new(config);
         let mut ends = ends().map_err(ServeError::Start)?;
         let socket = Socket::open(path)?;
+        config.private.push(socket.path().to_owned());
+        let hub = Hub::new(config);
         tokio::select! {
             () = socket.serve(&hub) => {}
             () = ends.wait() => {}

@@ -18,8 +18,10 @@ use crate::settings::AutonomyLevel;
 #[derive(Debug, Default)]
 struct State {
     owner: Option<Arc<Client>>,
-    /// Grows whenever somebody comes who may answer.
+    /// Grows whenever somebody comes who answers.
     attendance: u64,
+    /// Grows with each owner.
+    owners: u64,
     commands: BTreeMap<u64, Arc<Command>>,
     next_command: u64,
     /// Nobody came back in time: output is thrown away.
@@ -95,7 +97,7 @@ impl Session {
             return false;
         }
         state.owner = Some(Arc::clone(client));
-        state.attendance += 1;
+        state.owners += 1;
         state.given_up = false;
         drop(state);
         self.changed.notify_waiters();
@@ -114,13 +116,17 @@ impl Session {
         true
     }
 
-    /// Somebody came who may answer.
+    /// Somebody came who answers.
     pub(super) fn attended(&self) {
         self.state().attendance += 1;
     }
 
     pub(super) fn attendance(&self) -> u64 {
         self.state().attendance
+    }
+
+    pub(super) fn owners(&self) -> u64 {
+        self.state().owners
     }
 
     pub(super) fn give_up(&self) {

@@ -50,11 +50,16 @@ pub struct Client {
     sent: Vec<(u64, String)>,
     next: u64,
     pub child: Option<Child>,
+    stream: Option<UnixStream>,
 }
 
 impl Drop for Client {
     fn drop(&mut self) {
         self.writer = None;
+        if let Some(stream) = &self.stream {
+            // The thread that reads holds it too. One that the server closed already is as good.
+            let _ = stream.shutdown(std::net::Shutdown::Both);
+        }
         if let Some(child) = &mut self.child {
             let until = Instant::now() + Duration::from_secs(10);
             while child.try_wait().unwrap().is_none() {
@@ -90,7 +95,9 @@ impl Client {
     /// A connection to a server's socket; not introduced yet.
     pub fn connect(socket: &Path) -> Self {
         let stream = UnixStream::connect(socket).unwrap();
-        Self::over(stream.try_clone().unwrap(), stream)
+        let mut client = Self::over(stream.try_clone().unwrap(), stream.try_clone().unwrap());
+        client.stream = Some(stream);
+        client
     }
 
     fn over(read: impl Read + Send + 'static, write: impl Write + Send + 'static) -> Self {
@@ -102,7 +109,8 @@ impl Client {
                 }
             }
         });
-        Self { writer: Some(Box::new(write)), lines, early: VecDeque::new(), sent: Vec::new(), next: 1, child: None }
+        let writer: Option<Box<dyn Write + Send>> = Some(Box::new(write));
+        Self { writer, lines, early: VecDeque::new(), sent: Vec::new(), next: 1, child: None, stream: None }
     }
 
     pub fn initialize(&mut self, more: Value) -> Value {
@@ -143,6 +151,15 @@ impl Client {
     pub fn fails(&mut self, method: &str, params: Value) -> i64 {
         let answer = self.answer(method, params);
         answer["error"]["code"].as_i64().unwrap_or_else(|| panic!("{method} succeeded: {answer}"))
+    }
+
+    /// Sends a request and waits for its result or its error.
+    pub fn request_or_error(&mut self, method: &str, params: Value) -> Result<Value, Value> {
+        let answer = self.answer(method, params);
+        match answer.get("error") {
+            Some(error) => Err(error.clone()),
+            None => Ok(answer["result"].clone()),
+        }
     }
 
     fn answer(&mut self, method: &str, params: Value) -> Value {
