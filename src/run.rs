@@ -26,7 +26,7 @@ use tempfile::TempDir;
 
 use crate::approval::{self, Authority, BadPattern, Chosen, Risk};
 use crate::dns::{Dns, DnsConfig, Nameserver, NameserverError};
-use crate::journal::{self, Decision, FloorReport, Journal};
+use crate::journal::{self, Decision, Exit, FloorReport, Journal};
 use crate::policy::{CompileError, Operation, Places, Policy};
 use crate::prompt::{Choice, Console, ConsoleError, PromptError, Situation};
 use crate::sandbox::{self, ChildPlan, Filter, FilterPlan, Floor, Launched, ProcessLimits, Survey, resolve_program};
@@ -184,14 +184,14 @@ fn carry_out(request: &RunRequest, begun: Begun, outlet: &Outlet) -> Result<u8, 
     let command: Arc<OnceLock<Weak<Launched>>> = Arc::default();
     let situation = situation(request, console.as_ref(), outlet, Arc::clone(&command));
     let asker = asker(request, &prepared, situation)?;
-    let decision = approve(request, &mut prepared, &asker, &journal)?;
+    let decision = approve(request, &mut prepared, &asker, &journal, started)?;
     outlet.started(|| telling::started(request, &journal, &decision));
     let mut meter = Meter::new(prepared.limits.output_bytes, outlet);
     if !prepared.sandboxed {
         let ending = unconfined::run(request, &program, &prepared.environment, meter)?;
         let (floor, removed) = (FloorReport::default(), prepared.environment.removed);
-        let facts = telling::Facts { decision, ending, duration: started.elapsed(), floor, removed };
-        return conclude(request, outlet, &journal, facts);
+        let facts = telling::Facts { decision, exit: ending.report(), duration: started.elapsed(), floor, removed };
+        return conclude(request, outlet, &journal, Concluded { status: ending.exit_status(), facts });
     }
     let signals = wait::take_signals().map_err(RunError::Wait)?;
     let plan = child_plan(request, program, &prepared, Streams { console: console.as_ref(), meter: meter.as_mut() })?;
@@ -230,13 +230,19 @@ fn carry_out(request: &RunRequest, begun: Begun, outlet: &Outlet) -> Result<u8, 
     let (ending, ()) = (ending?, ended.map_err(RunError::Wait)?);
     drop(temporary);
 
-    let facts = telling::Facts { decision, ending, duration: started.elapsed(), floor, removed };
-    conclude(request, outlet, &journal, facts)
+    let facts = telling::Facts { decision, exit: ending.report(), duration: started.elapsed(), floor, removed };
+    conclude(request, outlet, &journal, Concluded { status: ending.exit_status(), facts })
+}
+
+/// How a run that was started ended.
+struct Concluded {
+    status: u8,
+    facts: telling::Facts,
 }
 
 /// Tells what was denied, writes the report, and gives the exit status.
-fn conclude(request: &RunRequest, outlet: &Outlet, journal: &Journal, facts: telling::Facts) -> Result<u8, RunError> {
-    let status = facts.ending.exit_status();
+fn conclude(request: &RunRequest, outlet: &Outlet, journal: &Journal, ended: Concluded) -> Result<u8, RunError> {
+    let Concluded { status, facts } = ended;
     if outlet.is_text() {
         telling::tell_denials(journal);
     }
@@ -257,6 +263,7 @@ fn approve(
     prepared: &mut Prepared,
     asker: &Arc<dyn Asker>,
     journal: &Journal,
+    started: Instant,
 ) -> Result<Decision, RunError> {
     let commands = &prepared.commands;
     let verdict = commands.judge(request, prepared.authority);
@@ -283,7 +290,18 @@ fn approve(
         }
     };
     if !allowed {
-        return Err(commands::refusal(&verdict, prepared.authority));
+        let error = commands::refusal(&verdict, prepared.authority);
+        if let Some(path) = &request.report {
+            let facts = telling::Facts {
+                decision: commands::refused(&verdict),
+                exit: Exit::Code(i32::from(error.exit_status())),
+                duration: started.elapsed(),
+                floor: telling::floor(&prepared.floor),
+                removed: prepared.environment.removed.clone(),
+            };
+            telling::report(request, journal, facts).write(path)?;
+        }
+        return Err(error);
     }
     // What was answered for the request is not asked again when it comes to it.
     commands.let_start(&verdict);

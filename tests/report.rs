@@ -76,3 +76,21 @@ for_each_user! {
         scene.shell("echo x > \"/etc/$(printf 'a\\377b')\"; exit 4").exits(4);
     }
 }
+
+for_each_user! {
+    fn a_refused_run_is_reported_with_its_decision(scene) {
+        scene.user_settings("{\n  \"commandBlocklist\": [\"touch ran\"]\n}\n");
+        let finished = scene.shell("touch ran").exits(126);
+        let decision = &finished.report["decision"];
+        assert_eq!(decision["verdict"], "refuse", "{finished}");
+        assert!(decision["reason"].as_str().is_some_and(|reason| !reason.is_empty()), "{finished}");
+        assert_eq!(decision["rule"]["text"], "commandBlocklist: touch ran", "{finished}");
+        assert!(decision["rule"]["source"].as_str().is_some_and(|source| source.ends_with("settings.json:2")), "{finished}");
+        assert_eq!(finished.report["exit"]["code"], 126, "{finished}");
+        // Nobody is there to answer: an interlock's question is refused, and reported so.
+        let finished = scene.shell("rm -rf ~").exits(126);
+        assert_eq!(finished.report["decision"]["verdict"], "refuse", "{finished}");
+        assert!(finished.report["decision"]["rule"]["text"].as_str().is_some_and(|rule| rule.contains("interlock")), "{finished}");
+        assert!(!scene.workspace.join("ran").exists());
+    }
+}

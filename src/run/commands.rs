@@ -313,6 +313,11 @@ pub(super) fn skipped(verdict: &Verdict) -> journal::Decision {
     decision
 }
 
+/// The decision that nobody let the request start.
+pub(super) fn refused(verdict: &Verdict) -> journal::Decision {
+    journal::Decision { verdict: Decision::Refuse.word().to_owned(), ..decision(verdict) }
+}
+
 /// The decision in the report's words.
 pub(super) fn decision(verdict: &Verdict) -> journal::Decision {
     journal::Decision {

@@ -5,10 +5,9 @@ use std::time::Duration;
 
 use rustix::net::{AddressFamily, sockopt};
 
-use super::wait::Ending;
 use super::{RunRequest, Subject};
 use crate::journal::event::Started;
-use crate::journal::{Decision, FloorReport, Journal, Report, Request, visible};
+use crate::journal::{Decision, Exit, FloorReport, Journal, Report, Request, visible};
 use crate::sandbox::Floor;
 use crate::sandbox::features::missing_in_floor;
 
@@ -18,7 +17,7 @@ const TOLD_MAX: usize = 10;
 /// What only the end of the run knows.
 pub(super) struct Facts {
     pub(super) decision: Decision,
-    pub(super) ending: Ending,
+    pub(super) exit: Exit,
     pub(super) duration: Duration,
     pub(super) floor: FloorReport,
     pub(super) removed: Vec<String>,
@@ -78,7 +77,7 @@ pub(super) fn report(request: &RunRequest, journal: &Journal, facts: Facts) -> R
             workspace: request.locations.workspace.clone(),
         },
         decision: facts.decision,
-        exit: facts.ending.report(),
+        exit: facts.exit,
         duration_ms: u64::try_from(facts.duration.as_millis()).unwrap_or(u64::MAX),
         questions: journal.questions(),
         denied: journal.denials(),

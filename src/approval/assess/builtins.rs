@@ -105,6 +105,9 @@ impl Walk<'_> {
                         state.functions.remove(&name.text);
                     }
                 }
+                if other == "read" {
+                    read_line(args, state);
+                }
                 return false;
             }
         }
@@ -218,6 +221,18 @@ impl Walk<'_> {
             self.nested_script("trap", text, state, &call.input);
         }
     }
+}
+
+/// Gives the variables of `read` the words of the line that is tried.
+fn read_line(args: &[Arg], state: &mut State) {
+    let Some(line) = state.reading.clone() else { return };
+    let names: Vec<&Arg> = args.iter().filter(|arg| !arg.text.starts_with('-')).collect();
+    let mut words = line.split_whitespace();
+    let Some((last, first)) = names.split_last() else { return };
+    for name in first {
+        state.variables.set(&name.text, words.next().unwrap_or_default().to_owned());
+    }
+    state.variables.set(&last.text, words.collect::<Vec<_>>().join(" "));
 }
 
 fn set_positional(args: &[Arg], state: &mut State) {

@@ -19,16 +19,30 @@ pub(super) struct Call {
     pub(super) in_shell: bool,
     /// An argument's substitution fetched something from the network.
     pub(super) fetched_argument: bool,
+    /// What the one process writes whose output is an argument: `<(…)`.
+    pub(super) substituted: Option<Input>,
 }
 
 impl Call {
     pub(super) fn direct() -> Call {
-        Call { input: Input::default(), raised: Raised::default(), in_shell: false, fetched_argument: false }
+        Call {
+            input: Input::default(),
+            raised: Raised::default(),
+            in_shell: false,
+            fetched_argument: false,
+            substituted: None,
+        }
     }
 
     /// The same surroundings for a command that this one starts.
     pub(super) fn for_inner(&self, in_shell: bool) -> Call {
-        Call { input: self.input.clone(), raised: Raised::default(), in_shell, fetched_argument: self.fetched_argument }
+        Call {
+            input: self.input.clone(),
+            raised: Raised::default(),
+            in_shell,
+            fetched_argument: self.fetched_argument,
+            substituted: self.substituted.clone(),
+        }
     }
 }
 

@@ -63,6 +63,8 @@ impl Walk<'_> {
             "expect" => {
                 found.extend(texts.iter().filter_map(|text| text.split_once("spawn ")).map(|(_, text)| text.to_owned()))
             }
+            "parallel" => found.extend(run.weighed.inner.as_ref().and_then(|inner| fed(&inner.argv, input))),
+            "start-stop-daemon" => self.look_at_daemon(run, state),
             "at" | "batch" => found.extend(input.text.clone()),
             "tmux" | "screen" => found.extend(texts.iter().map(|text| (*text).to_owned())),
             _ => {}
@@ -80,14 +82,32 @@ impl Walk<'_> {
         if !text.contains(|c: char| c.is_ascii_alphabetic()) {
             return;
         }
+        self.probing(|walk| {
+            walk.nested_script(label, text, state, &Input::default());
+        });
+    }
+
+    /// Walks, and keeps of what it finds only what lists and interlocks say.
+    pub(super) fn probing(&mut self, walk: impl FnOnce(&mut Self)) {
         let kept = std::mem::take(&mut self.out);
         let places = std::mem::take(&mut self.found);
-        self.nested_script(label, text, state, &Input::default());
+        walk(self);
         let probed = std::mem::replace(&mut self.out, kept);
         self.found = places;
         self.out.blocked = self.out.blocked.take().or(probed.blocked);
         self.out.denied = self.out.denied.take().or(probed.denied);
         self.out.interlock = self.out.interlock.take().or(probed.interlock);
+    }
+
+    /// `start-stop-daemon --exec PROGRAM -- ARG…`
+    fn look_at_daemon(&mut self, run: &Run<'_>, state: &State) {
+        let named = |name: &str| matches!(name, "-x" | "--exec" | "-a" | "--startas");
+        let programs = run.weighed.options.iter().filter(|(name, _)| named(name));
+        for program in programs.filter_map(|(_, value)| value.clone()) {
+            let args = run.weighed.operands.iter().map(|&at| run.argv[at + 1].clone());
+            let argv: Vec<Arg> = std::iter::once(program).chain(args).collect();
+            self.lists_and_interlocks(&argv, state);
+        }
     }
 
     /// A program that is not known may start what its last arguments name.
@@ -136,8 +156,18 @@ fn sed_commands(script: &str) -> Vec<String> {
     found
 }
 
+/// The command that `parallel` makes of input that is known.
+fn fed(argv: &[Arg], input: &Input) -> Option<String> {
+    let words: Option<Vec<&str>> = argv.iter().map(Arg::exact).collect();
+    let (command, lines) = (words?.join(" "), input.text.as_deref()?);
+    let all = lines.split_whitespace().collect::<Vec<_>>().join(" ");
+    Some(if command.contains("{}") { command.replace("{}", &all) } else { format!("{command} {all}") })
+}
+
 fn one_liner(text: &str) -> Vec<String> {
     let literals = literals(text);
+    // Naming a module starts nothing.
+    let text = text.replace("import subprocess;", "").replace("import subprocess\n", "");
     let mut found = Vec::new();
     if REMOVES.iter().any(|word| text.contains(word)) {
         found.extend(literals.iter().map(|path| format!("rm -rf {path}")));

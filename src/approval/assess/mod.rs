@@ -237,9 +237,24 @@ impl<'a> Walk<'a> {
             return Output::default();
         }
         self.depth += 1;
+        if let Some(text) =
+            input.text.as_deref().filter(|_| state.reading.is_none() && !matches!(node, Node::Simple(_)))
+        {
+            self.try_reads(node, state, text);
+        }
         let output = self.kind_of_node(node, state, input);
         self.depth -= 1;
         output
+    }
+
+    /// What lists and interlocks say of commands that `read` lines of a known input.
+    fn try_reads(&mut self, node: &Node, state: &State, text: &str) {
+        for line in text.lines().take(MAX_ROUNDS) {
+            let inside = &mut State { reading: Some(line.trim().to_owned()), ..state.clone() };
+            self.probing(|walk| {
+                walk.kind_of_node(node, inside, &Input::default());
+            });
+        }
     }
 
     fn kind_of_node(&mut self, node: &Node, state: &mut State, input: &Input) -> Output {

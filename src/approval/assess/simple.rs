@@ -31,8 +31,13 @@ const EXECUTED_LATER: [&str; 12] = [
 impl Walk<'_> {
     pub(super) fn simple(&mut self, simple: &Simple, state: &mut State, input: &Input) -> Output {
         let mut fetched = false;
+        let mut substituted = None;
         for process in &simple.process_substitutions {
-            fetched |= self.process(process, state).downloaded;
+            let output = self.process(process, state);
+            fetched |= output.downloaded;
+            let alone = simple.process_substitutions.len() == 1;
+            substituted =
+                alone.then_some(Input { text: output.text, downloaded: output.downloaded, found: output.found });
         }
         fetched |= self.look_into(&simple.words, state, input);
         let mut raised = Raised::default();
@@ -44,7 +49,7 @@ impl Walk<'_> {
             return Output::unknown(fetched);
         }
         let to_file = raised.target.take();
-        let call = Call { input: stdin, raised, in_shell: true, fetched_argument: fetched };
+        let call = Call { input: stdin, raised, in_shell: true, fetched_argument: fetched, substituted };
         let output = self.command(&args, state, call);
         match to_file {
             Some(path) => self.saved(path, output.downloaded || input.downloaded),

@@ -20,6 +20,8 @@ pub(super) struct State {
     pub(super) functions: HashMap<String, Option<Rc<Node>>>,
     /// Variables that hold what was fetched from the network.
     pub(super) fetched: HashSet<String>,
+    /// The line that `read` gets, while one is tried.
+    pub(super) reading: Option<String>,
 }
 
 impl State {
@@ -41,6 +43,7 @@ impl State {
             variables,
             functions: HashMap::new(),
             fetched: HashSet::new(),
+            reading: None,
         }
     }
 
@@ -70,6 +73,10 @@ impl State {
 
     /// Goes to a directory; `None` where it is not known.
     pub(super) fn change_directory(&mut self, target: Option<PathBuf>, request: &Request<'_>) {
+        match self.variables.get("PWD").map(str::to_owned) {
+            Some(before) => self.variables.set("OLDPWD", before),
+            None => self.variables.forget("OLDPWD"),
+        }
         self.moved = !target.as_deref().is_some_and(|target| target == request.cwd || target == request.workspace);
         match target.as_deref().and_then(|target| target.to_str()) {
             Some(text) => self.variables.set("PWD", text.to_owned()),

@@ -106,7 +106,7 @@ impl Walk<'_> {
 
     fn start_wrapped(&mut self, run: &Run<'_>, wrapped: &Wrapped, state: &mut State, call: &Call) -> Output {
         let argv = match wrapped.how.appends {
-            true => appended(&wrapped.argv, run.weighed, &call.input),
+            true => appended(&wrapped.argv, run.weighed, &arguments(run, call)),
             false => wrapped.argv.clone(),
         };
         if let Some(found) = call.input.found.as_ref().filter(|_| wrapped.how.appends) {
@@ -162,6 +162,16 @@ impl Walk<'_> {
             self.trip_download(std::slice::from_ref(text), state);
         }
         self.undecidable(format!("the text that `{label}` runs is not known before it runs"));
+    }
+}
+
+/// What `xargs` reads its arguments from: a file that it is told, or its input.
+fn arguments(run: &Run<'_>, call: &Call) -> Input {
+    let file = run.weighed.options.iter().find(|(name, _)| matches!(name.as_str(), "-a" | "--arg-file"));
+    match file.and_then(|(_, value)| value.as_ref()) {
+        Some(value) if value.exact().is_none() => call.substituted.clone().unwrap_or_default(),
+        Some(_) => Input::default(),
+        None => call.input.clone(),
     }
 }
 

@@ -48,7 +48,8 @@ const PARTITIONERS: [&str; 20] = [
 
 /// Could a program of this name trip any? A quick no for nearly all.
 pub(super) fn concerns(name: &str) -> bool {
-    const OTHERS: [&str; 52] = [
+    const OTHERS: [&str; 53] = [
+        "git",
         "busybox",
         "toybox",
         "coreutils",
@@ -115,6 +116,7 @@ pub(super) fn of(argv: &[Arg], place: &Place<'_>) -> Option<Interlock> {
         "find" | "gfind" | "bfs" => find(args, place),
         "chmod" | "chown" | "chgrp" | "setfacl" | "chattr" => ownership(name, args, place),
         "rsync" => mirror(args, place),
+        "git" => cleaning(args, place),
         "shutdown" | "reboot" | "halt" | "poweroff" | "kexec" => power(name, args),
         "init" | "telinit" => args
             .iter()
@@ -290,6 +292,20 @@ fn mirror(args: &[Arg], place: &Place<'_>) -> Option<Interlock> {
     place.root(target).map(|what| {
         Interlock::new("recursive-removal", format!("`rsync --delete` removes what it does not bring from {what}"))
     })
+}
+
+/// `git clean -fd DIRECTORY`, where the directory is such a root outside of the workspace.
+fn cleaning(args: &[Arg], place: &Place<'_>) -> Option<Interlock> {
+    let verb = args.iter().position(|arg| arg.is_exactly("clean"))?;
+    let args = &args[verb + 1..];
+    if !has_option(args, &['f'], "force", 1) || has_option(args, &['n'], "dry-run", 2) {
+        return None;
+    }
+    let outside = |arg: &&Arg| place.absolute(&arg.text).is_some_and(|path| !path.starts_with(place.workspace));
+    operands(args)
+        .filter(outside)
+        .find_map(|arg| place.root(arg))
+        .map(|what| Interlock::new("recursive-removal", format!("`git clean` removes what is in {what}")))
 }
 
 /// Only asks what a tool can do: `fdisk -l`, `mkfs --help`.

@@ -120,6 +120,16 @@ impl Place<'_> {
         if arg.glob {
             return self.glob_root(&arg.text);
         }
+        let unknown = |c: char| c == UNKNOWN;
+        if arg.text.trim_start_matches('/').chars().all(unknown)
+            && arg.text.starts_with('/')
+            && arg.text.ends_with(unknown)
+        {
+            return Some("what is directly below the root of the file system".into());
+        }
+        if arg.text.contains(UNKNOWN) && leaves(&arg.text) {
+            return Some("a directory above one that is not known".into());
+        }
         self.readings(&arg.text, false).iter().find_map(|path| {
             if self.cwd.is_some_and(|cwd| cwd.starts_with(path)) {
                 return Some(self.named(path).unwrap_or_else(|| "the current directory or one above it".into()));
@@ -188,6 +198,15 @@ impl Place<'_> {
         };
         DISKS.iter().any(|disk| name.starts_with(disk) && name.len() > disk.len())
             || self.surroundings.is_block_device(path)
+    }
+}
+
+/// Does a path that begins with what is not known end above it, and name nothing else?
+fn leaves(text: &str) -> bool {
+    let mut parts = text.split('/').filter(|part| !part.is_empty() && *part != ".");
+    parts.next().is_some_and(|first| first.chars().all(|c| c == UNKNOWN)) && {
+        let rest: Vec<&str> = parts.collect();
+        rest.len() > 1 && rest.iter().all(|part| *part == "..")
     }
 }
 
