@@ -6,9 +6,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use super::components::{Components, key};
-use super::glob::LazyGlob;
-use super::lists::{Effect, Entry, Match, Problem};
-use super::paths::{first_meta, specificity, unescape};
+use super::glob::{LazyGlob, first_meta, unescape};
+use super::lists::{Effect, Entry, Match, Problem, specificity};
 
 /// One component of a pattern.
 #[derive(Debug, Clone)]

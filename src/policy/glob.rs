@@ -1,4 +1,6 @@
-//! Globs that are checked when they are written and built when they are first needed: building one
+//! How an entry is spelled, and its globs. A backslash takes the meaning from the character after it.
+//!
+//! Globs are checked when they are written and built when they are first needed: building one
 //! costs more than all else in a policy, and most runs match none.
 
 use std::ffi::OsStr;
@@ -46,6 +48,43 @@ impl LazyGlob {
     pub(super) fn matches_name(&self, name: &[u8]) -> bool {
         self.matches(OsStr::from_bytes(name))
     }
+}
+
+pub(super) fn first_meta(text: &str) -> Option<usize> {
+    let mut escaped = false;
+    text.bytes().position(|byte| match byte {
+        _ if escaped => {
+            escaped = false;
+            false
+        }
+        b'\\' => {
+            escaped = true;
+            false
+        }
+        _ => matches!(byte, b'*' | b'?' | b'[' | b'{'),
+    })
+}
+
+pub(super) fn unescape(text: &str) -> Vec<u8> {
+    let mut plain = Vec::with_capacity(text.len());
+    let mut bytes = text.bytes();
+    while let Some(byte) = bytes.next() {
+        plain.push(if byte == b'\\' { bytes.next().unwrap_or(b'\\') } else { byte });
+    }
+    plain
+}
+
+/// A path as the entry of a list that means just this path.
+pub(super) fn escape(path: &Path) -> String {
+    let text = path.to_string_lossy();
+    let mut escaped = String::with_capacity(text.len());
+    for character in text.chars() {
+        if matches!(character, '*' | '?' | '[' | ']' | '{' | '}' | '\\') {
+            escaped.push('\\');
+        }
+        escaped.push(character);
+    }
+    escaped
 }
 
 #[cfg(test)]

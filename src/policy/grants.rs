@@ -4,8 +4,8 @@ use std::net::IpAddr;
 use std::path::Path;
 
 use super::access::{Access, Host, Operation, Target, UnixName};
+use super::glob::escape;
 use super::lists::Effect;
-use super::paths::escape;
 use super::verdict::{Answer, Place, Question, Reason, Rule, Scope};
 use crate::settings::Layer;
 

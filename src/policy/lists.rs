@@ -143,6 +143,11 @@ impl Standing<'_> {
     }
 }
 
+/// How closely an entry that matched this many components covers a path.
+pub(super) fn specificity(depth: usize) -> u32 {
+    u32::try_from(depth).unwrap_or(u32::MAX)
+}
+
 /// Holds the matches of one target against each other: a block stands; a deny stands unless an
 /// allow is at least as specific *and* comes from the same or a higher layer.
 pub(super) fn weigh<'a>(matches: &[Match<'a>]) -> Ruling<'a> {

@@ -7,9 +7,11 @@ use std::path::{Component, Path, PathBuf};
 
 use super::any_depth::{self, AnyDepth, Name, open_tails};
 use super::components::{Components, as_path, key, plain};
-use super::glob::LazyGlob;
+use super::glob::{LazyGlob, escape, first_meta, unescape};
 use super::links::Links;
-use super::lists::{CompileError, Effect, Entry, Lists, Match, Problem, Ruling, deciding, runtime_source, weigh};
+use super::lists::{
+    CompileError, Effect, Entry, Lists, Match, Problem, Ruling, deciding, runtime_source, specificity, weigh,
+};
 use super::verdict::Rule;
 use super::{Grant, Inspect, Places, SilentYes};
 use crate::settings::Layer;
@@ -261,10 +263,6 @@ fn is_device(path: &Path) -> bool {
     path.starts_with("/dev")
 }
 
-pub(super) fn specificity(depth: usize) -> u32 {
-    u32::try_from(depth).unwrap_or(u32::MAX)
-}
-
 /// Reads one entry: `~/x`, `/x`, `./x` or `x` (beneath the workspace), `**/x` (any depth), globs.
 /// A backslash takes the meaning from the character after it.
 pub(super) fn parse(text: &str, places: &Places) -> Result<Pattern, Problem> {
@@ -296,43 +294,6 @@ pub(super) fn parse(text: &str, places: &Places) -> Result<Pattern, Problem> {
             Ok(Pattern::Glob { matcher: LazyGlob::parse(&absolute)?, literal_prefix: normalise(unescape(prefix)) })
         }
     }
-}
-
-pub(super) fn first_meta(text: &str) -> Option<usize> {
-    let mut escaped = false;
-    text.bytes().position(|byte| match byte {
-        _ if escaped => {
-            escaped = false;
-            false
-        }
-        b'\\' => {
-            escaped = true;
-            false
-        }
-        _ => matches!(byte, b'*' | b'?' | b'[' | b'{'),
-    })
-}
-
-pub(super) fn unescape(text: &str) -> Vec<u8> {
-    let mut plain = Vec::with_capacity(text.len());
-    let mut bytes = text.bytes();
-    while let Some(byte) = bytes.next() {
-        plain.push(if byte == b'\\' { bytes.next().unwrap_or(b'\\') } else { byte });
-    }
-    plain
-}
-
-/// A path as the entry of a list that means just this path.
-pub(super) fn escape(path: &Path) -> String {
-    let text = path.to_string_lossy();
-    let mut escaped = String::with_capacity(text.len());
-    for character in text.chars() {
-        if matches!(character, '*' | '?' | '[' | ']' | '{' | '}' | '\\') {
-            escaped.push('\\');
-        }
-        escaped.push(character);
-    }
-    escaped
 }
 
 fn normalise(path: Vec<u8>) -> PathBuf {
