@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 /// The path's bytes without a trailing slash: `/` is empty.
-pub(super) fn key(path: &Path) -> &[u8] {
+pub fn key(path: &Path) -> &[u8] {
     let bytes = path.as_os_str().as_bytes();
     bytes.strip_suffix(b"/").unwrap_or(bytes)
 }

@@ -13,7 +13,7 @@ use globset::{Glob, GlobBuilder, GlobMatcher};
 use super::lists::Problem;
 
 /// What makes more of a text than a name.
-const META: [char; 6] = ['*', '?', '[', ']', '{', '\\'];
+const META: [char; 7] = ['*', '?', '[', ']', '{', '}', '\\'];
 
 /// One valid glob.
 #[derive(Debug, Clone)]
@@ -79,7 +79,7 @@ pub(super) fn escape(path: &Path) -> String {
     let text = path.to_string_lossy();
     let mut escaped = String::with_capacity(text.len());
     for character in text.chars() {
-        if matches!(character, '*' | '?' | '[' | ']' | '{' | '}' | '\\') {
+        if META.contains(&character) {
             escaped.push('\\');
         }
         escaped.push(character);

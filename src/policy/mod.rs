@@ -25,12 +25,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub use access::{Access, Change, Host, Operation, Target, UnixName};
+pub use components::key;
 pub use grants::Grant;
 pub use lists::{CompileError, Effect};
 pub use verdict::{Answer, Denial, Permit, Place, Question, Reason, Rule, Scope, Verdict};
 
 use crate::settings::{Layer, Sandbox};
-use components::key;
 use hosts::HostLists;
 use links::Links;
 use lists::{Lists, Ruling};

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::FileType;
 
 use super::survey::Survey;
-use crate::policy::SilentYes;
+use crate::policy::{SilentYes, key};
 
 /// Children of one split directory that are granted at most.
 pub(super) const MOST_CHILDREN: usize = 256;
@@ -94,9 +94,7 @@ pub(super) struct Key(Vec<u8>);
 impl Key {
     /// `/` is empty; every component begins with a byte that no name holds.
     fn of(path: &Path) -> Self {
-        let bytes = path.as_os_str().as_bytes();
-        let bytes = bytes.strip_suffix(b"/").unwrap_or(bytes);
-        Self(bytes.iter().map(|byte| if *byte == b'/' { 0 } else { *byte }).collect())
+        Self(key(path).iter().map(|byte| if *byte == b'/' { 0 } else { *byte }).collect())
     }
 
     pub(super) fn path(&self) -> PathBuf {

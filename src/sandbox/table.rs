@@ -1,9 +1,9 @@
 //! Finds the deepest rule above a path: one pass over its bytes, no allocation.
 
-use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use super::floor::Ruled;
+use crate::policy::key;
 
 const SEED: u64 = 0xcbf2_9ce4_8422_2325;
 const PRIME: u64 = 0x0100_0000_01b3;
@@ -62,12 +62,6 @@ impl Table {
         // FNV mixes upwards: fold the high half down before masking.
         usize::try_from((hash ^ (hash >> 32)) & (self.slots.len() as u64 - 1)).unwrap_or(0)
     }
-}
-
-/// The path's bytes without a trailing slash: `/` is the empty key.
-fn key(path: &Path) -> &[u8] {
-    let bytes = path.as_os_str().as_bytes();
-    bytes.strip_suffix(b"/").unwrap_or(bytes)
 }
 
 fn step(hash: u64, byte: u8) -> u64 {
