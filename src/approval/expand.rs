@@ -1,12 +1,15 @@
 //! Words → arguments, with the variables whose values are known.
 
 use std::collections::HashMap;
+use std::ops::Range;
 
 use super::arg::{Arg, NUMBER, UNKNOWN};
 use super::shell::{Operator, Parameter, Piece, Word};
 
 /// More alternatives of one brace expression than this are as good as unknown.
 const MAX_BRACES: usize = 64;
+/// Text that is looked at to take one word's brace expressions apart.
+const MAX_BRACE_BYTES: usize = 1 << 20;
 
 /// Names no variable: the root of the workspace.
 pub(super) const WORKSPACE: &str = "(workspace)";
@@ -221,12 +224,15 @@ fn braces(word: &Word) -> Braces {
     }
     let mut done = Vec::new();
     let mut open = vec![word.clone()];
+    let mut looked_at = 0;
     while let Some(word) = open.pop() {
-        if done.len() + open.len() > MAX_BRACES {
+        looked_at += word.pieces.iter().map(Piece::weight).sum::<usize>();
+        if looked_at > MAX_BRACE_BYTES {
             return Braces::Unclear;
         }
-        match expand_first_brace(&word) {
-            Some(alternatives) => open.extend(alternatives.into_iter().rev()),
+        match first_brace(&word) {
+            Some(brace) if done.len() + open.len() + brace.parts.len() > MAX_BRACES => return Braces::Unclear,
+            Some(brace) => open.extend(brace.parts.iter().rev().map(|part| brace.with(part, &word))),
             None if spans_pieces(&word) => return Braces::Unclear,
             None => done.push(word),
         }
@@ -242,22 +248,56 @@ fn spans_pieces(word: &Word) -> bool {
     first.is_some_and(|first| word.pieces[first + 1..].iter().any(|piece| bare(piece, '}')))
 }
 
-fn expand_first_brace(word: &Word) -> Option<Vec<Word>> {
-    for (index, piece) in word.pieces.iter().enumerate() {
-        let Piece::Bare(text) = piece else { continue };
-        for (start, _) in text.match_indices('{') {
-            let Some((end, parts)) = alternatives(&text[start..]) else {
-                continue;
-            };
-            let with = |part: String| {
-                let mut pieces = word.pieces.clone();
-                pieces[index] = Piece::Bare(format!("{}{part}{}", &text[..start], &text[start + end..]));
-                Word { pieces }
-            };
-            return Some(parts.into_iter().map(with).collect());
+/// A brace expression in a word.
+struct Brace {
+    piece: usize,
+    range: Range<usize>,
+    parts: Vec<String>,
+}
+
+impl Brace {
+    /// The word with one part in the expression's place.
+    fn with(&self, part: &str, word: &Word) -> Word {
+        let mut pieces = word.pieces.clone();
+        if let Piece::Bare(text) = &mut pieces[self.piece] {
+            text.replace_range(self.range.clone(), part);
+        }
+        Word { pieces }
+    }
+}
+
+fn first_brace(word: &Word) -> Option<Brace> {
+    word.pieces.iter().enumerate().find_map(|(piece, found)| {
+        let Piece::Bare(text) = found else { return None };
+        let start = opening(text)?;
+        let (length, parts) = alternatives(&text[start..])?;
+        Some(Brace { piece, range: start..start + length, parts })
+    })
+}
+
+/// Where the first brace expression of a text begins: found in one pass, however many braces open and never close.
+fn opening(text: &str) -> Option<usize> {
+    let mut open: Vec<(usize, bool)> = Vec::new();
+    let mut first: Option<usize> = None;
+    for (at, byte) in text.bytes().enumerate() {
+        match (byte, open.last_mut()) {
+            (b'{', _) => open.push((at, false)),
+            (b',', Some((_, comma))) => *comma = true,
+            (b'}', Some(&mut (start, comma))) => {
+                open.pop();
+                if comma || is_sequence(&text[start + 1..at]) {
+                    first = Some(first.map_or(start, |first| first.min(start)));
+                }
+            }
+            _ => {}
         }
     }
-    None
+    first
+}
+
+/// The inside of `{1..9}`.
+fn is_sequence(inside: &str) -> bool {
+    inside.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-".contains(&byte)) && inside.contains("..")
 }
 
 /// `{a,b}…` → the length of the expression and its alternatives; a sequence `{1..9}` counts as one unknown number.
@@ -275,9 +315,7 @@ fn alternatives(text: &str) -> Option<(usize, Vec<String>)> {
             b'}' if depth == 1 => {
                 let last = &text[start..at];
                 if parts.is_empty() {
-                    let sequence =
-                        last.contains("..") && last.bytes().all(|b| b.is_ascii_alphanumeric() || b".-".contains(&b));
-                    return sequence.then(|| (at + 1, vec![NUMBER.to_string()]));
+                    return is_sequence(last).then(|| (at + 1, vec![NUMBER.to_string()]));
                 }
                 parts.push(last.to_owned());
                 return Some((at + 1, parts));

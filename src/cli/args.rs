@@ -140,6 +140,9 @@ Examples:
   askance trust --revoke .askance/settings.json")]
     Trust(TrustArgs),
     /// List the profiles, or explain one
+    ///
+    /// Of several profiles in one run the lists add up: what one blocks the other does not give back. Of a single value
+    /// (a level, a limit) the profile named first decides. One that is named twice counts once.
     Profiles(ProfilesArgs),
     /// Say what this kernel offers, and what the lack of the rest costs
     ///
@@ -277,7 +280,7 @@ pub struct CheckArgs {
     pub approval: ApprovalFlags,
     #[arg(short, long, value_enum, default_value_t = Format::Text)]
     pub output: Format,
-    /// A command line, as a shell would read it
+    /// A command line, as a shell would read it; `-` takes it from standard input
     #[arg(short = 'c', value_name = "SHELL COMMAND", allow_hyphen_values = true, conflicts_with = "command")]
     #[arg(required_unless_present_any = ["command", "mcp"])]
     pub text: Option<OsString>,

@@ -1,6 +1,7 @@
 //! `askance check`: what approval would say to a request, and why. Runs nothing.
 
-use std::ffi::OsString;
+use std::borrow::Cow;
+use std::ffi::OsStr;
 use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
 use std::process::ExitCode;
@@ -15,18 +16,18 @@ const ALLOWED: u8 = 0;
 const ASKS: u8 = 1;
 const REFUSED: u8 = 126;
 
-/// The call on standard input is none.
+/// Standard input holds no request.
 #[derive(Debug, thiserror::Error)]
 enum CallError {
-    #[error("read the call from standard input")]
+    #[error("read the request from standard input")]
     Read(#[source] io::Error),
-    #[error("the call has more than {LARGEST_CALL} bytes")]
+    #[error("the request has more than {LARGEST_CALL} bytes")]
     TooLarge,
     #[error("the call is malformed: expected {{\"server\": …, \"tool\": …, \"arguments\": …, \"annotations\": …}}")]
     Malformed(#[source] serde_json::Error),
 }
 
-/// The most that a tool call may be, as JSON.
+/// The most that a tool call, as JSON, or a command line may be.
 const LARGEST_CALL: u64 = 4 << 20;
 
 pub(super) fn run(args: &CheckArgs) -> Outcome {
@@ -47,7 +48,9 @@ pub(super) fn run(args: &CheckArgs) -> Outcome {
         };
         (said, verdict.decision)
     } else {
-        let verdict = bench.command(subject(args.text.as_ref(), &args.command), declared);
+        let line = args.text.as_ref().map(|line| command_text(line)).transpose()?;
+        let subject = line.as_ref().map_or(Subject::Argv(&args.command), |line| Subject::Shell(line));
+        let verdict = bench.command(subject, declared);
         let said = match args.output {
             Format::Text => text(&verdict, bench.authority()),
             Format::Json => format!("{:#}\n", verdict.to_json()),
@@ -63,19 +66,18 @@ pub(super) fn run(args: &CheckArgs) -> Outcome {
 }
 
 fn call() -> Result<McpCall, CallError> {
-    let mut text = Vec::new();
-    io::stdin().lock().take(LARGEST_CALL + 1).read_to_end(&mut text).map_err(CallError::Read)?;
-    if text.len() as u64 > LARGEST_CALL {
-        return Err(CallError::TooLarge);
-    }
-    serde_json::from_slice(&text).map_err(CallError::Malformed)
+    serde_json::from_slice(&input()?).map_err(CallError::Malformed)
 }
 
-fn subject<'a>(text: Option<&'a OsString>, command: &'a [OsString]) -> Subject<'a> {
-    match text {
-        Some(text) => Subject::Shell(text.as_bytes()),
-        None => Subject::Argv(command),
-    }
+fn input() -> Result<Vec<u8>, CallError> {
+    let mut text = Vec::new();
+    io::stdin().lock().take(LARGEST_CALL + 1).read_to_end(&mut text).map_err(CallError::Read)?;
+    if text.len() as u64 > LARGEST_CALL { Err(CallError::TooLarge) } else { Ok(text) }
+}
+
+/// The command line, or for `-` what standard input holds: an argument cannot be longer than 128 KiB, nor hold a NUL.
+fn command_text(argument: &OsStr) -> Result<Cow<'_, [u8]>, CallError> {
+    if argument == "-" { Ok(Cow::Owned(input()?)) } else { Ok(Cow::Borrowed(argument.as_bytes())) }
 }
 
 fn mcp_text(verdict: &McpVerdict, authority: Authority) -> String {

@@ -105,6 +105,17 @@ impl Word {
     }
 }
 
+impl Piece {
+    /// Roughly the bytes that a copy of it moves.
+    pub(crate) fn weight(&self) -> usize {
+        const SMALLEST: usize = 16;
+        match self {
+            Piece::Quoted(text) | Piece::Bare(text) => SMALLEST + text.len(),
+            _ => SMALLEST,
+        }
+    }
+}
+
 impl Operator {
     pub(crate) fn operand(&self) -> Option<&Word> {
         match self {
