@@ -4,12 +4,10 @@
 mod support;
 
 use std::fs;
-use std::path::PathBuf;
-use std::process::Command;
 use std::time::Duration;
 
 use support::network::Service;
-use support::scene::open_to_all;
+use support::packages::{make_crate, make_tarball, make_wheel, toolchain};
 use support::{Scene, User, have_command, skip, unavailable};
 
 /// The same shell line bare and sandboxed, in equal scenes: status and output must be equal and nothing asked.
@@ -105,53 +103,11 @@ while True:
 for_each_user! {
     fn cargo_builds_offline(scene) {
         let Some(toolchain) = toolchain(&scene) else { return };
-        let prepare = |scene: &Scene| {
-            scene.file(&scene.workspace.join("Cargo.toml"), "[package]\nname = \"small\"\nversion = \"0.1.0\"\nedition = \"2021\"\n[dependencies]\ndep = { path = \"dep\" }\n");
-            scene.file(&scene.workspace.join("build.rs"), "fn main() { println!(\"cargo:rustc-env=BUILT=yes\"); }\n");
-            scene.file(&scene.workspace.join("src/main.rs"), "fn main() { println!(\"{} {}\", dep::two(), env!(\"BUILT\")); }\n#[test]\nfn t() { assert_eq!(dep::two(), 2); }\n");
-            scene.file(&scene.workspace.join("dep/Cargo.toml"), "[package]\nname = \"dep\"\nversion = \"0.1.0\"\nedition = \"2021\"\n");
-            scene.file(&scene.workspace.join("dep/src/lib.rs"), "pub fn two() -> u32 { 2 }\n");
-        };
-        prepare(&scene);
-        scene.make_dir(&scene.home.join(".cargo"));
+        make_crate(&scene);
         let line = format!("export PATH={0}:$PATH RUSTC={0}/rustc; cargo build -q --offline && ./target/debug/small && cargo test -q --offline 2>&1 | grep -c 'test result: ok'", toolchain.display());
         scene.askance().time_limit(Duration::from_secs(180)).shell(&line).success().says("2 yes\n").asks_nothing();
     }
 }
-
-/// A directory with `cargo` and `rustc` that the scene's user may execute and that no rule denies: the test run's own, or its
-/// files under another name.
-fn toolchain(scene: &Scene) -> Option<PathBuf> {
-    let found =
-        Command::new("rustc").args(["--print", "sysroot"]).output().ok().filter(|output| output.status.success());
-    let sysroot = found.map(|output| PathBuf::from(String::from_utf8_lossy(&output.stdout).trim().to_owned()));
-    let Some(sysroot) = sysroot else {
-        skip("cargo", "rustc is not on PATH");
-        return None;
-    };
-    if open_to_all(&sysroot) && !sysroot.starts_with("/root") && !sysroot.starts_with("/home") {
-        return Some(sysroot.join("bin"));
-    }
-    let copy = scene.beside("toolchain");
-    scene.make_dir(&copy);
-    let copied =
-        Command::new("cp").arg("-al").arg(sysroot.join("bin")).arg(sysroot.join("lib")).arg(&copy).status().unwrap();
-    if !copied.success() {
-        skip("cargo", "the toolchain is private and on another file system");
-        return None;
-    }
-    Some(copy.join("bin"))
-}
-
-/// A wheel is a zip file: this one holds a module and its metadata.
-const MAKE_WHEEL: &str = "
-import zipfile, sys
-with zipfile.ZipFile('tiny-1.0-py3-none-any.whl', 'w') as z:
-    z.writestr('tiny.py', 'def hello(): print(\"hello from a wheel\")\\n')
-    z.writestr('tiny-1.0.dist-info/METADATA', 'Metadata-Version: 2.1\\nName: tiny\\nVersion: 1.0\\n')
-    z.writestr('tiny-1.0.dist-info/WHEEL', 'Wheel-Version: 1.0\\nGenerator: test\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n')
-    z.writestr('tiny-1.0.dist-info/RECORD', 'tiny.py,,\\ntiny-1.0.dist-info/METADATA,,\\ntiny-1.0.dist-info/WHEEL,,\\ntiny-1.0.dist-info/RECORD,,\\n')
-";
 
 for_each_user! {
     fn pip_installs_a_local_wheel(scene) {
@@ -159,7 +115,7 @@ for_each_user! {
             skip("pip", "python3-pip is not installed");
             return;
         }
-        scene.bare(&["/usr/bin/python3", "-c", MAKE_WHEEL]).success();
+        make_wheel(&scene);
         let line = "/usr/bin/python3 -m pip install -q --no-index --target site ./tiny-1.0-py3-none-any.whl && PYTHONPATH=site /usr/bin/python3 -c 'import tiny; tiny.hello()'";
         scene.askance().time_limit(Duration::from_secs(120)).shell(line).success().says("hello from a wheel").asks_nothing();
     }
@@ -171,7 +127,7 @@ for_each_user! {
             skip("venv", "python3-venv is not installed");
             return;
         }
-        scene.bare(&["/usr/bin/python3", "-c", MAKE_WHEEL]).success();
+        make_wheel(&scene);
         let line = "/usr/bin/python3 -m venv env && env/bin/pip install -q --no-index ./tiny-1.0-py3-none-any.whl && env/bin/python -c 'import tiny; tiny.hello()'";
         scene.askance().time_limit(Duration::from_secs(180)).shell(line).success().says("hello from a wheel").asks_nothing();
     }
@@ -182,9 +138,7 @@ for_each_user! {
         if unavailable("npm", &["npm", "node"]) {
             return;
         }
-        let prepare = "mkdir package && echo '{\"name\":\"tiny\",\"version\":\"1.0.0\",\"main\":\"i.js\",\"scripts\":{\"install\":\"echo installed > ran\"}}' > package/package.json \
-            && echo 'module.exports = () => console.log(\"hello from a tarball\")' > package/i.js && tar czf tiny.tgz package && mkdir app && echo '{\"name\":\"app\",\"version\":\"1.0.0\"}' > app/package.json";
-        scene.bare_shell(prepare).success();
+        make_tarball(&scene);
         let line = "cd app && export npm_config_update_notifier=false && npm install --offline --no-audit --no-fund --silent ../tiny.tgz && node -e 'require(\"tiny\")()' && test -e node_modules/tiny/ran";
         scene.askance().time_limit(Duration::from_secs(120)).shell(line).success().says("hello from a tarball").asks_nothing();
     }

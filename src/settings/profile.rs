@@ -100,9 +100,11 @@ pub fn all(locations: &Locations) -> Vec<Result<Profile, ProfileError>> {
 }
 
 impl Runtime {
-    /// Adds a profile; those added first stand higher.
+    /// Adds a profile, once; those added first stand higher.
     pub fn add(&mut self, profile: Profile) {
-        self.profiles.push((profile.file, profile.document));
+        if self.profiles.iter().all(|(file, _)| *file != profile.file) {
+            self.profiles.push((profile.file, profile.document));
+        }
     }
 }
 

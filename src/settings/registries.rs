@@ -115,7 +115,9 @@ fn cargo(locations: &Locations) -> Vec<String> {
         }));
     }
     let Ok(indexes) = fs::read_dir(home.join("registry/index")) else { return urls };
-    for index in indexes.filter_map(Result::ok) {
+    // A link to an index could be made by a run, under any name.
+    let indexes = indexes.filter_map(Result::ok).filter(|index| index.file_type().is_ok_and(|kind| kind.is_dir()));
+    for index in indexes {
         let Ok(config) = fs::read(index.path().join("config.json")) else { continue };
         let Ok(config) = serde_json::from_slice::<serde_json::Value>(&config) else { continue };
         urls.extend(config["dl"].as_str().map(str::to_owned));
@@ -217,6 +219,7 @@ mod tests {
         place.write(&home.join("config.toml"), "[registries.x]\nindex = \"sparse+https://index.example.com/\"\n");
         let index = home.join("registry/index/mirror.example.com-1cd66030c949c28d");
         place.write(&index.join("config.json"), r#"{"dl": "https://files.example.com/crates", "api": null}"#);
+        std::os::unix::fs::symlink(&index, index.with_file_name("linked.example.com-1cd66030c949c28d")).unwrap();
         if std::env::var_os("CARGO_HOME").is_none() {
             let found = cargo(&place.locations);
             let found: BTreeSet<String> = found.iter().filter_map(|url| domain(url)).collect();

@@ -9,6 +9,7 @@ pub mod attack;
 pub mod client;
 pub mod command;
 pub mod network;
+pub mod packages;
 pub mod requirement;
 pub mod scene;
 pub mod terminal;
