@@ -66,7 +66,7 @@ pub struct RunRequest {
     pub prompt: Choice,
     /// What is printed about the run.
     pub output: Output,
-    pub report: Option<PathBuf>,
+    pub report: Option<journal::Place>,
     pub timeout: Option<Duration>,
 }
 
@@ -250,8 +250,8 @@ fn conclude(request: &RunRequest, outlet: &Outlet, journal: &Journal, ended: Con
         return Ok(status);
     }
     let report = telling::report(request, journal, facts);
-    if let Some(path) = &request.report {
-        report.write(path)?;
+    if let Some(place) = &request.report {
+        report.write(place)?;
     }
     outlet.ended(status, &report).map_err(RunError::Print)?;
     Ok(status)
@@ -291,7 +291,7 @@ fn approve(
     };
     if !allowed {
         let error = commands::refusal(&verdict, prepared.authority);
-        if let Some(path) = &request.report {
+        if let Some(place) = &request.report {
             let facts = telling::Facts {
                 decision: commands::refused(&verdict),
                 exit: Exit::Code(i32::from(error.exit_status())),
@@ -299,7 +299,7 @@ fn approve(
                 floor: telling::floor(&prepared.floor),
                 removed: prepared.environment.removed.clone(),
             };
-            telling::report(request, journal, facts).write(path)?;
+            telling::report(request, journal, facts).write(place)?;
         }
         return Err(error);
     }

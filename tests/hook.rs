@@ -56,6 +56,18 @@ for_each_user! {
 }
 
 for_each_user! {
+    fn row_34_a_directory_that_a_tools_arguments_name_is_no_workspace(scene) {
+        scene.file(&scene.outside.join(".git/HEAD"), "ref: refs/heads/main\n");
+        let sent = json!({"hook_event_name": "BeforeTool", "session_id": "s", "cwd": scene.workspace, "tool_name": "run_shell_command",
+            "tool_input": {"command": "touch planted", "dir_path": scene.outside}});
+        let finished = fed(&scene, &["hook", "gemini-cli", "--auto", "high"], sent.to_string().as_bytes()).success();
+        let rewritten = format!("--workspace '{}'", scene.workspace.display());
+        assert!(finished.stdout.contains(&rewritten), "{finished}");
+        assert!(!finished.stdout.contains(&format!("--workspace '{}'", scene.outside.display())), "{finished}");
+    }
+}
+
+for_each_user! {
     fn lists_interlocks_and_the_highest_level_count(scene) {
         scene.user_settings(r#"{ "commandBlocklist": ["telnet"], "commandDenylist": ["git push"], "maxAutonomyLevel": "medium" }"#);
         for command in ["telnet example.com", "git push origin main", "rm -rf ~", "sh -c 'git push'"] {

@@ -120,6 +120,18 @@ fn a_person_is_asked_and_the_answer_counts() {
 }
 
 #[test]
+fn row_34_a_directory_that_a_model_names_is_no_workspace() {
+    let scene = Scene::new(User::Caller);
+    let outside = scene.outside.to_str().unwrap();
+    for flags in [&["--auto", "high"][..], &["--auto", "high", "--cwd", scene.workspace.to_str().unwrap()]] {
+        let Some(said) = on_stdio(&scene, "legacy", &format!("elsewhere:{outside}"), flags) else { return };
+        let text = said["result"]["text"].as_str().unwrap();
+        assert!(text.contains(outside) && text.contains("denied write"), "it did not even start there: {said:#}");
+        assert!(!scene.outside.join("planted").exists(), "{said:#}");
+    }
+}
+
+#[test]
 fn calls_run_side_by_side_tell_progress_and_are_given_up() {
     let scene = Scene::new(User::Caller);
     let Some(said) = on_stdio(&scene, "legacy", "progress", &["--auto", "high"]) else { return };

@@ -3,6 +3,8 @@
 
 mod support;
 
+use std::fs;
+
 use support::{Scene, User};
 
 for_each_user! {
@@ -92,5 +94,58 @@ for_each_user! {
         assert_eq!(finished.report["decision"]["verdict"], "refuse", "{finished}");
         assert!(finished.report["decision"]["rule"]["text"].as_str().is_some_and(|rule| rule.contains("interlock")), "{finished}");
         assert!(!scene.workspace.join("ran").exists());
+    }
+}
+
+for_each_user! {
+    fn row_33_names_put_in_a_reports_way_lead_it_nowhere_else(scene) {
+        let victim = scene.home.join(".bashrc");
+        scene.file(&victim, "# original\n");
+        scene.make_dir(&scene.workspace.join("sub"));
+        scene.file(&scene.workspace.join("old.json"), "older than the run\n");
+        let elsewhere = scene.home.display();
+        let plants = [
+            ("report.json", format!("ln -s {elsewhere}/.bashrc report.json")),
+            ("old.json", format!("rm old.json && ln -s {elsewhere}/.bashrc old.json")),
+            ("old.json", "rm old.json && echo forged > old.json && ln old.json second".to_owned()),
+            ("sub/.bashrc", format!("mv sub moved && ln -s {elsewhere} sub")),
+            ("pipe.json", "mkfifo pipe.json".to_owned()),
+        ];
+        for (name, plant) in plants {
+            let path = scene.workspace.join(name);
+            let flags = ["run", "--prompt", "deny", "--report", path.to_str().unwrap(), "--", "sh", "-c", &plant];
+            scene.cli(&flags).success();
+            assert_eq!(fs::read_to_string(&victim).unwrap(), "# original\n", "{plant}");
+            let path = if name.starts_with("sub") { scene.workspace.join("moved/.bashrc") } else { path };
+            assert!(fs::symlink_metadata(&path).unwrap().is_file(), "{plant}");
+            let report: serde_json::Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+            assert_eq!(report["request"]["argv"][2], plant.as_str());
+        }
+        assert_eq!(fs::read_to_string(scene.workspace.join("second")).unwrap(), "forged\n");
+    }
+}
+
+for_each_user! {
+    fn a_report_goes_where_its_name_leads_before_the_run(scene) {
+        let report = |path: &str| {
+            let line = format!("{} run --prompt deny --report {path} -- true", support::scene::binary(scene.user).display());
+            scene.bare_shell(&line).success();
+        };
+        let target = scene.workspace.join("target.json");
+        scene.file(&target, "a longer text than a report is, no doubt\n".repeat(2000));
+        scene.bare_shell("ln -s target.json link.json; ln -s fresh.json dangling.json; mkdir d; mkfifo d/pipe").success();
+        report("link.json");
+        report("link.json");
+        assert!(fs::symlink_metadata(scene.workspace.join("link.json")).unwrap().is_symlink());
+        assert!(fs::read_to_string(&target).unwrap().ends_with("}\n"));
+        report("dangling.json");
+        report("d/../new.json");
+        assert!(fs::read_to_string(scene.workspace.join("new.json")).unwrap().starts_with('{'));
+        let piped = scene.bare_shell(&format!(
+            "{0} run --prompt deny --report /dev/stdout -- echo out | cat; cat d/pipe > read & {0} run --prompt deny --report d/pipe -- true; wait; head -c 1 read",
+            support::scene::binary(scene.user).display()
+        )).success();
+        assert!(piped.stdout.starts_with("out\n{") && piped.stdout.ends_with('{'), "{piped}");
+        scene.cli(&["run", "--prompt", "deny", "--report", "/", "--", "true"]).exits(125);
     }
 }

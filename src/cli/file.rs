@@ -12,6 +12,7 @@ use std::time::Duration;
 use rustix::fs::MemfdFlags;
 
 use super::agent_args::FileArgs;
+use super::run::report_place;
 use super::{FAILED, Outcome, approval, layers, print, report};
 use crate::approval::Risk;
 use crate::policy::{Access, Change, Policy, Verdict};
@@ -78,7 +79,7 @@ fn start(args: FileArgs) -> Result<u8, Box<dyn std::error::Error>> {
         load: Arc::new(move || layers::settings(&at, &runtime)),
         prompt: flags.prompt.unwrap_or_default(),
         output: flags.output,
-        report: flags.report,
+        report: report_place(flags.report.as_deref())?,
         timeout: flags.timeout.map(Duration::from_millis),
     };
     Ok(run::run(request)?)

@@ -74,7 +74,10 @@ fn answer(name: &str, most: Option<AutonomyLevel>) -> Result<ExitCode, HookError
         return Err(HookError::TooLarge);
     }
     let call = Call::read(&text, &format)?;
-    let policy = PolicyFlags { cwd: Some(call.cwd.clone()), ..PolicyFlags::default() };
+    // The agent says where it works; where the command starts the model says, and that widens nothing.
+    let workspace =
+        layers::bounded(None, Some(&call.cwd)).map_err(|error| JudgingError::Layers(Box::new(error)))?.workspace;
+    let policy = PolicyFlags { workspace: Some(workspace), cwd: Some(call.starts.clone()), ..PolicyFlags::default() };
     let approval = flags(&call, most);
     let bench = Bench::new(&policy, &approval)?;
     let answer = judge(&call, &bench, approval.session.as_ref())?;

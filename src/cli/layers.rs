@@ -62,10 +62,7 @@ pub(crate) fn settings(locations: &Locations, runtime: &Runtime) -> Result<Setti
 
 /// The locations that the flags name and what the flags say.
 pub(crate) fn runtime(flags: &PolicyFlags, mut document: Document) -> Result<(Locations, Runtime), LayersError> {
-    let locations = locations(flags.workspace.as_deref(), flags.cwd.as_deref())?;
-    if locations.workspace == Path::new("/") && !names_workspace(flags) {
-        return Err(LayersError::WholeFileSystem);
-    }
+    let locations = bounded(flags.workspace.as_deref(), flags.cwd.as_deref())?;
     let files = &mut document.sandbox.filesystem;
     files.allow_read.extend(paths(&flags.allow_read, &locations)?);
     files.allow_write.extend(paths(&flags.allow_write, &locations)?);
@@ -97,9 +94,14 @@ pub(crate) fn runtime(flags: &PolicyFlags, mut document: Document) -> Result<(Lo
     Ok((locations, runtime))
 }
 
-/// A workspace is written without asking: all of `/` only for somebody who says so.
-fn names_workspace(flags: &PolicyFlags) -> bool {
-    flags.workspace.is_some() || std::env::var_os(WORKSPACE_VARIABLE).is_some_and(|workspace| !workspace.is_empty())
+/// The locations of something that runs. Its workspace is written without asking: all of `/` only for somebody who says so.
+pub(crate) fn bounded(workspace: Option<&Path>, cwd: Option<&Path>) -> Result<Locations, LayersError> {
+    let found = locations(workspace, cwd)?;
+    let inherited = || std::env::var_os(WORKSPACE_VARIABLE).is_some_and(|workspace| !workspace.is_empty());
+    if found.workspace == Path::new("/") && workspace.is_none() && !inherited() {
+        return Err(LayersError::WholeFileSystem);
+    }
+    Ok(found)
 }
 
 fn paths(flags: &[OsString], locations: &Locations) -> Result<Vec<At<String>>, TargetError> {

@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use super::Outcome;
 use super::agent_args::McpArgs;
 use super::args::{ApprovalFlags, PolicyFlags};
+use super::layers;
 use crate::server::mcp::{Askance, McpError, random, serve_http, serve_stdio};
 use crate::server::{Token, TokenError};
 
@@ -16,8 +17,8 @@ use crate::server::{Token, TokenError};
 enum StartError {
     #[error("find askance itself")]
     Own(#[source] io::Error),
-    #[error("make the workspace's path absolute")]
-    Workspace(#[source] io::Error),
+    #[error(transparent)]
+    Workspace(Box<layers::LayersError>),
     #[error("name the session")]
     Random(#[source] io::Error),
     #[error(transparent)]
@@ -55,10 +56,10 @@ fn policy(flags: &PolicyFlags) -> Result<Vec<OsString>, StartError> {
         words.push(value);
     };
     flags.profile.iter().for_each(|profile| flag("--profile", profile.clone()));
-    if let Some(workspace) = &flags.workspace {
-        // The children start elsewhere.
-        flag("--workspace", std::path::absolute(workspace).map_err(StartError::Workspace)?.into());
-    }
+    // Found once: a child that a client starts elsewhere must not make that place its workspace.
+    let found = layers::bounded(flags.workspace.as_deref(), flags.cwd.as_deref());
+    let workspace = found.map_err(|error| StartError::Workspace(Box::new(error)))?.workspace;
+    flag("--workspace", workspace.into());
     flags.allow_read.iter().for_each(|path| flag("--allow-read", path.clone()));
     flags.allow_write.iter().for_each(|path| flag("--allow-write", path.clone()));
     flags.allow_domain.iter().for_each(|domain| flag("--allow-domain", domain.into()));

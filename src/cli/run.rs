@@ -1,5 +1,6 @@
 //! `askance run` and `askance exec`: from flags to a request.
 
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,6 +8,7 @@ use std::time::Duration;
 use super::agent_args::ExecArgs;
 use super::args::{ApprovalFlags, RunArgs, RunFlags};
 use super::{Outcome, approval, layers, report};
+use crate::journal::{Place, ReportError};
 use crate::prompt::Choice;
 use crate::run::{self, Approving, RunRequest, Subject};
 use crate::session::Kind;
@@ -51,7 +53,7 @@ fn carry_out(subject: Subject, flags: &ApprovalFlags, run: RunFlags, asked: Aske
         load: Arc::new(move || layers::settings(&at, &runtime)),
         prompt: run.prompt.unwrap_or(asked.prompt),
         output: run.output,
-        report: run.report,
+        report: report_place(run.report.as_deref())?,
         timeout: run.timeout.map(Duration::from_millis),
     };
     match run::run(request) {
@@ -61,4 +63,10 @@ fn carry_out(subject: Subject, flags: &ApprovalFlags, run: RunFlags, asked: Aske
             Ok(ExitCode::from(error.exit_status()))
         }
     }
+}
+
+/// Where `--report` points to now: what the command does to names later does not count.
+pub(super) fn report_place(path: Option<&Path>) -> Result<Option<Place>, ReportError> {
+    let place = |path: &Path| Place::find(path).map_err(|source| ReportError::Place { path: path.to_owned(), source });
+    path.map(place).transpose()
 }

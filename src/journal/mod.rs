@@ -3,10 +3,12 @@
 //! Owns the shapes of the report (SPEC §5) and of the events. Holds plain words only: it knows nothing of policies.
 
 pub mod event;
+mod place;
 mod record;
 mod report;
 mod stream;
 
+pub use place::Place;
 pub use record::{Change, FileChange, Journal, QuestionRecord, quoted};
 pub use report::{
     Decision, Denied, Exit, FileChangeKind, FileEntry, FloorReport, ProcessReport, Question, Report, ReportError,

@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize, Serializer};
 
+use super::place::Place;
+
 /// `--report FILE`.
 #[derive(Debug, Clone, Serialize)]
 pub struct Report {
@@ -139,12 +141,14 @@ pub enum ReportError {
     Words(#[source] serde_json::Error),
     #[error("write the report {path}")]
     Write { path: PathBuf, source: io::Error },
+    #[error("find a place for the report {path}")]
+    Place { path: PathBuf, source: io::Error },
 }
 
 impl Report {
-    pub fn write(&self, path: &Path) -> Result<(), ReportError> {
+    pub fn write(&self, place: &Place) -> Result<(), ReportError> {
         let mut text = serde_json::to_string_pretty(self).map_err(ReportError::Words)?;
         text.push('\n');
-        std::fs::write(path, text).map_err(|source| ReportError::Write { path: path.to_owned(), source })
+        place.write(text.as_bytes()).map_err(|source| ReportError::Write { path: place.path().to_owned(), source })
     }
 }

@@ -86,10 +86,17 @@ async def many(client):
     return [results[number] for number in range(8)]
 
 
+async def elsewhere(client, where):
+    asked = {"command": "pwd; echo planted > planted", "cwd": where}
+    return told(await client.call_tool("run_command", asked))
+
+
 async def play(client, scenario):
     name, _, rest = scenario.partition(":")
     if name in ("yes", "no", "nobody"):
         return await command(client, rest)
+    if name == "elsewhere":
+        return await elsewhere(client, rest)
     return await {"files": files, "tools": tools, "progress": progress, "many": many}.get(
         name, lambda client: cancel(client, rest)
     )(client)

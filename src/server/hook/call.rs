@@ -31,7 +31,10 @@ pub enum CallError {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Call {
     pub session: Option<String>,
+    /// Where the agent works.
     pub cwd: PathBuf,
+    /// Where the command starts, which the model says for some tools.
+    pub starts: PathBuf,
     /// What the permission mode amounts to; `None` where the agent says none.
     pub level: Option<Level>,
     pub tool: String,
@@ -83,13 +86,14 @@ impl Call {
         }
         let tool = needed(&sent, &input.tool, "tool name")?;
         let arguments = arguments(&sent, &input.arguments)?;
-        let mut cwd = needed(&sent, &input.cwd, "working directory")?;
+        let cwd = needed(&sent, &input.cwd, "working directory")?;
+        let mut starts = PathBuf::from(&cwd);
         if let Some(shell) = format.tools.shell.iter().find(|shell| shell.name == tool)
             && let Some(at) = &shell.cwd
             && let Some(own) = text_at(&arguments, at, "working directory")?
             && !own.is_empty()
         {
-            cwd = PathBuf::from(&cwd).join(own).to_string_lossy().into_owned();
+            starts = starts.join(own);
         }
         if !cwd.starts_with('/') {
             return Err(CallError::Relative { cwd });
@@ -97,6 +101,7 @@ impl Call {
         Ok(Self {
             session: optional(&sent, &input.session, "session")?,
             cwd: cwd.into(),
+            starts,
             level: level(&sent, format)?,
             act: act(&tool, &arguments, format)?,
             risk: optional(&sent, &input.risk, "risk").unwrap_or_default(),
