@@ -10,13 +10,16 @@ mod meter;
 mod outlet;
 mod places;
 mod spec;
+mod streams;
 mod subject;
 mod telling;
+mod terminal;
 mod unconfined;
 mod wait;
 
 use std::ffi::{CString, NulError, OsString};
 use std::io;
+use std::os::fd::RawFd;
 use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock, Weak};
@@ -42,6 +45,7 @@ use meter::Meter;
 use outlet::Outlet;
 pub use outlet::Output;
 pub use places::{NothingYet, PlaceError};
+use streams::Streams;
 pub use subject::{Subject, Tool};
 use wait::Watched;
 
@@ -68,6 +72,8 @@ pub struct RunRequest {
     pub output: Output,
     pub report: Option<journal::Place>,
     pub timeout: Option<Duration>,
+    /// The inherited descriptor of a master whose pseudo-terminal is the command's.
+    pub terminal: Option<RawFd>,
 }
 
 /// Whether risk, deny list and interlocks keep a request from starting.
@@ -105,6 +111,10 @@ pub enum RunError {
     Prompt(#[from] PromptError),
     #[error("duplicate a standard stream")]
     Streams(#[source] io::Error),
+    #[error("use descriptor {number}, the master of the command's terminal")]
+    Terminal { number: RawFd, source: io::Error },
+    #[error("give the command a terminal: sandbox.enabled is false, and what has no sandbox gets none")]
+    NoTerminal,
     #[error("print what the run came to")]
     Print(#[source] io::Error),
     #[error("wait for the command")]
@@ -194,7 +204,7 @@ fn carry_out(request: &RunRequest, begun: Begun, outlet: &Outlet) -> Result<u8, 
         return conclude(request, outlet, &journal, Concluded { status: ending.exit_status(), facts });
     }
     let signals = wait::take_signals().map_err(RunError::Wait)?;
-    let plan = child_plan(request, program, &prepared, Streams { console: console.as_ref(), meter: meter.as_mut() })?;
+    let plan = child_plan(request, program, &prepared, Streams::of(request, console.as_ref(), meter.as_mut())?)?;
     let ready = Ready::new(prepared.keep_root_capabilities)?;
     let launched = Arc::new(sandbox::launch(plan)?);
     // Set once: there is one command.
@@ -397,33 +407,19 @@ fn dns(settings: &Settings, live: Arc<LivePolicy>) -> Result<Dns, RunError> {
     }))
 }
 
-/// What stands between the command and the caller's standard streams.
-struct Streams<'a> {
-    console: Option<&'a Console>,
-    meter: Option<&'a mut Meter>,
-}
-
 fn child_plan<'a>(
     request: &RunRequest,
     program: PathBuf,
     prepared: &'a Prepared,
-    streams: Streams<'_>,
+    streams: Streams,
 ) -> Result<ChildPlan<'a>, RunError> {
-    let Streams { console, mut meter } = streams;
-    let slaves = console.map(Console::child_stdio).transpose()?.unwrap_or_default();
-    let controlling_terminal = slaves.iter().position(Option::is_some);
-    let streams = sandbox::inherited_stdio().map_err(RunError::Streams)?;
-    let mut stdio = slaves.into_iter().zip(streams).enumerate().map(|(number, (slave, stream))| match &mut meter {
-        Some(meter) if number > 0 => meter.attach(number, stream, slave),
-        _ => Ok(slave.unwrap_or(stream)),
-    });
-    let mut next = || stdio.next().unwrap_or_else(|| Err(io::ErrorKind::NotFound.into())).map_err(RunError::Streams);
+    let Streams { stdio, controlling_terminal } = streams;
     Ok(ChildPlan {
         argv: request.subject.argv().iter().map(word).collect::<Result<_, _>>()?,
         program,
         env: prepared.environment.variables.clone(),
         cwd: request.locations.cwd.clone(),
-        stdio: [next()?, next()?, next()?],
+        stdio,
         controlling_terminal,
         limits: ProcessLimits { open_files: prepared.limits.open_files, no_core: false },
         keep_root_capabilities: prepared.keep_root_capabilities,

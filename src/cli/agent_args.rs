@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
+use std::os::fd::RawFd;
 use std::path::PathBuf;
 
 use clap::{ArgGroup, Args, Subcommand, ValueHint};
@@ -70,6 +71,10 @@ pub struct ExecArgs {
     pub flags: RunFlags,
     #[command(flatten)]
     pub approval: ApprovalFlags,
+    /// Give the command a pseudo-terminal: descriptor N is its master, standard input what is typed;
+    /// with `-o json` or `-o stream-json`
+    #[arg(long, value_name = "fd=N", value_parser = descriptor, requires = "output")]
+    pub terminal: Option<RawFd>,
     /// The command line, for bash
     #[arg(short = 'c', value_name = "SHELL COMMAND", allow_hyphen_values = true)]
     #[arg(conflicts_with = "command", required_unless_present = "command")]
@@ -83,6 +88,11 @@ pub struct ExecArgs {
     /// beyond its policy is asked about as ever. The organisation may forbid this.
     #[arg(long, conflicts_with = "spec")]
     pub skip_permissions_unsafe: bool,
+}
+
+fn descriptor(text: &str) -> Result<RawFd, &'static str> {
+    let number = text.strip_prefix("fd=").and_then(|number| number.parse().ok());
+    number.filter(|&number| number > 2).ok_or("expected fd=N, an inherited descriptor above 2")
 }
 
 /// The text under `askance exec --help`.

@@ -81,6 +81,7 @@ fn start(args: FileArgs) -> Result<u8, Box<dyn std::error::Error>> {
         output: flags.output,
         report: report_place(flags.report.as_deref())?,
         timeout: flags.timeout.map(Duration::from_millis),
+        terminal: None,
     };
     Ok(run::run(request)?)
 }

@@ -1,5 +1,6 @@
 //! `askance run` and `askance exec`: from flags to a request.
 
+use std::os::fd::RawFd;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -18,14 +19,16 @@ use crate::settings::{AutonomyLevel, Document};
 pub(crate) fn run(args: RunArgs) -> Outcome {
     // Who types a command has decided that it starts; what it then does is asked about.
     let unsaid = AutonomyLevel::High;
-    let asked = Asked { kind: Kind::Interactive, unsaid, approving: Approving::ByRisk, prompt: Choice::Auto };
+    let asked =
+        Asked { kind: Kind::Interactive, unsaid, approving: Approving::ByRisk, prompt: Choice::Auto, terminal: None };
     carry_out(Subject::Argv(args.command), &args.approval, args.flags, asked)
 }
 
 /// The same for a shell command line, with nobody there unless `--prompt` says so.
 pub(super) fn exec(args: ExecArgs) -> Outcome {
     let approving = if args.skip_permissions_unsafe { Approving::Skipped } else { Approving::ByRisk };
-    let asked = Asked { kind: Kind::Exec, unsaid: AutonomyLevel::Off, approving, prompt: Choice::Deny };
+    let (unsaid, terminal) = (AutonomyLevel::Off, args.terminal);
+    let asked = Asked { kind: Kind::Exec, unsaid, approving, prompt: Choice::Deny, terminal };
     let subject = args.text.map_or(Subject::Argv(args.command), Subject::Shell);
     carry_out(subject, &args.approval, args.flags, asked)
 }
@@ -36,6 +39,7 @@ struct Asked {
     unsaid: AutonomyLevel,
     approving: Approving,
     prompt: Choice,
+    terminal: Option<RawFd>,
 }
 
 fn carry_out(subject: Subject, flags: &ApprovalFlags, run: RunFlags, asked: Asked) -> Outcome {
@@ -55,6 +59,7 @@ fn carry_out(subject: Subject, flags: &ApprovalFlags, run: RunFlags, asked: Aske
         output: run.output,
         report: report_place(run.report.as_deref())?,
         timeout: run.timeout.map(Duration::from_millis),
+        terminal: asked.terminal,
     };
     match run::run(request) {
         Ok(status) => Ok(ExitCode::from(status)),

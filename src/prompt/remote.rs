@@ -11,8 +11,6 @@ use std::io::{self, BufRead, BufReader, Read};
 use std::os::fd::{OwnedFd, RawFd};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use rustix::io::{FdFlags, fcntl_dupfd_cloexec, fcntl_getfd, fcntl_setfd};
-
 use super::offers;
 use crate::journal::event::{Event, Outcome, Rejected, Reply, Resolved};
 use crate::journal::{Stream, without_signals};
@@ -20,7 +18,7 @@ use crate::policy::Answer;
 use crate::supervisor::Asker;
 use crate::supervisor::call::AnswerTo;
 use crate::supervisor::context::Asked;
-use crate::sys::spawn::borrow;
+use crate::sys::spawn::inherited;
 
 /// Bytes of one line with an answer.
 const LINE_MAX: usize = 64 << 10;
@@ -72,19 +70,6 @@ impl Remote {
         })?;
         Ok(Self { shared })
     }
-}
-
-/// A descriptor that the caller passed. Askance's own are close-on-exec, an inherited one is not.
-fn inherited(number: RawFd) -> io::Result<OwnedFd> {
-    if number < 3 {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is a standard stream, which is the command's"));
-    }
-    let fd = borrow(number);
-    if fcntl_getfd(fd)?.contains(FdFlags::CLOEXEC) {
-        return Err(rustix::io::Errno::BADF.into());
-    }
-    fcntl_setfd(fd, FdFlags::CLOEXEC)?;
-    Ok(fcntl_dupfd_cloexec(fd, 3)?)
 }
 
 impl Asker for Remote {

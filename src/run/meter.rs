@@ -37,17 +37,31 @@ impl Meter {
         Some(Self { left, outlet: outlet.clone(), copies: Vec::new() })
     }
 
+    /// Takes what the command shows on a terminal, whose master this is, as its standard output.
+    pub(super) fn follow(&mut self, master: File) -> io::Result<()> {
+        match self.outlet.channel(1) {
+            Some(to) => self.carry(master, to),
+            // Nobody would see it.
+            None => Err(io::ErrorKind::Unsupported.into()),
+        }
+    }
+
+    fn carry(&mut self, from: File, mut to: To) -> io::Result<()> {
+        let left = Arc::clone(&self.left);
+        self.copies.push(without_signals("askance-output", move || copy(from, &mut to, &left))?);
+        Ok(())
+    }
+
     /// Takes the stream `number`, which is `real` for the caller and may be the run's `terminal` for
     /// the command. Gives the command's end.
     pub(super) fn attach(&mut self, number: usize, real: OwnedFd, terminal: Option<OwnedFd>) -> io::Result<OwnedFd> {
-        let mut to = match (self.outlet.channel(number), terminal) {
+        let to = match (self.outlet.channel(number), terminal) {
             (Some(channel), _) => channel,
             (None, Some(terminal)) => return Ok(terminal),
             (None, None) => To::Caller(File::from(real)),
         };
         let (read, write) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
-        let left = Arc::clone(&self.left);
-        self.copies.push(without_signals("askance-output", move || copy(File::from(read), &mut to, &left))?);
+        self.carry(File::from(read), to)?;
         Ok(write)
     }
 
@@ -72,6 +86,7 @@ fn copy(mut from: File, to: &mut To, left: &AtomicU64) {
             Ok(0) => break,
             Ok(read) => read,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            // Of a terminal this is the usual end: nobody has its other side open.
             Err(_) => break,
         };
         let granted = take(left, read);

@@ -20,6 +20,9 @@ pub(super) fn run(
     environment: &Environment,
     meter: Option<Meter>,
 ) -> Result<Ending, RunError> {
+    if request.terminal.is_some() {
+        return Err(RunError::NoTerminal);
+    }
     eprintln!("askance: sandbox.enabled is false: nothing confines this command");
     let argv = request.subject.argv();
     let variables = environment.variables.iter().filter_map(|pair| {

@@ -7,27 +7,27 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd};
-use std::os::unix::net::UnixStream as StdStream;
+use std::os::fd::OwnedFd;
 use std::process::Stdio;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
-use rustix::io::{FdFlags, fcntl_setfd};
+use rustix::termios::{Winsize, tcsetwinsize};
 use tokio::io::{AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
 use tokio::process::{Child, ChildStdin, ChildStdout};
-use tokio::sync::{Notify, mpsc, oneshot};
-use tokio::task::JoinHandle;
+use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
 
-use super::events::Pump;
+use super::child;
+use super::events::{Answer, Collected, Pump};
 use super::frames::{self, Frame};
 use super::hub::{Hub, Slot};
 use super::protocol::RequestPermission;
 use super::rpc::RpcError;
 use super::session::Session;
 use crate::journal::event::{Event, Reply};
+use crate::sys::pty;
 
 /// Bytes of one event: a reason and a target have bounds, and many denials fit.
 const EVENT_MAX: usize = 4 << 20;
@@ -54,9 +54,13 @@ pub(super) struct Command {
     pub(super) id: String,
     /// In one line.
     pub(super) line: String,
+    /// What it is, in the words of the Agent Client Protocol.
+    pub(super) kind: &'static str,
     questions: Mutex<BTreeMap<String, RequestPermission>>,
     control: mpsc::Sender<Control>,
     input: Mutex<Option<mpsc::Sender<Vec<u8>>>>,
+    /// The master of its terminal, for its size.
+    terminal: Option<OwnedFd>,
     /// The run is to end: nothing more is read of it.
     pub(super) cut: Notify,
 }
@@ -66,7 +70,25 @@ pub(super) struct Launch {
     /// Of `askance`, without what tells it where to ask.
     pub(super) arguments: Vec<OsString>,
     pub(super) line: String,
-    pub(super) input: bool,
+    pub(super) kind: &'static str,
+    pub(super) input: Input,
+    pub(super) terminal: Option<Terminal>,
+    /// Who waits for what the run prints, and how many answers may wait for the client; else it is told as it comes.
+    pub(super) answer: Option<(oneshot::Sender<Answer>, Arc<Semaphore>)>,
+}
+
+/// What stands on a run's standard input.
+pub(super) enum Input {
+    Nothing,
+    /// What the client sends.
+    Client,
+    Whole(Vec<u8>),
+}
+
+/// A terminal, and what its command is told of it.
+pub(super) struct Terminal {
+    pub(super) size: Winsize,
+    pub(super) term: String,
 }
 
 impl Command {
@@ -77,26 +99,35 @@ impl Command {
         launch: Launch,
     ) -> Result<(Arc<Self>, oneshot::Sender<()>), RpcError> {
         let slot = hub.slot()?;
-        let (child, answers) = spawn(hub, &launch).map_err(|error| RpcError::internal(format!("start: {error}")))?;
+        let failed = |error: io::Error| RpcError::internal(format!("start: {error}"));
+        let terminal = launch.terminal.as_ref().map(|terminal| pty::master_of(terminal.size));
+        let terminal = terminal.transpose().map_err(failed)?;
+        let (child, answers) = spawn(hub, &launch, terminal.as_ref()).map_err(failed)?;
         let (control, controls) = mpsc::channel(WAITING);
         let number = session.number();
         let command = Arc::new(Self {
             number,
             id: format!("c{number}"),
             line: launch.line,
+            kind: launch.kind,
             questions: Mutex::default(),
             control,
             input: Mutex::new(None),
+            terminal,
             cut: Notify::new(),
         });
         session.add(&command);
         let (go, told) = oneshot::channel();
-        command.serve(hub, session, Started { child, answers, controls, told, slot })?;
+        let collected = launch.answer.map(|(answer, answers)| Collected::new(answer, answers));
+        command.serve(hub, session, Started { child, answers, controls, told, slot, collected })?;
+        if let Input::Whole(bytes) = launch.input {
+            command.feed(bytes, true)?;
+        }
         Ok((command, go))
     }
 
     fn serve(self: &Arc<Self>, hub: &Arc<Hub>, session: &Arc<Session>, started: Started) -> Result<(), RpcError> {
-        let Started { mut child, answers, controls, told, slot } = started;
+        let Started { mut child, answers, controls, told, slot, collected } = started;
         let stdout = child.stdout.take().ok_or_else(|| RpcError::internal("a child without an output"))?;
         if let Some(stdin) = child.stdin.take() {
             let (sender, receiver) = mpsc::channel(WAITING);
@@ -108,9 +139,10 @@ impl Command {
         tokio::spawn(async move {
             // Dropped: the connection is gone, and the session may be loaded again.
             let _ = told.await;
-            let mut pump = Pump::new(&hub, &session, &command);
-            read(&mut pump, &command, stdout).await;
-            finish(pump, ended).await;
+            let mut pump = Pump::new(&hub, &session, &command, collected);
+            let cut = read(&mut pump, &command, stdout).await;
+            // The end is told, whether or not the run could tell it itself.
+            pump.finish(ended.await.ok().flatten(), cut).await;
             session.remove(&command);
             if session.is_over() {
                 hub.remove(&session);
@@ -133,6 +165,12 @@ impl Command {
             mpsc::error::TrySendError::Full(_) => RpcError::too_much("the command takes no more for now; try again"),
             mpsc::error::TrySendError::Closed(_) => RpcError::no_command("the command is over"),
         })
+    }
+
+    /// The terminal has another size now.
+    pub(super) fn resize(&self, size: Winsize) -> Result<(), RpcError> {
+        let terminal = self.terminal.as_ref().ok_or_else(|| RpcError::params("the command has no terminal"))?;
+        tcsetwinsize(terminal, size).map_err(|error| RpcError::internal(format!("resize: {error}")))
     }
 
     /// Hands bytes over to the command's standard input.
@@ -162,33 +200,18 @@ struct Started {
     controls: mpsc::Receiver<Control>,
     told: oneshot::Receiver<()>,
     slot: Slot,
+    collected: Option<Collected>,
 }
 
-/// Starts a child askance that asks on its events and takes answers on a socket.
-fn spawn(hub: &Hub, launch: &Launch) -> io::Result<(Child, UnixStream)> {
-    /// One descriptor is passed on at a time, so that no other child gets it.
-    static PASSING: Mutex<()> = Mutex::new(());
-    let (ours, theirs) = StdStream::pair()?;
-    ours.set_nonblocking(true)?;
+fn spawn(hub: &Hub, launch: &Launch, terminal: Option<&OwnedFd>) -> io::Result<(Child, UnixStream)> {
     let [subcommand, rest @ ..] = &launch.arguments[..] else { return Err(io::ErrorKind::InvalidInput.into()) };
     let mut command = tokio::process::Command::new(&hub.config.program);
-    command
-        .arg0("askance")
-        .arg(subcommand)
-        .args(["-o", "stream-json", "--prompt"])
-        .arg(format!("fd={}", theirs.as_raw_fd()))
-        .args(rest)
-        .stdin(if launch.input { Stdio::piped() } else { Stdio::null() })
-        .stdout(Stdio::piped())
-        // What it has to say stands in its events.
-        .stderr(Stdio::null())
-        .process_group(0);
-    let passing = PASSING.lock().unwrap_or_else(PoisonError::into_inner);
-    fcntl_setfd(theirs.as_fd(), FdFlags::empty())?;
-    let child = command.spawn();
-    fcntl_setfd(theirs.as_fd(), FdFlags::CLOEXEC)?;
-    drop(passing);
-    Ok((child?, UnixStream::from_std(ours)?))
+    command.arg0("askance").arg(subcommand).process_group(0);
+    command.stdin(if matches!(launch.input, Input::Nothing) { Stdio::null() } else { Stdio::piped() });
+    if let Some(terminal) = &launch.terminal {
+        command.env("TERM", &terminal.term);
+    }
+    child::run(&mut command, rest, terminal.map(OwnedFd::try_clone).transpose()?)
 }
 
 /// Carries answers, signals and the end to the child. Gives its exit status.
@@ -265,24 +288,19 @@ async fn feed(mut stdin: ChildStdin, mut pieces: mpsc::Receiver<Vec<u8>>) {
     }
 }
 
-/// Reads events until the last one, or until the run is cut off.
-async fn read(pump: &mut Pump<'_>, command: &Command, stdout: ChildStdout) {
+/// Reads events until the last one, or until the run is cut off: was it?
+async fn read(pump: &mut Pump<'_>, command: &Command, stdout: ChildStdout) -> bool {
     let mut stdout = BufReader::with_capacity(32 << 10, stdout);
     loop {
         let frame = tokio::select! {
-            () = command.cut.notified() => return,
+            () = command.cut.notified() => return true,
             frame = frames::read(&mut stdout, EVENT_MAX) => frame,
         };
-        let Ok(Frame::Line(line)) = frame else { return };
-        let Ok(event) = serde_json::from_slice::<Event>(&line) else { return };
+        let Ok(Frame::Line(line)) = frame else { return false };
+        let Ok(event) = serde_json::from_slice::<Event>(&line) else { return false };
         tokio::select! {
-            () = command.cut.notified() => return,
+            () = command.cut.notified() => return true,
             () = pump.tell(event) => {}
         }
     }
-}
-
-/// Tells the end, whether or not the run could tell it itself.
-async fn finish(pump: Pump<'_>, ended: JoinHandle<Option<std::process::ExitStatus>>) {
-    pump.finish(ended.await.ok().flatten()).await;
 }

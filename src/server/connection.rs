@@ -4,12 +4,14 @@ use std::sync::Arc;
 
 use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, BufReader};
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::task::JoinHandle;
 
-use super::frames::{self, Frame, Outbox};
+use super::events::Answer;
+use super::files;
+use super::frames::{self, Frame, Outbox, Outgoings};
 use super::hub::{Client, Hub, asked_by};
-use super::methods;
+use super::methods::{self, Checking};
 use super::protocol::{FRAME_MAX, PermissionOutcome, PermissionResponse, QuestionRejected};
 use super::rpc::{self, Message, RpcError};
 use super::session::Session;
@@ -32,6 +34,29 @@ pub(super) enum After {
     Offer(Vec<Arc<Session>>),
 }
 
+/// What is answered while other frames are read.
+enum Later {
+    Check(Checking, OwnedSemaphorePermit),
+    File(oneshot::Receiver<Answer>),
+}
+
+impl Later {
+    async fn answer(self, id: Option<Value>, outbox: Outbox) {
+        // Both hold what bounds them until the answer is on its way.
+        let (result, _room) = match self {
+            Self::Check(check, permit) => (check.carry_out().await, Some(permit)),
+            Self::File(answer) => match answer.await {
+                Ok(Answer { result, room }) => (result, room),
+                Err(_) => (Err(RpcError::internal("the operation ended without a word")), None),
+            },
+        };
+        if let Some(id) = id {
+            // A client that is gone needs no answer.
+            let _ = outbox.send(rpc::response(&id, &result)).await;
+        }
+    }
+}
+
 /// What is known of the other end.
 pub(super) struct Connection {
     hub: Arc<Hub>,
@@ -42,16 +67,13 @@ pub(super) struct Connection {
 
 /// Serves a client until it goes away.
 pub(super) async fn serve(
-    hub: Arc<Hub>,
+    hub: &Arc<Hub>,
     read: impl AsyncRead + Unpin,
     write: impl AsyncWrite + Unpin + Send + 'static,
 ) {
-    let (outbox, frames) = Outbox::new();
-    let mut writer = tokio::spawn(deliver(frames, write));
-    let mut connection = Connection::new(&hub, outbox);
-    connection.listen(read, &mut writer).await;
-    if let Some(client) = &connection.client {
-        hub.dismiss(client);
+    let (client, writer) = converse(hub, read, write).await;
+    if let Some(client) = client {
+        hub.dismiss(&client);
     }
     writer.abort();
 }
@@ -59,14 +81,11 @@ pub(super) async fn serve(
 /// Serves the only client there will be. When it has said everything, its commands still run to their
 /// end and are told; what they ask is denied.
 pub(super) async fn serve_to_the_end(
-    hub: Arc<Hub>,
+    hub: &Arc<Hub>,
     read: impl AsyncRead + Unpin,
     write: impl AsyncWrite + Unpin + Send + 'static,
 ) {
-    let (outbox, frames) = Outbox::new();
-    let mut writer = tokio::spawn(deliver(frames, write));
-    let mut connection = Connection::new(&hub, outbox);
-    connection.listen(read, &mut writer).await;
+    let (client, mut writer) = converse(hub, read, write).await;
     hub.close();
     while hub.running() > 0 && !writer.is_finished() {
         let idle = hub.idle.notified();
@@ -77,7 +96,7 @@ pub(super) async fn serve_to_the_end(
             }
         }
     }
-    drop(connection);
+    drop(client);
     for session in hub.sessions() {
         hub.remove(&session);
     }
@@ -86,11 +105,29 @@ pub(super) async fn serve_to_the_end(
     let _ = writer.await;
 }
 
-impl Connection {
-    fn new(hub: &Arc<Hub>, outbox: Outbox) -> Self {
-        Self { hub: Arc::clone(hub), outbox, client: None, at_once: Arc::new(Semaphore::new(AT_ONCE)) }
-    }
+/// Takes what a client says until it says no more. Gives the client, if it introduced itself, and what writes to it.
+async fn converse(
+    hub: &Arc<Hub>,
+    read: impl AsyncRead + Unpin,
+    write: impl AsyncWrite + Unpin + Send + 'static,
+) -> (Option<Arc<Client>>, JoinHandle<()>) {
+    let (outbox, frames) = Outbox::new();
+    let mut writer = tokio::spawn(deliver(frames, write));
+    let at_once = Arc::new(Semaphore::new(AT_ONCE));
+    let mut connection = Connection { hub: Arc::clone(hub), outbox, client: None, at_once };
+    connection.listen(read, &mut writer).await;
+    (connection.client, writer)
+}
 
+async fn deliver(mut frames: Outgoings, mut to: impl AsyncWrite + Unpin) {
+    while let Some(frame) = frames.next().await {
+        if to.write_all(&frame.bytes).await.is_err() || to.flush().await.is_err() {
+            return;
+        }
+    }
+}
+
+impl Connection {
     /// Takes frames until there are no more, or nobody reads the answers.
     async fn listen(&mut self, read: impl AsyncRead + Unpin, writer: &mut JoinHandle<()>) {
         let mut read = BufReader::with_capacity(32 << 10, read);
@@ -119,18 +156,11 @@ impl Connection {
         }
     }
 }
+
 async fn asked_to_leave(client: Option<&Client>) {
     match client {
         Some(client) => client.leave.notified().await,
         None => std::future::pending().await,
-    }
-}
-
-async fn deliver(mut frames: mpsc::Receiver<Vec<u8>>, mut to: impl AsyncWrite + Unpin) {
-    while let Some(frame) = frames.recv().await {
-        if to.write_all(&frame).await.is_err() || to.flush().await.is_err() {
-            return;
-        }
     }
 }
 
@@ -161,24 +191,25 @@ impl Connection {
             let introduced = self.introduce(method, params);
             return self.conclude(id, introduced).await;
         };
-        if let Some(slow) = methods::slow(&self.hub, &client, method, &params) {
-            let Ok(permit) = Arc::clone(&self.at_once).acquire_owned().await else { return Err(Left) };
-            let outbox = self.outbox.clone();
-            tokio::spawn(async move {
-                let result = match slow {
-                    Ok(work) => work.carry_out().await,
-                    Err(error) => Err(error),
-                };
-                if let Some(id) = id {
-                    // A client that is gone needs no answer.
-                    let _ = outbox.send(rpc::response(&id, &result)).await;
-                }
-                drop(permit);
-            });
-            return Ok(());
+        let at_once = Arc::clone(&self.at_once);
+        let later = match method {
+            "command/check" | "mcp/check" => {
+                // Nobody is asked: it takes a moment, in which no more is read.
+                let Ok(permit) = at_once.acquire_owned().await else { return Err(Left) };
+                methods::check(&self.hub, &client, method, params).map(|check| Later::Check(check, permit))
+            }
+            _ => match files::begin(&self.hub, &client, method, &params) {
+                Some(begun) => begun.map(Later::File),
+                None => return self.conclude(id, methods::handle(&self.hub, &client, method, params)).await,
+            },
+        };
+        match later {
+            Ok(later) => {
+                tokio::spawn(later.answer(id, self.outbox.clone()));
+                Ok(())
+            }
+            Err(error) => self.conclude(id, Err(error)).await,
         }
-        let handled = methods::handle(&self.hub, &client, method, params);
-        self.conclude(id, handled).await
     }
 
     /// Answers a request, where somebody waits for an answer, and goes on from there.

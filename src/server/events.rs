@@ -4,13 +4,31 @@ use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 use std::sync::Arc;
 
+use serde_json::Value;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+
 use super::command::Command;
 use super::hub::Hub;
-use super::protocol::{About, Permission, ToolCall};
-use super::rpc;
+use super::protocol::{About, FRAME_MAX, NotDone, Permission, ToolCall};
+use super::rpc::{self, RpcError};
 use super::session::{Recipient, Session};
 use crate::journal::Exit;
-use crate::journal::event::{Event, Exited};
+use crate::journal::event::{Event, Exited, Output};
+
+/// What an operation on files came to.
+pub(super) struct Answer {
+    pub(super) result: Result<Value, RpcError>,
+    /// Given back when the client has it: few answers wait at a time.
+    pub(super) room: Option<OwnedSemaphorePermit>,
+}
+
+/// An answer in the making, of a run that is no command to its client.
+pub(super) struct Collected {
+    printed: Vec<u8>,
+    answer: oneshot::Sender<Answer>,
+    answers: Arc<Semaphore>,
+    room: Option<OwnedSemaphorePermit>,
+}
 
 /// The way of one command's events.
 pub(super) struct Pump<'a> {
@@ -18,15 +36,29 @@ pub(super) struct Pump<'a> {
     session: &'a Arc<Session>,
     command: &'a Arc<Command>,
     exited: Option<Exited>,
+    collected: Option<Collected>,
 }
 
 impl<'a> Pump<'a> {
-    pub(super) fn new(hub: &'a Arc<Hub>, session: &'a Arc<Session>, command: &'a Arc<Command>) -> Self {
-        Self { hub, session, command, exited: None }
+    pub(super) fn new(
+        hub: &'a Arc<Hub>,
+        session: &'a Arc<Session>,
+        command: &'a Arc<Command>,
+        collected: Option<Collected>,
+    ) -> Self {
+        Self { hub, session, command, exited: None, collected }
     }
 
     /// Waits until the session's owner has room for it.
     pub(super) async fn tell(&mut self, event: Event) {
+        match (event, &mut self.collected) {
+            (Event::Started(_), Some(_)) => {}
+            (Event::Output(output), Some(collected)) => collected.take(&output).await,
+            (event, _) => self.tell_of_a_command(event).await,
+        }
+    }
+
+    async fn tell_of_a_command(&mut self, event: Event) {
         match event {
             Event::Started(what) => self.notify("command/started", what).await,
             Event::Output(what) => self.notify("command/output", what).await,
@@ -36,7 +68,7 @@ impl<'a> Pump<'a> {
                 let tool_call = ToolCall {
                     tool_call_id: self.command.id.clone(),
                     title: self.command.line.clone(),
-                    kind: "execute",
+                    kind: self.command.kind,
                     status: "pending",
                 };
                 let question = self.about(Permission { tool_call, ask: *ask });
@@ -56,10 +88,13 @@ impl<'a> Pump<'a> {
     }
 
     /// Tells the end: what the run said of it, else how the child came to its end.
-    pub(super) async fn finish(mut self, status: Option<ExitStatus>) {
+    pub(super) async fn finish(mut self, status: Option<ExitStatus>, cut: bool) {
         self.command.questions().clear();
-        let exited = self.exited.take().unwrap_or_else(|| without_a_word(status));
-        self.notify("command/exited", exited).await;
+        let exited = self.exited.take().unwrap_or_else(|| without_a_word(status, cut));
+        match self.collected.take() {
+            Some(collected) => collected.finish(exited).await,
+            None => self.notify("command/exited", exited).await,
+        }
     }
 
     fn about<T>(&self, what: T) -> About<T> {
@@ -91,9 +126,61 @@ impl<'a> Pump<'a> {
     }
 }
 
+impl Collected {
+    pub(super) fn new(answer: oneshot::Sender<Answer>, answers: Arc<Semaphore>) -> Self {
+        Self { printed: Vec::new(), answer, answers, room: None }
+    }
+
+    /// Waits until the client has read other answers.
+    async fn make_room(&mut self) {
+        if self.room.is_none() {
+            self.room = Arc::clone(&self.answers).acquire_owned().await.ok();
+        }
+    }
+
+    async fn take(&mut self, output: &Output) {
+        self.make_room().await;
+        let bytes = output.data.bytes().unwrap_or_default();
+        // One byte more says that there was more.
+        let most = (FRAME_MAX + 1).saturating_sub(self.printed.len());
+        self.printed.extend_from_slice(&bytes[..bytes.len().min(most)]);
+    }
+
+    async fn finish(mut self, exited: Exited) {
+        self.make_room().await;
+        let result = result(&self.printed, exited);
+        // A client that is gone needs no answer.
+        let _ = self.answer.send(Answer { result, room: self.room });
+    }
+}
+
+/// What the operation printed, or why it was not done.
+fn result(printed: &[u8], exited: Exited) -> Result<Value, RpcError> {
+    let failed = |kind: &str, message: String, exited: Exited| {
+        let not_done = NotDone { kind: kind.to_owned(), refused: exited.refused, denied: exited.denied };
+        Err(RpcError { data: serde_json::to_value(not_done).ok().map(Box::new), ..RpcError::not_done(message) })
+    };
+    if printed.len() > FRAME_MAX {
+        return failed("too_large", format!("the answer has more than {FRAME_MAX} bytes: ask for less"), exited);
+    }
+    if let Some(refused) = &exited.refused {
+        return failed("refused", format!("refused: {}; to allow it: {}", refused.reason, refused.hint), exited);
+    }
+    let said = serde_json::from_slice::<Value>(printed).unwrap_or_default();
+    if exited.status == 0 && said.is_object() {
+        return Ok(said);
+    }
+    if let (Some(kind), Some(message)) = (said["error"]["kind"].as_str(), said["error"]["message"].as_str()) {
+        return failed(kind, message.to_owned(), exited);
+    }
+    match &exited.error {
+        Some(error) => Err(RpcError::internal(error.clone())),
+        None => failed("cancelled", "the operation was ended before it was done".to_owned(), exited),
+    }
+}
+
 /// The end of a run that was cut off, or whose supervisor died.
-fn without_a_word(status: Option<ExitStatus>) -> Exited {
-    let cut = status.and_then(|status| status.code()) == Some(128 + libc::SIGPIPE);
+fn without_a_word(status: Option<ExitStatus>, cut: bool) -> Exited {
     if cut {
         let notes = vec!["cancelled".to_owned()];
         return Exited { status: 137, exit: Some(Exit::Signal(libc::SIGKILL)), notes, ..Exited::default() };

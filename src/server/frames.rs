@@ -1,12 +1,14 @@
 //! Frames: one line each, bounded in both directions.
 
 use std::io;
+use std::sync::Arc;
 
 use tokio::io::{AsyncBufRead, AsyncBufReadExt};
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
-/// Frames that wait for a client to read them. Who has more to say waits; that is the back-pressure.
-const WAITING: usize = 32;
+/// Bytes of frames that wait for a client to read them. Who has more to say waits; that is the back-pressure. A longer
+/// frame waits until it is alone.
+const WAITING: u32 = 512 << 10;
 
 /// What was read.
 #[derive(Debug, PartialEq, Eq)]
@@ -48,27 +50,70 @@ pub(super) async fn read<R: AsyncBufRead + Unpin>(from: &mut R, most: usize) -> 
     }
 }
 
+/// A frame, and its share of what may wait.
+#[derive(Debug)]
+pub(super) struct Outgoing {
+    pub(super) bytes: Vec<u8>,
+    _share: OwnedSemaphorePermit,
+}
+
 /// The way to one client.
 #[derive(Debug, Clone)]
 pub(super) struct Outbox {
-    frames: mpsc::Sender<Vec<u8>>,
+    frames: mpsc::UnboundedSender<Outgoing>,
+    room: Arc<Semaphore>,
+}
+
+/// Its other end. Dropped, the client is gone.
+#[derive(Debug)]
+pub(super) struct Outgoings {
+    frames: mpsc::UnboundedReceiver<Outgoing>,
+    room: Arc<Semaphore>,
 }
 
 impl Outbox {
-    pub(super) fn new() -> (Self, mpsc::Receiver<Vec<u8>>) {
-        let (frames, receiver) = mpsc::channel(WAITING);
-        (Self { frames }, receiver)
+    pub(super) fn new() -> (Self, Outgoings) {
+        let (frames, receiver) = mpsc::unbounded_channel();
+        let room = Arc::new(Semaphore::new(WAITING as usize));
+        (Self { frames, room: Arc::clone(&room) }, Outgoings { frames: receiver, room })
     }
 
     /// Waits until the client has read enough. Gives the frame back where the client is gone.
     pub(super) async fn send(&self, frame: Vec<u8>) -> Result<(), Vec<u8>> {
-        self.frames.send(frame).await.map_err(|unread| unread.0)
+        match Arc::clone(&self.room).acquire_many_owned(share(&frame)).await {
+            Ok(share) => self.put(frame, share),
+            Err(_) => Err(frame),
+        }
     }
 
     /// Never waits; gives the frame back where the client has not read enough, or is gone.
     pub(super) fn try_send(&self, frame: Vec<u8>) -> Result<(), Vec<u8>> {
-        self.frames.try_send(frame).map_err(mpsc::error::TrySendError::into_inner)
+        match Arc::clone(&self.room).try_acquire_many_owned(share(&frame)) {
+            Ok(share) => self.put(frame, share),
+            Err(_) => Err(frame),
+        }
     }
+
+    fn put(&self, bytes: Vec<u8>, share: OwnedSemaphorePermit) -> Result<(), Vec<u8>> {
+        self.frames.send(Outgoing { bytes, _share: share }).map_err(|unread| unread.0.bytes)
+    }
+}
+
+impl Outgoings {
+    pub(super) async fn next(&mut self) -> Option<Outgoing> {
+        self.frames.recv().await
+    }
+}
+
+impl Drop for Outgoings {
+    fn drop(&mut self) {
+        // Who waits for room hears that there will be none.
+        self.room.close();
+    }
+}
+
+fn share(frame: &[u8]) -> u32 {
+    u32::try_from(frame.len()).unwrap_or(WAITING).min(WAITING)
 }
 
 #[cfg(test)]
@@ -99,5 +144,25 @@ mod tests {
         assert_eq!(frames(b"\n\nabcdefghijk", 4), [line(""), line(""), Frame::TooLong, Frame::End]);
         assert_eq!(frames(b"ab", 4), [line("ab"), Frame::End]);
         assert_eq!(frames(&[b'x'; 1_000_000], 4), [Frame::TooLong, Frame::End]);
+    }
+
+    #[test]
+    fn what_waits_for_a_client_is_bounded_in_bytes() {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(async {
+            let (outbox, mut outgoings) = Outbox::new();
+            let half = vec![0; WAITING as usize / 2];
+            assert!(outbox.try_send(half.clone()).is_ok() && outbox.try_send(half.clone()).is_ok());
+            assert_eq!(outbox.try_send(vec![0]), Err(vec![0]));
+            drop(outgoings.next().await);
+            assert!(outbox.try_send(vec![0]).is_ok());
+            drop((outgoings.next().await, outgoings.next().await));
+            let giant = vec![0; WAITING as usize * 2];
+            assert!(outbox.try_send(giant.clone()).is_ok(), "alone it may be longer");
+            assert_eq!(outbox.try_send(vec![0]), Err(vec![0]));
+            let waiting = outbox.send(vec![1]);
+            drop(outgoings);
+            assert_eq!(waiting.await, Err(vec![1]), "nobody waits for a client that is gone");
+        });
     }
 }

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 
 use super::frames::Outbox;
 use super::protocol::{RequestPermission, SessionNamed};
@@ -20,6 +20,9 @@ pub(super) const COMMANDS_MAX: usize = 512;
 
 /// Sessions at once.
 const SESSIONS_MAX: usize = 4096;
+
+/// Answers of operations on files that wait for one client; each may be as long as a frame.
+const ANSWERS: usize = 4;
 
 /// How long an approver may read nothing while questions wait for it.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -49,6 +52,8 @@ pub(super) struct Client {
     pub(super) asks: bool,
     /// Ends the connection.
     pub(super) leave: Notify,
+    /// Answers of operations on files that may wait for it.
+    pub(super) answers: Arc<Semaphore>,
 }
 
 #[derive(Debug, Default)]
@@ -106,7 +111,14 @@ impl Hub {
         let mut state = self.state();
         let id = state.next_client;
         state.next_client += 1;
-        let client = Arc::new(Client { id, outbox, approver, asks, leave: Notify::new() });
+        let client = Arc::new(Client {
+            id,
+            outbox,
+            approver,
+            asks,
+            leave: Notify::new(),
+            answers: Arc::new(Semaphore::new(ANSWERS)),
+        });
         state.clients.insert(id, Arc::clone(&client));
         let sessions: Vec<_> = state.sessions.values().cloned().collect();
         drop(state);

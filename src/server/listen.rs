@@ -82,7 +82,7 @@ impl Socket {
             let hub = Arc::clone(hub);
             tokio::spawn(async move {
                 let (read, write) = stream.into_split();
-                connection::serve(hub, read, write).await;
+                connection::serve(&hub, read, write).await;
                 drop(place);
             });
         }

@@ -6,17 +6,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
+use rustix::termios::Winsize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::check::Checking;
-use super::command::{Command, Control, Launch};
+use super::child;
+use super::command::{Command, Control, Input, Launch, Terminal};
 use super::connection::{After, Handled};
-use super::hub::{COMMANDS_MAX, Client, Hub};
+use super::hub::{COMMANDS_MAX, Client, Hub, Slot};
 use super::protocol as say;
 use super::protocol::{Done, FRAME_MAX, Line, SignalName, VERSION};
 use super::rpc::RpcError;
 use super::session::{Made, Session};
+use crate::approval::McpCall;
 use crate::session::{self, Kind};
 use crate::settings::InteractionMode;
 
@@ -54,22 +56,44 @@ pub(super) fn initialize(hub: &Hub, params: Value) -> Result<(Introduction, Valu
     Ok((Introduction { approver, asks }, value(&result)?))
 }
 
-/// A method that takes its time, begun; `None` where it is none.
-pub(super) fn slow(
-    hub: &Arc<Hub>,
-    client: &Client,
-    method: &str,
-    params: &Value,
-) -> Option<Result<Checking, RpcError>> {
-    (method == "command/check").then(|| {
-        let said: say::Check = understand(params.clone())?;
-        let session = hub.own_session(&said.session_id, client)?;
-        let mut arguments = arguments("check", (hub, &session), said.cwd.as_deref());
+/// A check that has been begun: a child that runs nothing.
+pub(super) struct Checking {
+    slot: Slot,
+    program: PathBuf,
+    arguments: Vec<OsString>,
+    input: Option<Vec<u8>>,
+}
+
+impl Checking {
+    pub(super) async fn carry_out(self) -> Result<Value, RpcError> {
+        let mut command = tokio::process::Command::new(&self.program);
+        command.arg0("askance").args(&self.arguments);
+        let said = child::ask(&mut command, self.input).await;
+        drop(self.slot);
+        said.map_err(|error| RpcError::internal(format!("check: {error}")))?.map_err(RpcError::internal)
+    }
+}
+
+/// `command/check` or `mcp/check`.
+pub(super) fn check(hub: &Arc<Hub>, client: &Client, method: &str, params: Value) -> Result<Checking, RpcError> {
+    let begin = |session: &str, cwd: Option<&Path>, risk| {
+        let session = hub.own_session(session, client)?;
+        let mut arguments = arguments("check", (hub, &session), cwd);
         arguments.extend(["-o".into(), "json".into()]);
-        declare(&mut arguments, said.risk, None);
-        subject(&mut arguments, said.command)?;
-        Ok(Checking { slot: hub.slot()?, program: hub.config.program.clone(), arguments })
-    })
+        declare(&mut arguments, risk, None);
+        Ok(Checking { slot: hub.slot()?, program: hub.config.program.clone(), arguments, input: None })
+    };
+    if method == "command/check" {
+        let said: say::Check = understand(params)?;
+        let mut check = begin(&said.session_id, said.cwd.as_deref(), said.risk)?;
+        subject(&mut check.arguments, said.command)?;
+        return Ok(check);
+    }
+    let say::InSession::<McpCall> { session_id, what: call } = understand(params)?;
+    let mut check = begin(&session_id, None, None)?;
+    check.arguments.push("--mcp".into());
+    check.input = Some(serde_json::to_vec(&call).map_err(|error| RpcError::internal(error.to_string()))?);
+    Ok(check)
 }
 
 /// Everything that is answered at once.
@@ -83,6 +107,12 @@ pub(super) fn handle(hub: &Arc<Hub>, client: &Arc<Client>, method: &str, params:
         "session/set_mode" => done(&set_mode(hub, client, &understand(params)?)?),
         "command/run" => run(hub, client, understand(params)?),
         "command/input" => done(&input(hub, client, &understand(params)?)?),
+        "command/resize" => {
+            let said: say::Resize = understand(params)?;
+            let command = hub.own_session(&said.session_id, client)?.command(&said.command_id)?;
+            command.resize(size(said.rows, said.columns)?)?;
+            done(&Done {})
+        }
         "command/signal" => {
             let say::Signal { session_id, command_id, signal: name } = understand(params)?;
             done(&control(hub, client, (&session_id, &command_id), Control::Signal(signal(name)))?)
@@ -105,7 +135,7 @@ pub(super) fn handle(hub: &Arc<Hub>, client: &Arc<Client>, method: &str, params:
     }
 }
 
-fn understand<T: DeserializeOwned>(params: Value) -> Result<T, RpcError> {
+pub(super) fn understand<T: DeserializeOwned>(params: Value) -> Result<T, RpcError> {
     serde_json::from_value(params).map_err(|error| RpcError::params(error.to_string()))
 }
 
@@ -231,13 +261,32 @@ fn run(hub: &Arc<Hub>, client: &Client, said: say::Run) -> Result<Handled, RpcEr
         Line::Argv(words) => words.join(" "),
     };
     subject(&mut arguments, said.command)?;
-    let (command, go) = Command::start(hub, &session, Launch { arguments, line, input: said.input })?;
+    let terminal = said.terminal.map(terminal).transpose()?;
+    // Who shows a terminal types as well.
+    let input = if said.input || terminal.is_some() { Input::Client } else { Input::Nothing };
+    let launch = Launch { arguments, line, kind: "execute", input, terminal, answer: None };
+    let (command, go) = Command::start(hub, &session, launch)?;
     let result = value(&say::CommandMade { command_id: command.id.clone() })?;
     Ok(Handled { result, after: After::Tell(go) })
 }
 
+fn terminal(said: say::Terminal) -> Result<Terminal, RpcError> {
+    let term = said.term.unwrap_or_else(|| "xterm-256color".to_owned());
+    if term.is_empty() || !term.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(RpcError::params("term: not the name of a terminal"));
+    }
+    Ok(Terminal { size: size(said.rows, said.columns)?, term })
+}
+
+fn size(rows: u16, columns: u16) -> Result<Winsize, RpcError> {
+    if rows == 0 || columns == 0 {
+        return Err(RpcError::params("a terminal has at least one row and one column"));
+    }
+    Ok(Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 })
+}
+
 /// A subcommand of askance with what the session says.
-fn arguments(subcommand: &str, (hub, session): (&Hub, &Session), cwd: Option<&Path>) -> Vec<OsString> {
+pub(super) fn arguments(subcommand: &str, (hub, session): (&Hub, &Session), cwd: Option<&Path>) -> Vec<OsString> {
     let mut arguments: Vec<OsString> = vec![subcommand.into()];
     let mut flag = |name: &str, value: OsString| {
         let mut word = OsString::from(format!("--{name}="));

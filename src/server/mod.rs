@@ -4,10 +4,11 @@
 //! Owns the protocol (`docs/protocol.md`, `askance serve --schema`) and nothing of a run: each command
 //! is a child askance that tells events, so a crash of one touches no other, and the server stays small.
 
-mod check;
+mod child;
 mod command;
 mod connection;
 mod events;
+mod files;
 mod frames;
 pub mod hook;
 mod hub;
@@ -65,7 +66,7 @@ pub fn on_standard_streams(config: Config) -> Result<(), ServeError> {
             let mut ends = ends().map_err(ServeError::Start)?;
             let served = Arc::clone(&hub);
             let streams = async {
-                connection::serve_to_the_end(served, tokio::io::stdin(), tokio::io::stdout()).await;
+                connection::serve_to_the_end(&served, tokio::io::stdin(), tokio::io::stdout()).await;
             };
             tokio::select! {
                 () = streams => {}

@@ -3,10 +3,12 @@
 use std::path::PathBuf;
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::de::{DeserializeOwned, Error};
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::{Map, Value};
 
-use crate::journal::FileEntry;
-use crate::journal::event::{Ask, Data, Exited, Output, Resolved, Started};
+use crate::journal::event::{Ask, Data, Exited, Output, Refused, Resolved, Started};
+use crate::journal::{Denied, FileEntry};
 use crate::settings::{AutonomyLevel, InteractionMode};
 
 /// The newest version of the protocol that is spoken, and the oldest.
@@ -221,6 +223,34 @@ pub(super) struct Run {
     /// `true`: standard input is what `command/input` sends; else it is empty.
     #[serde(default)]
     pub input: bool,
+    /// A pseudo-terminal as all three standard streams; `command/input` types.
+    #[serde(default)]
+    pub terminal: Option<Terminal>,
+}
+
+/// A terminal that a client shows.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Terminal {
+    #[schemars(range(min = 1))]
+    pub rows: u16,
+    #[schemars(range(min = 1))]
+    pub columns: u16,
+    /// `TERM` of the command; `xterm-256color` unless said.
+    #[serde(default)]
+    pub term: Option<String>,
+}
+
+/// `command/resize`.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct Resize {
+    pub session_id: String,
+    pub command_id: String,
+    #[schemars(range(min = 1))]
+    pub rows: u16,
+    #[schemars(range(min = 1))]
+    pub columns: u16,
 }
 
 #[derive(Debug, Clone, Serialize, JsonSchema)]
@@ -237,7 +267,7 @@ pub(super) struct Input {
     pub command_id: String,
     #[serde(flatten)]
     pub data: Option<Data>,
-    /// Nothing follows.
+    /// Nothing follows. On a terminal its end-of-file character is typed.
     #[serde(default)]
     pub end: bool,
 }
@@ -274,6 +304,42 @@ pub(super) struct Cancel {
     /// 2,000 unless said.
     #[serde(default)]
     pub grace_ms: Option<u64>,
+}
+
+/// What is known elsewhere, in a session: an operation as `askance file` takes it (`file/read` and its kin, answered when
+/// it is done; relative paths count from the session's directory), a call as `askance check --mcp` takes it
+/// (`mcp/check`, which answers what that prints with `-o json`).
+#[derive(Debug, Clone, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct InSession<T> {
+    pub session_id: String,
+    #[serde(flatten)]
+    pub what: T,
+}
+
+/// By hand, because `flatten` takes unknown fields for known ones.
+impl<'de, T: DeserializeOwned> Deserialize<'de> for InSession<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let mut all = Map::deserialize(deserializer)?;
+        let session = all.remove("sessionId").ok_or_else(|| D::Error::missing_field("sessionId"))?;
+        let session_id = String::deserialize(session).map_err(D::Error::custom)?;
+        let what = T::deserialize(Value::Object(all)).map_err(D::Error::custom)?;
+        Ok(Self { session_id, what })
+    }
+}
+
+/// `data` of error -32006: why an operation on files was not done.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub(super) struct NotDone {
+    /// `refused` or `cancelled` as a whole; else `not_found`, `denied`, `exists`, `io`, `not_regular`, `too_large`,
+    /// `no_match`, `half_done`, `bad_input`.
+    pub kind: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub refused: Option<Refused>,
+    /// What the policy denied, each with the command that would allow it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(default)]
+    pub denied: Vec<Denied>,
 }
 
 /// `question/answer`: what a response to `session/request_permission` says, as a request of its own.
@@ -348,6 +414,6 @@ pub(super) enum PermissionOutcome {
 #[serde(rename_all = "camelCase")]
 pub(super) struct QuestionRejected {
     /// The id of the response.
-    pub id: serde_json::Value,
+    pub id: Value,
     pub reason: String,
 }

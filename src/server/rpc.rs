@@ -49,10 +49,13 @@ pub(super) struct BadFrame {
 pub(super) struct RpcError {
     pub(super) code: i32,
     pub(super) message: String,
+    /// What a program needs to know beyond the code.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) data: Option<Box<Value>>,
 }
 
 /// Codes of JSON-RPC 2.0, and our own. The names stand in the published schema.
-pub(super) const CODES: [(i32, &str); 11] = [
+pub(super) const CODES: [(i32, &str); 12] = [
     (-32700, "the frame is not JSON"),
     (-32600, "not a request, or longer than frameMax"),
     (-32601, "no such method"),
@@ -64,12 +67,13 @@ pub(super) const CODES: [(i32, &str); 11] = [
     (-32003, "no such question is open, or the option was not offered"),
     (-32004, "only an approver may do this"),
     (-32005, "too much at once: commands, or input that is not read"),
+    (-32006, "the operation on files was refused or failed; data says how"),
 ];
 
 macro_rules! errors {
     ($($name:ident = $code:literal),* $(,)?) => {
         $(pub(super) fn $name(message: impl Into<String>) -> Self {
-            Self { code: $code, message: message.into() }
+            Self { code: $code, message: message.into(), data: None }
         })*
     };
 }
@@ -87,6 +91,7 @@ impl RpcError {
         no_question = -32003,
         not_allowed = -32004,
         too_much = -32005,
+        not_done = -32006,
     }
 }
 

@@ -5,6 +5,8 @@ use serde_json::{Map, Value, json};
 
 use super::protocol as say;
 use super::rpc::CODES;
+use crate::approval::McpCall;
+use crate::tools;
 
 /// Methods, notifications and the server's own request, each with the schemas of what they carry.
 pub fn schema() -> Value {
@@ -27,6 +29,7 @@ pub fn schema() -> Value {
         "notifications": notifications,
         "serverRequests": requests,
         "errors": errors,
+        "errorData": { "-32006": of::<say::NotDone>(&mut all) },
         "$defs": all.take_definitions(true),
     })
 }
@@ -50,8 +53,15 @@ fn methods(all: &mut SchemaGenerator) -> Value {
         "command/check": method::<say::Check, Value>(all),
         "command/run": method::<say::Run, say::CommandMade>(all),
         "command/input": method::<say::Input, say::Done>(all),
+        "command/resize": method::<say::Resize, say::Done>(all),
         "command/signal": method::<say::Signal, say::Done>(all),
         "command/cancel": method::<say::Cancel, say::Done>(all),
+        "file/read": method::<say::InSession<tools::Read>, tools::ReadOut>(all),
+        "file/list": method::<say::InSession<tools::List>, tools::Listing>(all),
+        "file/write": method::<say::InSession<tools::Write>, tools::Written>(all),
+        "file/edit": method::<say::InSession<tools::Edit>, tools::Edited>(all),
+        "file/patch": method::<say::InSession<tools::Patch>, tools::Patched>(all),
+        "mcp/check": method::<say::InSession<McpCall>, Value>(all),
         "question/answer": method::<say::Answer, say::Done>(all),
     })
 }

@@ -8,6 +8,8 @@ use std::ffi::{CStr, CString};
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
+use rustix::io::{FdFlags, fcntl_dupfd_cloexec, fcntl_getfd, fcntl_setfd};
+
 /// A child and the descriptor that names it even after its number is reused.
 #[derive(Debug)]
 pub struct Forked {
@@ -111,6 +113,19 @@ pub fn borrow(number: RawFd) -> BorrowedFd<'static> {
     // SAFETY: used in a forked child, for a number that it inherited or was just given by the
     // kernel and closes only by close_range at its end; it is not -1.
     unsafe { BorrowedFd::borrow_raw(number) }
+}
+
+/// A descriptor that the caller of this program passed. Askance's own are close-on-exec, an inherited one is not.
+pub fn inherited(number: RawFd) -> io::Result<OwnedFd> {
+    if number < 3 {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is a standard stream, which is the command's"));
+    }
+    let fd = borrow(number);
+    if fcntl_getfd(fd)?.contains(FdFlags::CLOEXEC) {
+        return Err(rustix::io::Errno::BADF.into());
+    }
+    fcntl_setfd(fd, FdFlags::CLOEXEC)?;
+    Ok(fcntl_dupfd_cloexec(fd, 3)?)
 }
 
 /// `kill(-1, signal)`: every process that this one may signal, but itself.

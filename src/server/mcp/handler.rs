@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::io;
-use std::process::Stdio;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -17,6 +16,7 @@ use rmcp::service::{RequestContext, RoleServer};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
+use super::super::child;
 use super::run::{Run, Step};
 use super::tools::{self, Work};
 use super::{Askance, questions};
@@ -160,15 +160,12 @@ impl Handler {
 
     async fn check(&self, arguments: &[std::ffi::OsString], context: &RequestContext<RoleServer>) -> Called {
         let mut command = self.askance.command("check");
-        command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let output = tokio::select! {
+        command.args(arguments);
+        let said = tokio::select! {
             () = context.ct.cancelled() => return Ok(failed("cancelled")),
-            output = command.output() => output.map_err(internal)?,
+            said = child::ask(&mut command, None) => said.map_err(internal)?,
         };
-        match serde_json::from_slice::<Value>(&output.stdout) {
-            Ok(verdict) => Ok(CallToolResult::structured(verdict).into()),
-            Err(_) => Ok(failed(&String::from_utf8_lossy(&[output.stdout, output.stderr].concat()))),
-        }
+        Ok(said.map_or_else(|complaint| failed(&complaint), |verdict| CallToolResult::structured(verdict).into()))
     }
 }
 

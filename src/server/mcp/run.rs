@@ -2,16 +2,13 @@
 
 use std::ffi::OsString;
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd};
 use std::process::Stdio;
-use std::sync::{Mutex, PoisonError};
 
-use rustix::io::{FdFlags, fcntl_setfd};
-use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
-use tokio::process::{Child, ChildStdout, Command};
+use tokio::process::{Child, ChildStdout};
 
+use super::super::child;
 use super::Askance;
 use crate::journal::event::{Ask, Channel, Event, Exited, Reply};
 
@@ -67,9 +64,6 @@ impl Kept {
     }
 }
 
-/// A descriptor that one child is to inherit must not slip into another that starts at the same time.
-static STARTING: Mutex<()> = Mutex::new(());
-
 impl Run {
     /// Starts `askance ARGUMENTS` with questions and events on pipes of ours.
     pub(super) fn start(
@@ -79,12 +73,9 @@ impl Run {
         input: Option<Vec<u8>>,
         keep: Keep,
     ) -> io::Result<Self> {
-        let (ours, theirs) = socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
         let mut command = askance.command(subcommand);
-        command.args(["-o", "stream-json"]).arg(format!("--prompt=fd={}", theirs.as_raw_fd())).args(arguments);
         command.stdin(if input.is_some() { Stdio::piped() } else { Stdio::null() });
-        command.stdout(Stdio::piped()).stderr(Stdio::null());
-        let mut child = spawn(&mut command, theirs)?;
+        let (mut child, answers) = child::run(&mut command, arguments, None)?;
         if let (Some(mut stdin), Some(input)) = (child.stdin.take(), input) {
             tokio::spawn(async move {
                 // A child that reads no further says why itself.
@@ -92,12 +83,10 @@ impl Run {
             });
         }
         let stdout = child.stdout.take().ok_or(io::ErrorKind::BrokenPipe)?;
-        let ours = std::os::unix::net::UnixStream::from(ours);
-        ours.set_nonblocking(true)?;
         Ok(Self {
             child,
             events: BufReader::new(stdout),
-            answers: UnixStream::from_std(ours)?,
+            answers,
             line: Vec::new(),
             keep,
             total: 0,
@@ -143,10 +132,4 @@ impl Run {
         let _ = self.child.wait().await;
         (self.stdout, self.stderr)
     }
-}
-
-fn spawn(command: &mut Command, theirs: OwnedFd) -> io::Result<Child> {
-    let _alone = STARTING.lock().unwrap_or_else(PoisonError::into_inner);
-    fcntl_setfd(&theirs, FdFlags::empty())?;
-    command.spawn()
 }
