@@ -258,3 +258,38 @@ fn garbage_on_standard_input_ends_nothing_but_itself() {
     drop(stdin);
     assert!(child.wait().unwrap().success());
 }
+
+#[test]
+fn a_question_that_needs_no_answer_any_more_is_cancelled() {
+    let scene = Scene::new(User::Caller);
+    let launch = Launch::new(&scene, Some(vec!["mcp".into(), "--auto".into(), "high".into()]));
+    let mut child = launch.command(&[], None).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
+    let mut until = |fits: &dyn Fn(&Value) -> bool| {
+        lines.find_map(|line| serde_json::from_str::<Value>(&line).ok().filter(|said| fits(said))).unwrap()
+    };
+    let capabilities = json!({ "elicitation": { "form": {} } });
+    let params = json!({ "protocolVersion": "2025-11-25", "capabilities": capabilities, "clientInfo": { "name": "t", "version": "1" } });
+    writeln!(stdin, "{}", json!({ "jsonrpc": "2.0", "id": 1, "method": "initialize", "params": params })).unwrap();
+    until(&|said| said["id"] == 1);
+    writeln!(stdin, "{}", json!({ "jsonrpc": "2.0", "method": "notifications/initialized" })).unwrap();
+    let mut call = |id: u32, line: &str| {
+        let params = json!({ "name": "run_command", "arguments": { "command": line } });
+        writeln!(stdin, "{}", json!({ "jsonrpc": "2.0", "id": id, "method": "tools/call", "params": params })).unwrap();
+    };
+    call(2, "timeout 1 cat ~/.ssh/id_x; echo over");
+    let asked = until(&|said| said["method"] == "elicitation/create");
+    let cancelled = until(&|said| said["method"] == "notifications/cancelled" || said["id"] == 2);
+    assert_eq!(cancelled["params"]["requestId"], asked["id"], "{cancelled}");
+    assert_eq!(until(&|said| said["id"] == 2)["result"]["content"][0]["text"], "over\n");
+    // Given up by the client, a call takes its questions along.
+    call(3, "cat ~/.ssh/id_x");
+    let asked = until(&|said| said["method"] == "elicitation/create");
+    let params = json!({ "requestId": 3, "reason": "enough" });
+    writeln!(stdin, "{}", json!({ "jsonrpc": "2.0", "method": "notifications/cancelled", "params": params })).unwrap();
+    let cancelled = until(&|said| said["method"] == "notifications/cancelled");
+    assert_eq!(cancelled["params"]["requestId"], asked["id"], "{cancelled}");
+    drop(stdin);
+    assert!(child.wait().unwrap().success());
+}

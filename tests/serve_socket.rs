@@ -4,21 +4,16 @@
 mod support;
 
 use std::fs::{self, Permissions};
-use std::io::Write;
 use std::os::unix::fs::{PermissionsExt, chown, symlink};
-use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Stdio};
+use std::os::unix::net::UnixListener;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
 use serde_json::{Value, json};
 use support::client::Client;
-use support::command::processes_that_mention;
-use support::{Finished, Launch, Scene, User, unavailable};
-
-const TOKEN: &str = "0123456789abcdef-of-the-approver";
+use support::server::{Server, TOKEN, settings};
+use support::{Finished, Scene, User, unavailable};
 
 /// Introduces itself and prints what it hears.
 const KNOCK: &str = r#"
@@ -43,69 +38,6 @@ for path in sys.argv[1], "moved/socket":
         pass
 ' "$2"; echo end"#;
 
-struct Server {
-    child: Child,
-    socket: PathBuf,
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = kill(self.pid(), Signal::SIGTERM);
-        let until = Instant::now() + Duration::from_secs(10);
-        while self.child.try_wait().unwrap().is_none() {
-            if Instant::now() > until {
-                let _ = self.child.kill();
-            }
-            std::thread::sleep(Duration::from_millis(2));
-        }
-    }
-}
-
-impl Server {
-    /// Waits until it listens.
-    fn start(scene: &Scene, flags: &[&str]) -> Self {
-        let socket = scene.beside("private/socket");
-        let mut words: Vec<String> = vec!["serve".into(), "--socket".into(), socket.to_str().unwrap().into()];
-        words.extend(flags.iter().map(ToString::to_string));
-        scene.make_dir(socket.parent().unwrap());
-        fs::set_permissions(socket.parent().unwrap(), Permissions::from_mode(0o700)).unwrap();
-        let child = Launch::new(scene, Some(words)).command(&[], None).stdin(Stdio::null()).spawn().unwrap();
-        let mut server = Self { child, socket };
-        let until = Instant::now() + Duration::from_secs(20);
-        while fs::metadata(&server.socket).map_or(true, |found| found.permissions().mode() & 0o777 != 0o600) {
-            let over = server.child.try_wait().unwrap();
-            assert!(over.is_none() && Instant::now() < until, "the server does not listen: {over:?}");
-            std::thread::sleep(Duration::from_millis(5));
-        }
-        server
-    }
-
-    /// Settings and a token file beside the socket: only approvers answer.
-    fn with_approvers(scene: &Scene, grace: u32) -> Self {
-        settings(scene, grace, true);
-        let token = scene.beside("private/token");
-        scene.file(&token, TOKEN);
-        fs::set_permissions(&token, Permissions::from_mode(0o600)).unwrap();
-        Self::start(scene, &["--approver-token", token.to_str().unwrap()])
-    }
-
-    fn pid(&self) -> Pid {
-        Pid::from_raw(i32::try_from(self.child.id()).unwrap())
-    }
-
-    fn client(&self, more: Value) -> Client {
-        let mut client = Client::connect(&self.socket);
-        client.initialize(more);
-        client
-    }
-}
-
-fn settings(scene: &Scene, grace: u32, require_approver: bool) {
-    scene.user_settings(&format!(
-        r#"{{ "server": {{ "gracePeriodMs": {grace}, "requireApprover": {require_approver} }} }}"#
-    ));
-}
-
 /// A start that is refused.
 fn refused(scene: &Scene, socket: &Path) -> Finished {
     scene.cli(&["serve", "--socket", socket.to_str().unwrap()]).fails()
@@ -124,14 +56,6 @@ fn raised(agent: &mut Client, approver: &mut Client, scene: &Scene) -> String {
 
 fn answer(session: &str, question: &Value, option: &str) -> Value {
     json!({ "sessionId": session, "questionId": question["questionId"], "optionId": option })
-}
-
-fn gone_soon(marker: &str) {
-    let until = Instant::now() + Duration::from_secs(10);
-    while !processes_that_mention(marker).is_empty() {
-        assert!(Instant::now() < until, "{}", processes_that_mention(marker));
-        std::thread::sleep(Duration::from_millis(5));
-    }
 }
 
 for_each_user! {
@@ -203,119 +127,120 @@ fn another_user_is_not_served_even_where_the_modes_let_it_in() {
     assert!(knock(&scene, &server.socket).success().stdout.contains("protocolVersion"));
 }
 
-#[test]
-fn only_who_shows_the_token_answers() {
-    let scene = Scene::new(User::Caller);
-    let server = Server::with_approvers(&scene, 60_000);
-    let mut agent = server.client(json!({}));
-    let mut stranger = Client::connect(&server.socket);
-    assert_eq!(stranger.fails("initialize", json!({ "protocolVersion": 1, "approverToken": "no".repeat(16) })), -32004);
-    assert_eq!(stranger.fails("session/new", json!({ "workspace": scene.workspace })), -32000);
-    let mut other = server.client(json!({}));
-    let mut approver = server.client(json!({ "approverToken": TOKEN }));
+for_each_user! {
+    fn only_who_shows_the_token_answers(scene) {
+        let server = Server::with_approvers(&scene, 60_000);
+        let mut agent = server.client(&scene, json!({}));
+        let mut stranger = server.connect(&scene);
+        assert_eq!(stranger.fails("initialize", json!({ "protocolVersion": 1, "approverToken": "no".repeat(16) })), -32004);
+        assert_eq!(stranger.fails("session/new", json!({ "workspace": scene.workspace })), -32000);
+        let mut other = server.client(&scene, json!({}));
+        let mut approver = server.client(&scene, json!({ "approverToken": TOKEN }));
 
-    let level = json!({ "workspace": scene.workspace, "level": "high" });
-    assert_eq!(agent.fails("session/new", level), -32004);
-    let session = raised(&mut agent, &mut approver, &scene);
-    let command = agent.run(&session, json!("cat ~/.ssh/id_x"));
-    let question = approver.told("session/request_permission");
-    for client in [&mut agent, &mut other] {
-        assert_eq!(client.fails("question/answer", answer(&session, &question, "once")), -32004);
-        client.respond(&question, "once");
-        client.told("question/rejected");
-        assert!(client.next(Duration::from_millis(50)).is_none_or(|said| said["method"] != "command/exited"));
-    }
-    assert_eq!(other.fails("command/cancel", json!({ "sessionId": session, "commandId": command })), -32001);
-    assert_eq!(other.fails("session/load", json!({ "sessionId": session })), -32001);
-    approver.call("question/answer", answer(&session, &question, "once"));
-    assert_eq!(agent.finish(&command).0, "TOP-SECRET\n");
-    let command = agent.run(&session, json!("cat ~/.ssh/id_x"));
-    let question = approver.told("session/request_permission");
-    approver.respond(&question, "deny");
-    assert_eq!(agent.finish(&command).1["status"], 1);
-}
-
-#[test]
-fn a_command_reaches_neither_the_token_nor_the_socket() {
-    let mut scene = Scene::new(User::Caller);
-    // Both lie where commands write as they like.
-    scene.workspace = scene.beside("");
-    let server = Server::with_approvers(&scene, 60_000);
-    let token = scene.beside("private/token");
-    let mut approver = server.client(json!({ "approverToken": TOKEN }));
-    let session = approver.session(&scene, "high");
-    let script = json!(["bash", "-c", REACH, "bash", token, server.socket]);
-    let command = approver.run(&session, script);
-    let (output, exited) = loop {
-        let said = approver.until("a question or the end", |message| {
-            matches!(message["method"].as_str(), Some("session/request_permission" | "command/exited"))
-        });
-        if said["method"] == "command/exited" {
-            break (said["params"].to_string(), said);
+        let level = json!({ "workspace": scene.workspace, "level": "high" });
+        assert_eq!(agent.fails("session/new", level), -32004);
+        let session = raised(&mut agent, &mut approver, &scene);
+        let command = agent.run(&session, json!("cat ~/.ssh/id_x"));
+        let question = approver.told("session/request_permission");
+        for client in [&mut agent, &mut other] {
+            assert_eq!(client.fails("question/answer", answer(&session, &question, "once")), -32004);
+            client.respond(&question, "once");
+            client.told("question/rejected");
+            assert!(client.next(Duration::from_millis(50)).is_none_or(|said| said["method"] != "command/exited"));
         }
-        approver.respond(&said["params"], "once");
-    };
-    let told: Vec<_> = std::iter::from_fn(|| approver.next(Duration::from_millis(50))).collect();
-    let all = format!("{output} {exited} {told:?}");
-    assert!(!all.contains(TOKEN) && !all.contains("reached"), "{all}");
-    assert!(command.starts_with('c') && token.exists() && server.socket.exists());
-}
-
-#[test]
-fn questions_wait_for_a_client_that_comes_back() {
-    let scene = Scene::new(User::Caller);
-    settings(&scene, 30_000, false);
-    let server = Server::start(&scene, &[]);
-    let mut client = server.client(json!({}));
-    let session = client.session(&scene, "high");
-    let command = client.run(&session, json!("echo before; cat ~/.ssh/id_x"));
-    let question = client.told("session/request_permission");
-    drop(client);
-    let mut back = server.client(json!({}));
-    let until = Instant::now() + Duration::from_secs(10);
-    let loaded = loop {
-        // The server may still be about to notice that the other end is gone.
-        match back.request_or_error("session/load", json!({ "sessionId": session })) {
-            Ok(loaded) => break loaded,
-            Err(_) => assert!(Instant::now() < until, "the session is not given back"),
-        }
-    };
-    assert_eq!(loaded["pendingQuestions"][0]["questionId"], question["questionId"]);
-    assert_eq!(loaded["commands"][0]["commandId"], json!(command));
-    let again = back.told("session/request_permission");
-    assert_eq!(again["questionId"], question["questionId"]);
-    back.respond(&again, "once");
-    assert!(back.finish(&command).0.ends_with("TOP-SECRET\n"));
-}
-
-#[test]
-fn nobody_is_waited_for_longer_than_the_grace() {
-    let scene = Scene::new(User::Caller);
-    let server = Server::with_approvers(&scene, 300);
-    let mut agent = server.client(json!({}));
-    let session = raised(&mut agent, &mut server.client(json!({ "approverToken": TOKEN })), &scene);
-    // Nobody there who may answer.
-    let command = agent.run(&session, json!("cat ~/.ssh/id_x"));
-    assert_eq!(agent.finish(&command).1["status"], 1);
-    // Who shows the token and answers nothing is nobody.
-    let command = agent.run(&session, json!("cat ~/.ssh/id_x"));
-    let silent = json!({ "approverToken": TOKEN, "clientCapabilities": { "requestPermission": false } });
-    let quiet = server.client(silent);
-    assert_eq!(agent.finish(&command).1["status"], 1);
-    // The owner goes, an approver comes: output that nobody hears is thrown away all the same.
-    let done = scene.workspace.join("done");
-    let line = format!("head -c 3000000 /dev/zero | tr '\\0' x; echo > {}", done.display());
-    agent.run(&session, json!(line));
-    agent.told("command/started");
-    drop(agent);
-    std::thread::sleep(Duration::from_millis(100));
-    let approver = server.client(json!({ "approverToken": TOKEN }));
-    let until = Instant::now() + Duration::from_secs(10);
-    while !done.exists() {
-        assert!(Instant::now() < until, "the command still waits for somebody who reads");
-        std::thread::sleep(Duration::from_millis(10));
+        assert_eq!(other.fails("command/cancel", json!({ "sessionId": session, "commandId": command })), -32001);
+        assert_eq!(other.fails("session/load", json!({ "sessionId": session })), -32001);
+        approver.call("question/answer", answer(&session, &question, "once"));
+        assert_eq!(agent.finish(&command).0, "TOP-SECRET\n");
+        let command = agent.run(&session, json!("cat ~/.ssh/id_x"));
+        let question = approver.told("session/request_permission");
+        approver.respond(&question, "deny");
+        assert_eq!(agent.finish(&command).1["status"], 1);
     }
-    drop((quiet, approver));
+}
+
+for_each_user! {
+    fn a_command_reaches_neither_the_token_nor_the_socket(scene) {
+        let mut scene = scene;
+        // Both lie where commands write as they like.
+        scene.workspace = scene.beside("");
+        let server = Server::with_approvers(&scene, 60_000);
+        let token = scene.beside("private/token");
+        let mut approver = server.client(&scene, json!({ "approverToken": TOKEN }));
+        let session = approver.session(&scene, "high");
+        let script = json!(["bash", "-c", REACH, "bash", token, server.socket]);
+        let command = approver.run(&session, script);
+        let (output, exited) = loop {
+            let said = approver.until("a question or the end", |message| {
+                matches!(message["method"].as_str(), Some("session/request_permission" | "command/exited"))
+            });
+            if said["method"] == "command/exited" {
+                break (said["params"].to_string(), said);
+            }
+            approver.respond(&said["params"], "once");
+        };
+        let told: Vec<_> = std::iter::from_fn(|| approver.next(Duration::from_millis(50))).collect();
+        let all = format!("{output} {exited} {told:?}");
+        assert!(!all.contains(TOKEN) && !all.contains("reached"), "{all}");
+        assert!(command.starts_with('c') && token.exists() && server.socket.exists());
+    }
+}
+
+for_each_user! {
+    fn questions_wait_for_a_client_that_comes_back(scene) {
+        settings(&scene, 30_000, false);
+        let server = Server::start(&scene, &[]);
+        let mut client = server.client(&scene, json!({}));
+        let session = client.session(&scene, "high");
+        let command = client.run(&session, json!("echo before; cat ~/.ssh/id_x"));
+        let question = client.told("session/request_permission");
+        drop(client);
+        let mut back = server.client(&scene, json!({}));
+        let until = Instant::now() + Duration::from_secs(10);
+        let loaded = loop {
+            // The server may still be about to notice that the other end is gone.
+            match back.request_or_error("session/load", json!({ "sessionId": session })) {
+                Ok(loaded) => break loaded,
+                Err(_) => assert!(Instant::now() < until, "the session is not given back"),
+            }
+        };
+        assert_eq!(loaded["pendingQuestions"][0]["questionId"], question["questionId"]);
+        assert_eq!(loaded["commands"][0]["commandId"], json!(command));
+        let again = back.told("session/request_permission");
+        assert_eq!(again["questionId"], question["questionId"]);
+        back.respond(&again, "once");
+        assert!(back.finish(&command).0.ends_with("TOP-SECRET\n"));
+    }
+}
+
+for_each_user! {
+    fn nobody_is_waited_for_longer_than_the_grace(scene) {
+        let server = Server::with_approvers(&scene, 300);
+        let mut agent = server.client(&scene, json!({}));
+        let session = raised(&mut agent, &mut server.client(&scene, json!({ "approverToken": TOKEN })), &scene);
+        // Nobody there who may answer.
+        let command = agent.run(&session, json!("cat ~/.ssh/id_x"));
+        assert_eq!(agent.finish(&command).1["status"], 1);
+        // Who shows the token and answers nothing is nobody.
+        let command = agent.run(&session, json!("cat ~/.ssh/id_x"));
+        let silent = json!({ "approverToken": TOKEN, "clientCapabilities": { "requestPermission": false } });
+        let quiet = server.client(&scene, silent);
+        assert_eq!(agent.finish(&command).1["status"], 1);
+        // The owner goes, an approver comes: output that nobody hears is thrown away all the same.
+        let done = scene.workspace.join("done");
+        let line = format!("head -c 3000000 /dev/zero | tr '\\0' x; echo > {}", done.display());
+        agent.run(&session, json!(line));
+        agent.told("command/started");
+        drop(agent);
+        std::thread::sleep(Duration::from_millis(100));
+        let approver = server.client(&scene, json!({ "approverToken": TOKEN }));
+        let until = Instant::now() + Duration::from_secs(10);
+        while !done.exists() {
+            assert!(Instant::now() < until, "the command still waits for somebody who reads");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        drop((quiet, approver));
+    }
 }
 
 #[test]
@@ -323,8 +248,8 @@ fn an_approver_gets_a_burst_of_questions() {
     const COMMANDS: usize = 48;
     let scene = Scene::new(User::Caller);
     let server = Server::with_approvers(&scene, 60_000);
-    let mut agent = server.client(json!({}));
-    let mut approver = server.client(json!({ "approverToken": TOKEN }));
+    let mut agent = server.client(&scene, json!({}));
+    let mut approver = server.client(&scene, json!({ "approverToken": TOKEN }));
     let session = raised(&mut agent, &mut approver, &scene);
     let commands: Vec<_> = (0..COMMANDS).map(|_| agent.run(&session, json!("read x; cat ~/.ssh/id_x"))).collect();
     assert_eq!(commands.len(), COMMANDS);
@@ -340,76 +265,67 @@ fn an_approver_gets_a_burst_of_questions() {
     }
 }
 
-#[test]
-fn garbage_and_slow_readers_disturb_nobody_else() {
-    let scene = Scene::new(User::Caller);
-    settings(&scene, 300, false);
-    let server = Server::start(&scene, &[]);
-    let mut good = server.client(json!({}));
-    let session = good.session(&scene, "high");
-    let mut works = |what: &str| {
-        let begun = Instant::now();
-        let command = good.run(&session, json!("echo hi"));
-        assert_eq!(good.finish(&command).0, "hi\n", "{what}");
-        assert!(begun.elapsed() < Duration::from_secs(10), "{what}: {:?}", begun.elapsed());
-    };
-    // Nobody reads the answers: the server stops reading, and the writer gets stuck.
-    let mut garbage = UnixStream::connect(&server.socket).unwrap();
-    garbage.set_write_timeout(Some(Duration::from_millis(300))).unwrap();
-    let mut seed = 1_u32;
-    let bytes: Vec<u8> = std::iter::repeat_with(|| {
-        seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        u8::try_from(seed >> 24).unwrap()
-    })
-    .take(1_000_000)
-    .collect();
-    let _ = garbage.write_all(&bytes);
-    works("beside garbage");
-    let mut brackets = UnixStream::connect(&server.socket).unwrap();
-    brackets.write_all(&vec![b'['; 1_000_000]).unwrap();
-    works("beside brackets");
-    drop((garbage, brackets));
-    works("after garbage");
+for_each_user! {
+    fn who_is_no_approver_works_where_the_server_was_started_for(scene) {
+        let (first, second) = (scene.beside("first"), scene.beside("second"));
+        scene.make_dir(&first.join("below"));
+        scene.make_dir(&second);
+        let token = scene.beside("private/token");
+        let flags = |dirs: &[&Path]| -> Vec<String> {
+            let mut flags = vec!["--approver-token".to_owned(), token.display().to_string()];
+            flags.extend(dirs.iter().map(|dir| format!("--workspace={}", dir.display())));
+            flags
+        };
+        settings(&scene, 60_000, true);
+        scene.file(&token, TOKEN);
+        fs::set_permissions(&token, Permissions::from_mode(0o600)).unwrap();
+        fs::set_permissions(token.parent().unwrap(), Permissions::from_mode(0o700)).unwrap();
+        let nested = flags(&[&first, &first.join("below")]);
+        let socket = scene.beside("private/socket");
+        let mut words = vec!["serve", "--socket", socket.to_str().unwrap()];
+        words.extend(nested.iter().map(String::as_str));
+        scene.cli(&words).fails().complains("could put another directory in its place");
 
-    let mut slow = UnixStream::connect(&server.socket).unwrap();
-    let said = json!({ "jsonrpc": "2.0", "id": 1, "method": "initialize", "params": { "protocolVersion": 1 } });
-    writeln!(slow, "{said}").unwrap();
-    let params = json!({ "workspace": scene.workspace, "level": "high" });
-    writeln!(slow, "{}", json!({ "jsonrpc": "2.0", "id": 2, "method": "session/new", "params": params })).unwrap();
-    let mut lines = std::io::BufRead::lines(std::io::BufReader::new(slow.try_clone().unwrap()));
-    let made: Value = serde_json::from_str(&lines.nth(1).unwrap().unwrap()).unwrap();
-    let marker = format!("flood-{}", std::process::id());
-    let params = json!({ "sessionId": made["result"]["sessionId"], "command": format!("yes {marker}") });
-    writeln!(slow, "{}", json!({ "jsonrpc": "2.0", "id": 3, "method": "command/run", "params": params })).unwrap();
-    std::thread::sleep(Duration::from_millis(300));
-    works("beside a slow reader");
-    // More requests than answers fit, and still nobody else waits.
-    slow.set_write_timeout(Some(Duration::from_millis(100))).unwrap();
-    while slow.write_all(b"{}\n").is_ok() {}
-    works("beside one that reads no answers");
-    drop((slow, lines));
-    works("after a slow reader");
-    drop(server);
-    gone_soon(&marker);
+        let flags = flags(&[&first, &second]);
+        let server = Server::start(&scene, &flags.iter().map(String::as_str).collect::<Vec<_>>());
+        let mut agent = server.connect(&scene);
+        let told = agent.initialize(json!({}));
+        assert_eq!(told["serverCapabilities"]["workspaces"], json!([first, second]));
+        symlink(&scene.home, scene.beside("link")).unwrap();
+        symlink(&second, scene.beside("to-second")).unwrap();
+        for elsewhere in ["/", "/etc", "", "home", "link", "first/below", "first/..", "work"] {
+            let named = if elsewhere.starts_with('/') { elsewhere.into() } else { scene.beside(elsewhere) };
+            assert_eq!(agent.fails("session/new", json!({ "workspace": named })), -32004, "{elsewhere}");
+        }
+        for kind in ["subagent", "mission", "interactive"] {
+            let highest = json!({ "workspace": first, "kind": kind });
+            assert_eq!(agent.fails("session/new", highest), -32004, "{kind} starts with more than nothing");
+        }
+        let made = agent.call("session/new", json!({ "workspace": first, "cwd": first.join("below") }));
+        let mut approver = server.client(&scene, json!({ "approverToken": TOKEN }));
+        approver.call("session/set_level", json!({ "sessionId": made["sessionId"], "level": "high" }));
+        let command = agent.run(made["sessionId"].as_str().unwrap(), json!("pwd; echo x > x"));
+        assert_eq!(agent.finish(&command).0, format!("{}\n", first.join("below").display()));
+        // By another name it is the same directory, and stays it.
+        let made = agent.call("session/new", json!({ "workspace": scene.beside("to-second") }));
+        fs::remove_file(scene.beside("to-second")).unwrap();
+        symlink("/", scene.beside("to-second")).unwrap();
+        let command = agent.run(made["sessionId"].as_str().unwrap(), json!("pwd"));
+        assert_eq!(agent.finish(&command).0, format!("{}\n", second.display()));
+        approver.call("session/new", json!({ "workspace": scene.home, "level": "low" }));
+    }
 }
 
 #[test]
-fn a_cancelled_command_leaves_nothing_whenever_that_is() {
+fn a_subagents_level_is_the_settings() {
     let scene = Scene::new(User::Caller);
-    let server = Server::start(&scene, &[]);
-    let mut client = server.client(json!({}));
-    let session = client.session(&scene, "high");
-    let marker = format!("7{}.25", std::process::id());
-    let line = format!("trap '' TERM; setsid sleep {marker} & sleep {marker} & sleep {marker}");
-    for round in 0_u64..12 {
-        let command = client.run(&session, json!(line));
-        std::thread::sleep(Duration::from_millis(round * 9));
-        client.call("command/cancel", json!({ "sessionId": session, "commandId": command, "graceMs": round % 3 * 20 }));
-        assert_ne!(client.finish(&command).1["status"], 0, "round {round}");
-        gone_soon(&marker);
-    }
-    client.run(&session, json!(line));
-    client.call("session/close", json!({ "sessionId": session }));
-    drop(server);
-    gone_soon(&marker);
+    scene.user_settings(r#"{ "subagentAutonomyLevel": "low" }"#);
+    let mut client = Client::on_pipes(&scene);
+    let subagent = json!({ "workspace": scene.workspace, "kind": "subagent" });
+    let session = client.call("session/new", subagent.clone())["sessionId"].clone();
+    assert_eq!(client.call("session/load", json!({ "sessionId": session }))["level"], "low");
+    assert_eq!(client.fails("session/set_level", json!({ "sessionId": session, "level": "off" })), -32602);
+    let mut with_level = subagent;
+    with_level["level"] = json!("off");
+    assert_eq!(client.fails("session/new", with_level), -32602, "it would have no effect");
 }

@@ -114,6 +114,10 @@ pub struct ServeArgs {
     /// Any number of clients of this user, on a Unix socket in a private directory
     #[arg(long, value_name = "PATH", value_hint = ValueHint::FilePath)]
     pub socket: Option<PathBuf>,
+    /// Where sessions work that no approver opened, with `server.requireApprover`; may be repeated
+    /// [default: the enclosing repository, else the working directory]
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub workspace: Vec<PathBuf>,
     /// Print the JSON Schema of all messages
     #[arg(long)]
     pub schema: bool,
@@ -127,7 +131,7 @@ pub(crate) const SERVE_EXAMPLES: &str = "\
 Examples:
   askance serve --stdio
   askance serve --socket ~/.askance-server/socket
-  askance serve --socket ~/.askance-server/socket --approver-token ~/.askance-server/token
+  askance serve --socket ~/.askance-server/socket --approver-token ~/.askance-server/token --workspace ~/project
   askance serve --schema";
 
 /// `askance mcp`.

@@ -9,7 +9,7 @@ use super::Outcome;
 use super::agent_args::McpArgs;
 use super::args::{ApprovalFlags, PolicyFlags};
 use super::layers;
-use crate::server::mcp::{Askance, McpError, random, serve_http, serve_stdio};
+use crate::server::mcp::{Askance, McpError, Turns, random, serve_http, serve_stdio};
 use crate::server::{Token, TokenError};
 
 /// The server did not come about.
@@ -39,6 +39,7 @@ fn serve(args: &McpArgs) -> Result<(), StartError> {
         cwd: args.policy.cwd.clone(),
         policy: policy(&args.policy)?,
         approval: approval(&args.approval)?,
+        turns: Turns::default(),
     };
     let (Some(address), Some(token)) = (args.http, &args.token_file) else {
         return Ok(serve_stdio(askance)?);

@@ -9,7 +9,7 @@ use tokio::task::JoinHandle;
 
 use super::events::Answer;
 use super::files;
-use super::frames::{self, Frame, Outbox, Outgoings};
+use super::frames::{Frame, Incoming, LONG_TAKES, Outbox, Outgoings, USUAL};
 use super::hub::{Client, Hub, asked_by};
 use super::methods::{self, Checking};
 use super::protocol::{FRAME_MAX, PermissionOutcome, PermissionResponse, QuestionRejected};
@@ -130,11 +130,14 @@ async fn deliver(mut frames: Outgoings, mut to: impl AsyncWrite + Unpin) {
 impl Connection {
     /// Takes frames until there are no more, or nobody reads the answers.
     async fn listen(&mut self, read: impl AsyncRead + Unpin, writer: &mut JoinHandle<()>) {
-        let mut read = BufReader::with_capacity(32 << 10, read);
+        let mut read =
+            Incoming::new(BufReader::with_capacity(16 << 10, read), Arc::clone(&self.hub.long_frames), LONG_TAKES);
         loop {
             let leave = self.client.clone();
+            // Who has not said who it is needs no more.
+            let most = if leave.is_some() { FRAME_MAX } else { USUAL };
             let frame = tokio::select! {
-                frame = frames::read(&mut read, FRAME_MAX) => frame,
+                frame = read.next(most) => frame,
                 _ = &mut *writer => return,
                 () = asked_to_leave(leave.as_deref()) => return,
             };
@@ -145,7 +148,7 @@ impl Connection {
                     () = asked_to_leave(leave.as_deref()) => return,
                 },
                 Ok(Frame::TooLong) => {
-                    let error = RpcError::invalid(format!("the frame is longer than {FRAME_MAX} bytes"));
+                    let error = RpcError::invalid(format!("the frame is longer than {most} bytes"));
                     self.respond(&Value::Null, &Err(error)).await
                 }
                 Ok(Frame::End) | Err(_) => return,

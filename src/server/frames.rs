@@ -2,13 +2,21 @@
 
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::io::{AsyncBufRead, AsyncBufReadExt};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::time::Instant;
 
 /// Bytes of frames that wait for a client to read them. Who has more to say waits; that is the back-pressure. A longer
 /// frame waits until it is alone.
 const WAITING: u32 = 512 << 10;
+
+/// Bytes of a frame that every connection may have unfinished, for as long as it likes.
+pub(super) const USUAL: usize = 64 << 10;
+
+/// How long a longer one may take.
+pub(super) const LONG_TAKES: Duration = Duration::from_secs(20);
 
 /// What was read.
 #[derive(Debug, PartialEq, Eq)]
@@ -22,10 +30,47 @@ pub(super) enum Frame {
 
 /// Reads one line of at most `most` bytes. What is longer is read to its end and forgotten.
 pub(super) async fn read<R: AsyncBufRead + Unpin>(from: &mut R, most: usize) -> io::Result<Frame> {
+    read_with(from, most, None).await
+}
+
+/// What a client says. Long frames are few at a time, whoever sends them, and have to come to their end soon.
+#[derive(Debug)]
+pub(super) struct Incoming<R> {
+    from: R,
+    long: Arc<Semaphore>,
+    /// How long a long one may take.
+    takes: Duration,
+    /// Of the frame that was read last.
+    held: Option<OwnedSemaphorePermit>,
+}
+
+impl<R: AsyncBufRead + Unpin> Incoming<R> {
+    pub(super) fn new(from: R, long: Arc<Semaphore>, takes: Duration) -> Self {
+        Self { from, long, takes, held: None }
+    }
+
+    /// The next frame; what bounded the one before is given back.
+    pub(super) async fn next(&mut self, most: usize) -> io::Result<Frame> {
+        self.held = None;
+        read_with(&mut self.from, most, Some((&self.long, self.takes, &mut self.held))).await
+    }
+}
+
+type Gate<'a> = (&'a Arc<Semaphore>, Duration, &'a mut Option<OwnedSemaphorePermit>);
+
+async fn read_with<R: AsyncBufRead + Unpin>(
+    from: &mut R,
+    most: usize,
+    mut gate: Option<Gate<'_>>,
+) -> io::Result<Frame> {
     let mut line = Vec::new();
     let mut too_long = false;
+    let mut until = None;
     loop {
-        let chunk = from.fill_buf().await?;
+        let chunk = match until {
+            Some(until) => tokio::time::timeout_at(until, from.fill_buf()).await??,
+            None => from.fill_buf().await?,
+        };
         if chunk.is_empty() {
             // A last line without an end counts.
             return Ok(match (too_long, line.is_empty()) {
@@ -46,6 +91,13 @@ pub(super) async fn read<R: AsyncBufRead + Unpin>(from: &mut R, most: usize) -> 
         from.consume(used);
         if end.is_some() {
             return Ok(if too_long { Frame::TooLong } else { Frame::Line(line) });
+        }
+        if let Some((long, takes, held)) = &mut gate
+            && line.len() > USUAL
+            && held.is_none()
+        {
+            **held = Arc::clone(long).acquire_owned().await.ok();
+            until = Some(Instant::now() + *takes);
         }
     }
 }
@@ -165,4 +217,25 @@ mod tests {
             assert_eq!(waiting.await, Err(vec![1]), "nobody waits for a client that is gone");
         });
     }
+
+    #[test]
+    fn long_frames_are_few_at_a_time_and_come_to_their_end() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        runtime.block_on(async {
+            let long = Arc::new(Semaphore::new(1));
+            let bytes = [vec![b'x'; USUAL * 2], b"\ny\n".to_vec()].concat();
+            let mut incoming = Incoming::new(BufReader::new(&bytes[..]), Arc::clone(&long), LONG_TAKES);
+            assert_eq!(incoming.next(FRAME).await.unwrap(), Frame::Line(bytes[..USUAL * 2].to_vec()));
+            assert_eq!(long.available_permits(), 0, "while it is carried out");
+            assert_eq!(incoming.next(FRAME).await.unwrap(), Frame::Line(b"y".to_vec()));
+            assert_eq!(long.available_permits(), 1);
+            let (mut writer, reader) = tokio::io::duplex(USUAL * 2);
+            tokio::io::AsyncWriteExt::write_all(&mut writer, &bytes[..USUAL + 1]).await.unwrap();
+            let mut stuck = Incoming::new(BufReader::new(reader), long, Duration::from_millis(20));
+            let error = stuck.next(FRAME).await.unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::TimedOut, "half a frame does not stay for good");
+        });
+    }
+
+    const FRAME: usize = 1 << 20;
 }

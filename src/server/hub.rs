@@ -21,6 +21,9 @@ pub(super) const COMMANDS_MAX: usize = 512;
 /// Sessions at once.
 const SESSIONS_MAX: usize = 4096;
 
+/// Frames beyond what everybody may have, while they are read and carried out.
+const LONG_FRAMES: usize = 4;
+
 /// Answers of operations on files that wait for one client; each may be as long as a frame.
 const ANSWERS: usize = 4;
 
@@ -36,6 +39,8 @@ pub struct Config {
     pub locations: settings::Locations,
     /// What an approver's connection has to show.
     pub token: Option<Token>,
+    /// Where sessions work that no approver opened, if the settings demand approvers: real paths.
+    pub workspaces: Vec<PathBuf>,
     /// The token and the socket: no command reaches them.
     pub private: Vec<PathBuf>,
     /// This program, to be started for each command.
@@ -71,6 +76,8 @@ pub(super) struct Hub {
     /// Nobody can come back: what nobody answers is denied at once.
     closing: AtomicBool,
     pub(super) idle: Notify,
+    /// Long frames that are read at once, of all connections.
+    pub(super) long_frames: Arc<Semaphore>,
 }
 
 /// One of the commands that may run at once.
@@ -87,7 +94,8 @@ impl Drop for Slot {
 impl Hub {
     pub(super) fn new(config: Config) -> Arc<Self> {
         let (state, running, closing) = (Mutex::default(), AtomicUsize::new(0), AtomicBool::new(false));
-        Arc::new(Self { config, state, running, closing, idle: Notify::new() })
+        let long_frames = Arc::new(Semaphore::new(LONG_FRAMES));
+        Arc::new(Self { config, state, running, closing, idle: Notify::new(), long_frames })
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -49,6 +49,7 @@ pub(super) fn initialize(hub: &Hub, params: Value) -> Result<(Introduction, Valu
             frame_max: FRAME_MAX,
             commands_max: COMMANDS_MAX,
             grace_period_ms: hub.config.settings.grace_period_ms,
+            workspaces: hub.config.settings.require_approver.then(|| hub.config.workspaces.clone()),
         },
         approver,
     };
@@ -86,7 +87,14 @@ pub(super) fn check(hub: &Arc<Hub>, client: &Client, method: &str, params: Value
     if method == "command/check" {
         let said: say::Check = understand(params)?;
         let mut check = begin(&said.session_id, said.cwd.as_deref(), said.risk)?;
-        subject(&mut check.arguments, said.command)?;
+        match said.command {
+            // However long it is, and whatever it begins with.
+            Line::Shell(text) => {
+                check.arguments.extend(["-c".into(), "-".into()]);
+                check.input = Some(text.into());
+            }
+            argv @ Line::Argv(_) => subject(&mut check.arguments, argv)?,
+        }
         return Ok(check);
     }
     let say::InSession::<McpCall> { session_id, what: call } = understand(params)?;
@@ -155,13 +163,49 @@ fn may_widen(hub: &Hub, client: &Client) -> Result<(), RpcError> {
     Err(RpcError::not_allowed("only an approver's connection may widen what runs unasked"))
 }
 
+/// The workspace that a client names; where approvers are demanded, one of those that the server was started for. Not one
+/// beneath them: commands could put a link in its place.
+fn workspace(hub: &Hub, client: &Client, named: &Path) -> Result<PathBuf, RpcError> {
+    let named = directory("workspace", named)?;
+    if may_widen(hub, client).is_ok() {
+        return Ok(named);
+    }
+    let real = named.canonicalize().map_err(|error| RpcError::params(format!("workspace: {error}")))?;
+    if hub.config.workspaces.contains(&real) {
+        return Ok(real);
+    }
+    Err(RpcError::not_allowed(format!("only an approver's connection may work in {}", real.display())))
+}
+
+/// Subagents and missions have the highest level there is, a person's session the one that the person chose last.
+fn kind(hub: &Hub, client: &Client, said: &say::NewSession) -> Result<Kind, RpcError> {
+    let kind = match said.kind {
+        None | Some(say::SessionKind::Exec) => return Ok(Kind::Exec),
+        Some(say::SessionKind::Interactive) => Kind::Interactive,
+        Some(say::SessionKind::Subagent) => Kind::Subagent,
+        Some(say::SessionKind::Mission) => Kind::Mission,
+    };
+    may_widen(hub, client)?;
+    if said.level.is_some() {
+        has_a_level(kind)?;
+    }
+    Ok(kind)
+}
+
+fn has_a_level(kind: Kind) -> Result<(), RpcError> {
+    if matches!(kind, Kind::Interactive | Kind::Exec) {
+        return Ok(());
+    }
+    Err(RpcError::params(format!("level: a {} has the highest level that the settings allow", kind.word())))
+}
+
 fn new_session(hub: &Arc<Hub>, client: &Arc<Client>, said: say::NewSession) -> Result<say::SessionMade, RpcError> {
-    let workspace = directory("workspace", &said.workspace)?;
+    let workspace = workspace(hub, client, &said.workspace)?;
     let cwd = match &said.cwd {
         Some(cwd) => directory("cwd", cwd)?,
         None => workspace.clone(),
     };
-    let kind = kind(said.kind);
+    let kind = kind(hub, client, &said)?;
     if said.level.is_some() || said.mode == Some(InteractionMode::Auto) || !said.profiles.is_empty() {
         may_widen(hub, client)?;
     }
@@ -182,15 +226,6 @@ fn new_session(hub: &Arc<Hub>, client: &Arc<Client>, said: say::NewSession) -> R
     let begun = session.authority(hub).and_then(|_| hub.add(&session));
     begun.inspect_err(|_| session.forget())?;
     Ok(say::SessionMade { session_id: id })
-}
-
-fn kind(said: Option<say::SessionKind>) -> Kind {
-    match said {
-        None | Some(say::SessionKind::Exec) => Kind::Exec,
-        Some(say::SessionKind::Interactive) => Kind::Interactive,
-        Some(say::SessionKind::Subagent) => Kind::Subagent,
-        Some(say::SessionKind::Mission) => Kind::Mission,
-    }
 }
 
 fn unusable(error: session::SessionError) -> RpcError {
@@ -228,6 +263,7 @@ fn close_session(hub: &Arc<Hub>, client: &Client, said: &say::SessionNamed) -> R
 
 fn set_level(hub: &Hub, client: &Client, said: &say::SetLevel) -> Result<Done, RpcError> {
     let session = answerable(hub, client, &said.session_id)?;
+    has_a_level(session.shared.kind())?;
     if said.level > session.authority(hub)?.level {
         may_widen(hub, client)?;
     }

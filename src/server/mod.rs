@@ -23,7 +23,7 @@ mod session;
 mod token;
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -54,6 +54,8 @@ pub enum ServeError {
     Start(#[source] io::Error),
     #[error("settings demand an approver (server.requireApprover): use --socket and --approver-token FILE")]
     NoApprover,
+    #[error("{inner} lies in {outer}: a command there could put another directory in its place; name one of them")]
+    Nested { inner: PathBuf, outer: PathBuf },
 }
 
 /// Serves one client until it closes its end and its commands are over.
@@ -99,7 +101,19 @@ pub fn on_socket(mut config: Config, path: &Path) -> Result<(), ServeError> {
 }
 
 fn demand_approver(config: &Config) -> Result<(), ServeError> {
-    if config.settings.require_approver && config.token.is_none() { Err(ServeError::NoApprover) } else { Ok(()) }
+    if !config.settings.require_approver {
+        return Ok(());
+    }
+    if config.token.is_none() {
+        return Err(ServeError::NoApprover);
+    }
+    for inner in &config.workspaces {
+        let outer = config.workspaces.iter().find(|outer| inner != *outer && inner.starts_with(outer));
+        if let Some(outer) = outer {
+            return Err(ServeError::Nested { inner: inner.clone(), outer: outer.clone() });
+        }
+    }
+    Ok(())
 }
 
 /// The signals that end a server.

@@ -75,6 +75,9 @@ pub(super) struct ServerCapabilities {
     pub commands_max: usize,
     /// How long questions wait for a client that went away.
     pub grace_period_ms: u64,
+    /// Where connections that are no approver's work, if `requireApprover`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub workspaces: Option<Vec<PathBuf>>,
 }
 
 /// `session/new`.

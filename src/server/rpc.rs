@@ -97,6 +97,10 @@ impl RpcError {
 
 impl Message {
     pub(super) fn parse(frame: &[u8]) -> Result<Self, BadFrame> {
+        if values(frame) > VALUES_MAX {
+            let error = RpcError::invalid(format!("the frame holds more than {VALUES_MAX} values"));
+            return Err(BadFrame { id: Value::Null, error });
+        }
         let value: Value = serde_json::from_slice(frame)
             .map_err(|error| BadFrame { id: Value::Null, error: RpcError::parse(format!("not JSON: {error}")) })?;
         if value.is_array() {
@@ -121,6 +125,24 @@ impl Message {
             _ => Err(bad(RpcError::invalid("neither a request nor a response"))),
         }
     }
+}
+
+/// Values that one frame holds at most: each costs many times its byte once it is understood.
+const VALUES_MAX: usize = 65_536;
+
+/// About how many values a frame holds: what stands between commas and brackets outside of strings.
+fn values(frame: &[u8]) -> usize {
+    let (mut in_string, mut escaped, mut found) = (false, false, 1);
+    for byte in frame {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' => escaped = in_string,
+            b'"' => in_string = !in_string,
+            b',' | b'[' | b'{' if !in_string => found += 1,
+            _ => {}
+        }
+    }
+    found
 }
 
 /// A frame with its line end.
@@ -177,8 +199,12 @@ mod tests {
             let bad = Message::parse(text.as_bytes()).unwrap_err();
             assert_eq!((bad.error.code, bad.id), (code, id), "{text}");
         }
-        let deep = "[".repeat(100_000);
+        let deep = "[".repeat(60_000);
         assert_eq!(Message::parse(deep.as_bytes()).unwrap_err().error.code, -32700);
+        let many = format!(r#"{{"jsonrpc":"2.0","method":"x","params":[{}0]}}"#, "0,".repeat(VALUES_MAX));
+        assert_eq!(Message::parse(many.as_bytes()).unwrap_err().error.code, -32600);
+        let text = format!(r#"{{"jsonrpc":"2.0","method":"x","params":["\"{}"]}}"#, "[,".repeat(VALUES_MAX));
+        assert!(Message::parse(text.as_bytes()).is_ok(), "what stands in a string is one value");
     }
 
     #[test]

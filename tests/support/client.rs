@@ -5,9 +5,10 @@ use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
-use std::process::{Child, Stdio};
-use std::sync::OnceLock;
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -51,11 +52,14 @@ pub struct Client {
     next: u64,
     pub child: Option<Child>,
     stream: Option<UnixStream>,
+    /// Nothing more is read.
+    still: Arc<AtomicBool>,
 }
 
 impl Drop for Client {
     fn drop(&mut self) {
         self.writer = None;
+        self.still.store(false, Ordering::Relaxed);
         if let Some(stream) = &self.stream {
             // The thread that reads holds it too. One that the server closed already is as good.
             let _ = stream.shutdown(std::net::Shutdown::Both);
@@ -77,12 +81,7 @@ impl Client {
     pub fn start(scene: &Scene, flags: &[&str]) -> Self {
         let mut words = vec!["serve".to_owned(), "--stdio".to_owned()];
         words.extend(flags.iter().map(ToString::to_string));
-        let mut command = Launch::new(scene, Some(words)).command(&[], None);
-        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-        let (stdin, stdout) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
-        let mut client = Self::over(stdout, stdin);
-        client.child = Some(child);
-        client
+        Self::through(Launch::new(scene, Some(words)).command(&[], None))
     }
 
     /// The same, introduced.
@@ -100,17 +99,31 @@ impl Client {
         client
     }
 
+    /// What a program that carries bytes leads to.
+    pub fn through(mut command: Command) -> Self {
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let (stdin, stdout) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
+        let mut client = Self::over(stdout, stdin);
+        client.child = Some(child);
+        client
+    }
+
     fn over(read: impl Read + Send + 'static, write: impl Write + Send + 'static) -> Self {
         let (sender, lines) = channel();
+        let still = Arc::new(AtomicBool::new(false));
+        let stands = Arc::clone(&still);
         std::thread::spawn(move || {
             for line in BufReader::new(read).lines().map_while(Result::ok) {
                 if sender.send(line).is_err() {
                     return;
                 }
+                while stands.load(Ordering::Relaxed) {
+                    std::thread::park_timeout(Duration::from_millis(20));
+                }
             }
         });
         let writer: Option<Box<dyn Write + Send>> = Some(Box::new(write));
-        Self { writer, lines, early: VecDeque::new(), sent: Vec::new(), next: 1, child: None, stream: None }
+        Self { writer, lines, early: VecDeque::new(), sent: Vec::new(), next: 1, child: None, stream: None, still }
     }
 
     pub fn initialize(&mut self, more: Value) -> Value {
@@ -245,6 +258,11 @@ impl Client {
             }
         }
         false
+    }
+
+    /// Reads no more; what is sent still goes out.
+    pub fn stand_still(&mut self) {
+        self.still.store(true, Ordering::Relaxed);
     }
 
     /// Says no more; what comes is still read.

@@ -12,6 +12,7 @@ pub mod network;
 pub mod packages;
 pub mod requirement;
 pub mod scene;
+pub mod server;
 pub mod terminal;
 pub mod victim;
 

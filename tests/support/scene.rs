@@ -148,6 +148,11 @@ impl Scene {
         Launch::new(self, None).env("ATTACK_UNTIL_THROUGH", "1").run(argv)
     }
 
+    /// The same, to be started by its caller.
+    pub fn bare_command(&self, argv: &[&str]) -> std::process::Command {
+        Launch::new(self, None).command(argv, None)
+    }
+
     pub fn bare_shell(&self, line: &str) -> Finished {
         self.bare(&["sh", "-c", line])
     }

@@ -1,6 +1,7 @@
 //! The calls of clients: started, asked about, told, given up.
 
 use std::collections::{BTreeMap, HashMap};
+use std::ffi::OsString;
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -8,12 +9,13 @@ use std::time::{Duration, Instant};
 use rmcp::ErrorData;
 use rmcp::ServerHandler;
 use rmcp::model::{
-    CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, ElicitResult, ElicitationAction,
-    Implementation, InputRequiredResult, InputResponses, ListToolsResult, PaginatedRequestParams,
-    ProgressNotificationParam, ProtocolVersion, ServerCapabilities, ServerConfig, Tool,
+    CallToolRequestParams, CallToolResponse, CallToolResult, ClientResult, ContentBlock, ElicitRequest, ElicitResult,
+    ElicitationAction, Implementation, InputRequiredResult, InputResponses, ListToolsResult, PaginatedRequestParams,
+    ProgressNotificationParam, ProtocolVersion, ServerCapabilities, ServerConfig, ServerRequest, Tool,
 };
-use rmcp::service::{RequestContext, RoleServer};
+use rmcp::service::{PeerRequestOptions, RequestContext, RoleServer};
 use serde_json::{Value, json};
+use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
 use super::super::child;
@@ -97,11 +99,12 @@ impl Handler {
             answer(&mut waiting, request.input_responses.as_ref()).await.map_err(internal)?;
             return self.follow(waiting, context).await;
         }
+        let Ok(_turn) = self.askance.turns.0.acquire().await else { return Ok(failed("the server ends")) };
         let work = tools::work(&request.name, request.arguments.clone());
         let work = work.ok_or_else(|| ErrorData::invalid_params(format!("no tool {:?}", request.name), None))?;
         match work {
             Err(wrong) => Ok(failed(&wrong)),
-            Ok(Work::Check { arguments }) => self.check(&arguments, context).await,
+            Ok(Work::Check { arguments, line }) => self.check(&arguments, line, context).await,
             Ok(Work::Run { subcommand, arguments, input, keep, file }) => {
                 let run = Run::start(&self.askance, subcommand, &arguments, input, keep).map_err(internal)?;
                 let waiting = Waiting { run, asks: BTreeMap::new(), request, since: Instant::now(), file };
@@ -113,13 +116,16 @@ impl Handler {
     /// Follows a run to its end, or to where only another request brings it on.
     async fn follow(&self, mut waiting: Waiting, context: &RequestContext<RoleServer>) -> Called {
         let means = means(context);
-        let mut asked: JoinSet<(Ask, ElicitResult)> = JoinSet::new();
+        let mut asked = Asked::default();
         let mut told = Progress::new(context);
         loop {
             tokio::select! {
                 // Dropped, the run is killed.
-                () = context.ct.cancelled() => return Ok(failed("cancelled")),
-                Some(Ok((ask, result))) = asked.join_next() => {
+                () = context.ct.cancelled() => {
+                    asked.withdraw_all().await;
+                    return Ok(failed("cancelled"));
+                }
+                Some(Ok((ask, result))) = asked.tasks.join_next() => {
                     if waiting.asks.remove(&ask.question_id).is_some() {
                         waiting.run.answer(&questions::chosen(&ask, &result)).await.map_err(internal)?;
                     }
@@ -129,7 +135,7 @@ impl Handler {
                         Means::None => waiting.run.answer(&questions::denied(&ask)).await.map_err(internal)?,
                         Means::Elicitation => {
                             waiting.asks.insert(ask.question_id.clone(), (*ask).clone());
-                            elicit(&mut asked, *ask, context);
+                            asked.elicit(*ask, context).await;
                         }
                         Means::InputRequired => {
                             waiting.asks.insert(ask.question_id.clone(), *ask);
@@ -138,10 +144,14 @@ impl Handler {
                     },
                     Step::Resolved(question) => {
                         waiting.asks.remove(&question);
+                        asked.withdraw(&question);
                     }
                     Step::Output(total) => told.tell(context, total).await,
                     Step::Quiet => {}
-                    Step::Over(exited) => return Ok(outcome(waiting, &exited, means).await),
+                    Step::Over(exited) => {
+                        asked.withdraw_all().await;
+                        return Ok(outcome(waiting, &exited, means).await);
+                    }
                 },
             }
         }
@@ -158,12 +168,12 @@ impl Handler {
         }
     }
 
-    async fn check(&self, arguments: &[std::ffi::OsString], context: &RequestContext<RoleServer>) -> Called {
+    async fn check(&self, arguments: &[OsString], line: Vec<u8>, context: &RequestContext<RoleServer>) -> Called {
         let mut command = self.askance.command("check");
         command.args(arguments);
         let said = tokio::select! {
             () = context.ct.cancelled() => return Ok(failed("cancelled")),
-            said = child::ask(&mut command, None) => said.map_err(internal)?,
+            said = child::ask(&mut command, Some(line)) => said.map_err(internal)?,
         };
         Ok(said.map_or_else(|complaint| failed(&complaint), |verdict| CallToolResult::structured(verdict).into()))
     }
@@ -193,17 +203,54 @@ fn means(context: &RequestContext<RoleServer>) -> Means {
     }
 }
 
-/// Asks the client; an answer that does not come is a no.
-fn elicit(asked: &mut JoinSet<(Ask, ElicitResult)>, ask: Ask, context: &RequestContext<RoleServer>) {
-    let peer = context.peer.clone();
-    asked.spawn(async move {
-        let no = || ElicitResult::new(ElicitationAction::Cancel);
-        let result = match questions::form(&ask) {
-            Ok(form) => peer.create_elicitation(form).await.unwrap_or_else(|_| no()),
-            Err(_) => no(),
+/// Elicitations that the client has not answered.
+#[derive(Default)]
+struct Asked {
+    tasks: JoinSet<(Ask, ElicitResult)>,
+    /// By question; dropped, the request is cancelled.
+    open: HashMap<String, oneshot::Sender<()>>,
+}
+
+impl Asked {
+    /// Asks the client; an answer that does not come is a no.
+    async fn elicit(&mut self, ask: Ask, context: &RequestContext<RoleServer>) {
+        let (open, withdrawn) = oneshot::channel();
+        self.open.insert(ask.question_id.clone(), open);
+        let sent = match questions::form(&ask) {
+            Ok(form) => {
+                let request = ServerRequest::ElicitRequest(ElicitRequest::new(form));
+                context.peer.send_cancellable_request(request, PeerRequestOptions::no_options()).await.ok()
+            }
+            Err(_) => None,
         };
-        (ask, result)
-    });
+        self.tasks.spawn(async move {
+            let no = || ElicitResult::new(ElicitationAction::Cancel);
+            let Some(mut request) = sent else { return (ask, no()) };
+            let result = tokio::select! {
+                answered = &mut request.rx => match answered {
+                    Ok(Ok(ClientResult::ElicitResult(result))) => result,
+                    _ => no(),
+                },
+                _ = withdrawn => {
+                    // A client that is gone shows no question any more.
+                    let _ = request.cancel(Some("the question needs no answer any more".to_owned())).await;
+                    no()
+                }
+            };
+            (ask, result)
+        });
+    }
+
+    /// The question needs no answer any more: the client can take it away.
+    fn withdraw(&mut self, question: &str) {
+        self.open.remove(question);
+    }
+
+    /// The call is over, and whatever it asked.
+    async fn withdraw_all(&mut self) {
+        self.open.clear();
+        while self.tasks.join_next().await.is_some() {}
+    }
 }
 
 async fn answer(waiting: &mut Waiting, responses: Option<&InputResponses>) -> io::Result<()> {

@@ -17,12 +17,13 @@ use std::sync::Arc;
 
 use rmcp::ServiceExt;
 use rmcp::transport::async_rw::AsyncRwTransport;
+use tokio::sync::Semaphore;
 
 use super::Token;
 use handler::Handler;
 
 /// What every child is told, and how it is started.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Askance {
     /// The program itself.
     pub program: PathBuf,
@@ -32,6 +33,18 @@ pub struct Askance {
     pub policy: Vec<OsString>,
     /// Flags of approval: level, mode, session.
     pub approval: Vec<OsString>,
+    /// Calls that are carried out at once; others wait.
+    pub turns: Turns,
+}
+
+/// Calls at once, each a run.
+#[derive(Debug)]
+pub struct Turns(Semaphore);
+
+impl Default for Turns {
+    fn default() -> Self {
+        Self(Semaphore::new(128))
+    }
 }
 
 /// The server ended otherwise than by its client.

@@ -49,7 +49,7 @@ pub(super) enum Work {
     /// A run with events, and questions.
     Run { subcommand: &'static str, arguments: Vec<OsString>, input: Option<Vec<u8>>, keep: Keep, file: bool },
     /// What approval would say.
-    Check { arguments: Vec<OsString> },
+    Check { arguments: Vec<OsString>, line: Vec<u8> },
 }
 
 /// Every tool.
@@ -98,7 +98,8 @@ pub(super) fn work(name: &str, arguments: Option<JsonObject>) -> Option<Result<W
     Some(match name {
         "run_command" => read(arguments).and_then(command),
         "check_command" => read(arguments).map(|CheckCommand { command }| Work::Check {
-            arguments: ["-o".into(), "json".into(), "-c".into(), command.into()].into(),
+            arguments: ["-o".into(), "json".into(), "-c".into(), "-".into()].into(),
+            line: command.into(),
         }),
         "read_file" => file(read(arguments).map(Operation::Read)),
         "list_directory" => file(read(arguments).map(Operation::List)),
