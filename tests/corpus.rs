@@ -125,3 +125,23 @@ fn every_line_of_our_own_corpus_gets_its_verdict() {
 fn every_line_of_the_third_round_gets_its_verdict() {
     check(include_str!("corpus/third.tsv"));
 }
+
+#[test]
+fn every_one_liner_of_an_interpreter_gets_its_verdict() {
+    check(include_str!("corpus/one_liners.tsv"));
+}
+
+#[test]
+fn every_line_that_agents_write_gets_its_verdict() {
+    check(include_str!("corpus/agents.tsv"));
+}
+
+#[test]
+fn every_line_that_hides_something_gets_its_verdict() {
+    check(include_str!("corpus/hidden.tsv"));
+}
+
+#[test]
+fn every_line_that_perhaps_does_something_gets_its_verdict() {
+    check(include_str!("corpus/doubts.tsv"));
+}

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::ops::Range;
+use std::rc::Rc;
 
 use super::arg::{Arg, NUMBER, UNKNOWN};
 use super::shell::{Operator, Parameter, Piece, Word};
@@ -14,15 +15,35 @@ const MAX_BRACE_BYTES: usize = 1 << 20;
 /// Names no variable: the root of the workspace.
 pub(super) const WORKSPACE: &str = "(workspace)";
 
+/// Variables that the shell itself sets, whatever a command assigned.
+const OWN: [&str; 9] = ["REPLY", "OPTARG", "OPTIND", "MAPFILE", "PIPESTATUS", "FUNCNAME", "DIRSTACK", "COPROC", "_"];
+
 /// The variables of a shell. A value may hold [`UNKNOWN`].
 #[derive(Debug, Clone, Default)]
 pub(super) struct Variables {
-    values: HashMap<String, String>,
+    values: Rc<HashMap<String, String>>,
+    /// Takes the likely for the known: a default for the value of a variable that nothing sets.
+    pub(super) guesses: bool,
 }
 
 impl Variables {
     pub(super) fn set(&mut self, name: &str, value: String) {
-        self.values.insert(name.to_owned(), value);
+        let value = if OWN.contains(&name) || name.starts_with("BASH_") { UNKNOWN.to_string() } else { value };
+        Rc::make_mut(&mut self.values).insert(name.to_owned(), value);
+    }
+
+    pub(super) fn names(&self) -> Vec<String> {
+        self.values.keys().cloned().collect()
+    }
+
+    /// `$1`, `$2`, … and all of them together as they are there.
+    pub(super) fn take_positional(&mut self, from: &Variables) {
+        let positional =
+            |name: &str| (name != "0" && name.bytes().all(|byte| byte.is_ascii_digit())) || matches!(name, "@" | "*");
+        let values = Rc::make_mut(&mut self.values);
+        values.retain(|name, _| !positional(name));
+        let theirs = from.values.iter().filter(|(name, _)| positional(name));
+        values.extend(theirs.map(|(name, value)| (name.clone(), value.clone())));
     }
 
     pub(super) fn forget(&mut self, name: &str) {
@@ -59,6 +80,8 @@ pub(super) fn value_of(arg: &Arg) -> String {
 fn substituted(text: &str, variables: &Variables) -> Option<String> {
     let words: Vec<&str> = text.split_ascii_whitespace().collect();
     match words.as_slice() {
+        // Two of them are two files; which they are does not matter.
+        ["mktemp"] | ["mktemp", "-d"] => Some("/tmp/tmp.mktemp".to_owned()),
         ["pwd"] | ["pwd", "-P" | "-L"] => variables.get("PWD").map(str::to_owned),
         ["git", "rev-parse", "--show-toplevel"] => variables.get(WORKSPACE).map(str::to_owned),
         ["echo" | "printf", word] if !word.contains(|c: char| "$`;|&<>()\"'\\*?[{}%".contains(c)) => {
@@ -177,7 +200,9 @@ fn unquoted(value: &str, current: &mut Option<Arg>, args: &mut Vec<Arg>) {
 
 /// `[` alone is a command, and no pattern.
 fn is_glob(text: &str) -> bool {
-    text.contains(['*', '?']) || text.find('[').is_some_and(|at| text[at..].contains(']'))
+    text.contains(['*', '?'])
+        || text.find('[').is_some_and(|at| text[at..].contains(']'))
+        || EXTENDED.iter().any(|sign| text.contains(sign))
 }
 
 fn tilde(user: &str, variables: &Variables) -> String {
@@ -196,10 +221,10 @@ fn parameter_value(parameter: &Parameter, variables: &Variables) -> String {
         Operator::Plain => variables.value(name),
         Operator::Length => NUMBER.to_string(),
         // A variable that this request did not set may be anything, or nothing.
-        Operator::Default(word) => match variables.get(name) {
+        Operator::Default(word) | Operator::Assign(word) => match variables.get(name) {
             Some(known) if !known.is_empty() => known.to_owned(),
-            Some(_) => value(word, variables),
-            None => UNKNOWN.to_string(),
+            None if !variables.guesses => UNKNOWN.to_string(),
+            _ => value(word, variables),
         },
         // With a value it is that; without one the shell gives up.
         Operator::Demand(_) => variables.value(name),
@@ -208,6 +233,9 @@ fn parameter_value(parameter: &Parameter, variables: &Variables) -> String {
         }
     }
 }
+
+/// Patterns of `extglob` that begin with none of the plain signs.
+pub(super) const EXTENDED: [&str; 3] = ["!(", "@(", "+("];
 
 enum Braces {
     None,

@@ -2,7 +2,7 @@
 
 use super::command::Call;
 use super::simple::is_armed;
-use super::state::{Input, State};
+use super::state::{Going, Input, State};
 use super::{Said, Walk};
 use crate::approval::arg::{Arg, UNKNOWN, shown};
 use crate::approval::environment::{self, Reach};
@@ -90,23 +90,27 @@ impl Walk<'_> {
             }
             "eval" => self.eval(argv, state, call),
             "." | "source" => self.source(argv, state, call),
-            "alias" => return self.alias(argv),
+            "alias" => return self.alias(argv, state),
             other => {
                 match other {
                     "trap" => self.trap(args, state, call),
                     "set" => set_positional(args, state),
+                    "shift" => self.shift(args, state),
                     "let" => args.iter().for_each(|arg| self.evaluated_text(&arg.text, state)),
                     _ => {}
                 }
                 for name in named_variables(other, args) {
                     self.evaluated_name(&name, state);
-                    state.variables.forget(&name.text);
+                    state.forget(&name.text);
                     if other == "unset" {
-                        state.functions.remove(&name.text);
+                        state.define(&name.text, None);
                     }
                 }
-                if other == "read" {
-                    read_line(args, state);
+                match other {
+                    "read" => self.read_line(args, state, call),
+                    "printf" if self.guessing => print_to_variable(args, state),
+                    "printf" => self.doubted |= args.iter().any(|arg| arg.text.starts_with("-v")),
+                    _ => {}
                 }
                 return false;
             }
@@ -114,10 +118,13 @@ impl Walk<'_> {
         true
     }
 
-    fn alias(&mut self, argv: &[Arg]) -> bool {
+    fn alias(&mut self, argv: &[Arg], state: &State) -> bool {
         let defines = |arg: &Arg| arg.text.contains('=') || arg.exact().is_none();
         if !argv[1..].iter().any(defines) {
             return false;
+        }
+        for (name, text) in argv[1..].iter().filter_map(|arg| arg.exact()?.split_once('=')) {
+            self.probe(name, text, state);
         }
         let said = Said::new(Risk::High, "changes what a command's name means");
         self.report(argv, said, None, None);
@@ -142,10 +149,14 @@ impl Walk<'_> {
         let path = match target {
             None if name == "cd" => home(),
             None => None,
-            Some(arg) if arg.text == "-" || arg.text.starts_with(['+', '-']) => None,
+            Some(arg) if arg.text == "-" => {
+                state.variables.get("OLDPWD").and_then(|text| self.place(state).absolute(text))
+            }
+            Some(arg) if arg.text.starts_with(['+', '-']) => None,
             Some(arg) => arg.exact().and_then(|text| self.place(state).absolute(text)),
         };
-        state.change_directory(path, self.request);
+        let whole = target.is_some_and(|arg| arg.text.starts_with('/'));
+        state.change_directory(path, self.request, if whole { Going::Absolute } else { Going::Relative });
         self.find(shown(argv), Said::new(Risk::ReadOnly, "changes the directory"), None);
     }
 
@@ -156,12 +167,20 @@ impl Walk<'_> {
             |letters: &[char]| argv[1..].iter().any(|arg| arg.text.starts_with('-') && arg.text.contains(letters));
         let reach = if export || has(&['x']) { Reach::Environment } else { Reach::Shell };
         let mut raised = call.raised.clone();
+        if has(&['n']) && !export && !argv[0].is_exactly("readonly") {
+            self.undecidable(NAMES_EVALUATED.into());
+        }
         for arg in &argv[1..] {
             if arg.text.starts_with(['-', '+']) {
                 continue;
             }
+            // What it is given from then on is not what it is assigned.
+            let freezes = argv[0].is_exactly("readonly") || (!export && has(&['r', 'i', 'l', 'u', 'c', 'n']));
             let Some((name, value)) = arg.text.split_once('=') else {
                 self.evaluated_name(arg, state);
+                if freezes {
+                    state.frozen.insert(arg.text.clone());
+                }
                 continue;
             };
             self.evaluated_name(&Arg::literal(name), state);
@@ -171,7 +190,12 @@ impl Walk<'_> {
             if is_armed(value) {
                 self.undecidable(NAMES_EVALUATED.into());
             }
-            state.variables.set(name, value.to_owned());
+            let home = state.variables.get("HOME").filter(|_| value == "~" || value.starts_with("~/"));
+            let value = home.map_or_else(|| value.to_owned(), |home| format!("{home}{}", &value[1..]));
+            state.assign(name, value);
+            if freezes {
+                state.frozen.insert(name.to_owned());
+            }
         }
         // Name references, and integers that are evaluated.
         if has(&['n', 'i']) && !export && !argv[0].is_exactly("readonly") {
@@ -199,6 +223,7 @@ impl Walk<'_> {
         let file = argv.get(1).map(|arg| arg.text.clone()).unwrap_or_default();
         let path = self.place(state).absolute(&file);
         let stdin = matches!(file.as_str(), "/dev/stdin" | "/dev/fd/0" | "/proc/self/fd/0");
+        self.run_saved(path.as_deref(), Some("sh"), state);
         let fetched = call.fetched_argument
             || (stdin && call.input.downloaded)
             || path.is_some_and(|path| self.downloads.contains(&path));
@@ -218,21 +243,51 @@ impl Walk<'_> {
         let mut args = args.iter().filter(|arg| !matches!(arg.text.as_str(), "--" | "-l" | "-p"));
         let action = args.next().and_then(Arg::exact);
         if let (Some(text), Some(_)) = (action.filter(|text| *text != "-"), args.next()) {
-            self.nested_script("trap", text, state, &call.input);
+            self.doubted = true;
+            let then = if self.guessing { state.clone() } else { state.later() };
+            self.nested_script("trap", text, &then, &call.input);
+        }
+    }
+
+    fn shift(&mut self, args: &[Arg], state: &mut State) {
+        self.doubted = true;
+        let by = args.first().map_or(Some(1), |arg| arg.exact()?.parse().ok());
+        state.shift(by.filter(|_| self.guessing));
+    }
+
+    /// `read`: what is known of the input are lines, not which one this is.
+    fn read_line(&mut self, args: &[Arg], state: &mut State, call: &Call) {
+        if call.input.downloaded {
+            let names = args.iter().filter(|arg| !arg.text.starts_with('-')).map(|arg| arg.text.clone());
+            state.fetched.extend(names);
+        }
+        self.doubted |= call.input.text.is_some();
+        let first = call.input.text.as_deref().and_then(|text| text.lines().next()).filter(|_| self.guessing);
+        if let Some(line) = state.reading.clone().or(first.map(str::to_owned)) {
+            split_line(&line, args, state);
         }
     }
 }
 
-/// Gives the variables of `read` the words of the line that is tried.
-fn read_line(args: &[Arg], state: &mut State) {
-    let Some(line) = state.reading.clone() else { return };
+/// `printf -v NAME TEXT`
+fn print_to_variable(args: &[Arg], state: &mut State) {
+    if let [option, name, text] = args
+        && option.is_exactly("-v")
+        && let Some(text) = text.exact().filter(|text| !text.contains(['%', '\\']))
+    {
+        state.assign(&name.text, text.to_owned());
+    }
+}
+
+/// Gives the variables of `read` the words of a line.
+fn split_line(line: &str, args: &[Arg], state: &mut State) {
     let names: Vec<&Arg> = args.iter().filter(|arg| !arg.text.starts_with('-')).collect();
     let mut words = line.split_whitespace();
     let Some((last, first)) = names.split_last() else { return };
     for name in first {
-        state.variables.set(&name.text, words.next().unwrap_or_default().to_owned());
+        state.assign(&name.text, words.next().unwrap_or_default().to_owned());
     }
-    state.variables.set(&last.text, words.collect::<Vec<_>>().join(" "));
+    state.assign(&last.text, words.collect::<Vec<_>>().join(" "));
 }
 
 fn set_positional(args: &[Arg], state: &mut State) {

@@ -17,6 +17,8 @@ pub(super) struct Call {
     pub(super) raised: Raised,
     /// Read by a shell: builtins and functions count.
     pub(super) in_shell: bool,
+    /// A function of this name stands in front of the program. `command` and `builtin` go past it.
+    pub(super) functions: bool,
     /// An argument's substitution fetched something from the network.
     pub(super) fetched_argument: bool,
     /// What the one process writes whose output is an argument: `<(…)`.
@@ -29,6 +31,7 @@ impl Call {
             input: Input::default(),
             raised: Raised::default(),
             in_shell: false,
+            functions: false,
             fetched_argument: false,
             substituted: None,
         }
@@ -40,6 +43,7 @@ impl Call {
             input: self.input.clone(),
             raised: Raised::default(),
             in_shell,
+            functions: in_shell && self.functions,
             fetched_argument: self.fetched_argument,
             substituted: self.substituted.clone(),
         }
@@ -65,7 +69,12 @@ impl Walk<'_> {
         };
         let name = name.to_owned();
         if call.in_shell && !name.contains('/') {
-            if let Some(body) = state.functions.get(&name).cloned() {
+            if call.functions && !self.guessing && state.unsure.contains(&name) {
+                let why = format!("`{name}` is perhaps a function, and perhaps not");
+                self.report(argv, Said::new(Risk::High, ""), Some(why.clone()), None);
+                self.cannot_know(|| why);
+            }
+            if let Some(body) = state.functions.get(&name).filter(|_| call.functions).cloned() {
                 return self.call_function(body, argv, state, &call);
             }
             if self.builtin(argv, state, &call) {
@@ -131,6 +140,8 @@ impl Walk<'_> {
         if path.is_some_and(|path| self.downloads.contains(&path)) {
             self.trip(Interlock::new("download-and-run", "runs a file that the same request downloads"), argv, state);
         }
+        let path = self.place(state).absolute(name);
+        self.run_saved(path.as_deref(), None, state);
         self.report(argv, Said::new(Risk::High, "a program that is only known by its path"), None, None);
     }
 }

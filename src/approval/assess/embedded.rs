@@ -9,13 +9,10 @@ use super::known::Run;
 use super::state::{Input, State};
 use crate::approval::arg::{Arg, base_name};
 use crate::approval::interlock;
+use crate::approval::languages::one_liner;
 use crate::approval::programs::Reader;
 use crate::approval::verdict::Risk;
 
-/// Words of a one-liner that start programs.
-const STARTS: [&str; 9] = ["system", "exec", "spawn", "popen", "subprocess", "shell", "`", "check_", "Command"];
-/// Words of one that remove whole directories.
-const REMOVES: [&str; 6] = ["rmtree", "remove_tree", "rmSync", "rm_r", "RemoveAll", "remove_dir_all"];
 /// Editors and pagers whose arguments may hold `!COMMAND`.
 const ESCAPING: [&str; 18] = [
     "vim", "vi", "nvim", "ex", "view", "vimdiff", "rvim", "gvim", "ed", "emacs", "less", "more", "most", "man", "gdb",
@@ -43,14 +40,18 @@ impl Walk<'_> {
         if run.weighed.said.risk == Risk::ReadOnly && !matches!(reader, Some(Reader::Git | Reader::Sed | Reader::Awk)) {
             return;
         }
+        let piped = || input.text.as_deref().into_iter();
         let args = &run.argv[1..];
         let texts: Vec<&str> = args.iter().filter_map(Arg::exact).collect();
         let mut found: Vec<String> = Vec::new();
         match reader {
             Some(Reader::Git) => found.extend(settings(run)),
-            Some(Reader::Awk) => texts.iter().for_each(|text| found.extend(literals(text))),
+            Some(Reader::Awk) => texts.iter().for_each(|text| found.extend(one_liner::commands(run.base, text))),
             Some(Reader::Sed) => texts.iter().for_each(|text| found.extend(sed_commands(text))),
-            Some(Reader::Interpreter) => texts.iter().for_each(|text| found.extend(one_liner(text))),
+            Some(Reader::Interpreter) => {
+                let programs = texts.iter().copied().chain(piped());
+                programs.for_each(|text| found.extend(one_liner::commands(run.base, text)));
+            }
             _ if ESCAPING.contains(&run.base) => {
                 found.extend(
                     texts.iter().filter_map(|text| text.split_once('!')).map(|(_, command)| command.to_owned()),
@@ -66,6 +67,12 @@ impl Walk<'_> {
             "parallel" => found.extend(run.weighed.inner.as_ref().and_then(|inner| fed(&inner.argv, input))),
             "start-stop-daemon" => self.look_at_daemon(run, state),
             "at" | "batch" => found.extend(input.text.clone()),
+            "deno" | "bun" | "osascript" => {
+                texts.iter().for_each(|text| found.extend(one_liner::commands(run.base, text)));
+            }
+            "sqlite3" | "psql" | "mysql" | "mariadb" => {
+                texts.iter().copied().chain(piped()).for_each(|text| found.extend(client_commands(text)));
+            }
             "tmux" | "screen" => found.extend(texts.iter().map(|text| (*text).to_owned())),
             _ => {}
         }
@@ -133,20 +140,6 @@ fn settings(run: &Run<'_>) -> Vec<String> {
     commands.map(|command| command.strip_prefix('!').unwrap_or(command).to_owned()).collect()
 }
 
-/// The text between each two of the same quotes.
-fn literals(text: &str) -> Vec<String> {
-    let mut found = Vec::new();
-    let mut rest = text;
-    while let Some(at) = rest.find(['"', '\'', '`']) {
-        let quote = &rest[at..=at];
-        let inside = &rest[at + 1..];
-        let Some(end) = inside.find(quote) else { break };
-        found.push(inside[..end].to_owned());
-        rest = &inside[end + 1..];
-    }
-    found
-}
-
 /// What `e` and the flag `e` of `s` would run.
 fn sed_commands(script: &str) -> Vec<String> {
     let mut found: Vec<String> = script.match_indices('e').map(|(at, _)| script[at + 1..].to_owned()).take(8).collect();
@@ -164,18 +157,9 @@ fn fed(argv: &[Arg], input: &Input) -> Option<String> {
     Some(if command.contains("{}") { command.replace("{}", &all) } else { format!("{command} {all}") })
 }
 
-fn one_liner(text: &str) -> Vec<String> {
-    let literals = literals(text);
-    // Naming a module starts nothing.
-    let text = text.replace("import subprocess;", "").replace("import subprocess\n", "");
-    let mut found = Vec::new();
-    if REMOVES.iter().any(|word| text.contains(word)) {
-        found.extend(literals.iter().map(|path| format!("rm -rf {path}")));
-    }
-    if STARTS.iter().any(|word| text.contains(word)) {
-        // A command alone, or an argument vector word by word.
-        found.push(literals.join(" "));
-        found.extend(literals);
-    }
-    found
+/// What a database's client runs in a shell: `.shell COMMAND`, `\! COMMAND`, `system COMMAND`.
+fn client_commands(text: &str) -> Vec<String> {
+    const RUN: [&str; 4] = [".shell ", ".system ", "\\!", "system "];
+    let lines = text.lines().map(str::trim_start);
+    lines.filter_map(|line| RUN.iter().find_map(|word| line.strip_prefix(word))).map(str::to_owned).collect()
 }

@@ -149,6 +149,12 @@ impl Walk<'_> {
         if call.input.downloaded && matches!(run.base, "tee" | "sponge") {
             saved.extend(run.argv[1..].iter().map(|arg| place.absolute(&arg.text)));
         }
+        let written = call.input.text.as_deref().filter(|_| matches!(run.base, "tee" | "sponge"));
+        let targets = run.weighed.operands.iter().filter_map(|&at| place.absolute(&run.argv[at + 1].text));
+        let targets: Vec<PathBuf> = targets.filter(|_| written.is_some()).collect();
+        for target in targets {
+            self.saved.keep(target, written.unwrap_or_default());
+        }
         self.downloads.extend(saved.into_iter().flatten());
     }
 
@@ -165,7 +171,7 @@ impl Walk<'_> {
                 words().map(|words| words.join(" ").replace("\\n", "\n").replace("\\0", "\n").replace("%s", ""))
             }
             "tee" => call.input.text.clone(),
-            "cat" if run.weighed.operands.is_empty() => call.input.text.clone(),
+            "cat" if run.weighed.operands.iter().all(|&at| args[at].is_exactly("-")) => call.input.text.clone(),
             _ => None,
         };
         let place = self.place(state);

@@ -8,6 +8,7 @@ mod command;
 mod embedded;
 mod identity;
 mod known;
+mod saved;
 mod shells;
 mod simple;
 mod state;
@@ -25,7 +26,8 @@ use super::verdict::{Finding, Risk, Spoken};
 use crate::approval::arg::{self, Arg};
 use crate::approval::expand;
 use crate::policy::Rule;
-use state::{Input, Output, State};
+use saved::Saved;
+use state::{Input, Mark, Output, State};
 
 /// More simple commands than this in one request are not followed.
 const MAX_COMMANDS: usize = 1_000;
@@ -123,13 +125,19 @@ pub(super) fn assess(rules: &Rules, request: &Request<'_>, surroundings: &dyn Su
         bytes: 0,
         depth: 0,
         downloads: Vec::new(),
+        saved: Saved::default(),
         found: HashMap::new(),
+        doubted: false,
+        guessing: false,
     };
     let mut state = State::new(request);
     match request.subject {
         Subject::Shell(bytes) => match std::str::from_utf8(bytes) {
             Ok(text) => {
                 walk.script(text, &mut state, &Input::default());
+                if walk.doubted {
+                    walk.guess(text);
+                }
             }
             Err(_) => walk.unreadable(shell::Unreadable::NotUtf8),
         },
@@ -158,8 +166,14 @@ struct Walk<'a> {
     depth: usize,
     /// Files that the request itself fetches from the network.
     downloads: Vec<PathBuf>,
+    /// Files that the request itself writes, with what it writes.
+    saved: Saved,
     /// Where a command stands among the findings, by its words and how it is reached.
     found: HashMap<(Vec<String>, Vec<String>), usize>,
+    /// Something is likely, and not known: a value that was perhaps not set, a default.
+    doubted: bool,
+    /// Takes the likely for the known, to see what lists and interlocks say then.
+    guessing: bool,
 }
 
 impl<'a> Walk<'a> {
@@ -228,6 +242,25 @@ impl<'a> Walk<'a> {
         self.out.interlock.get_or_insert_with(|| (interlock, Named::new(command, state)));
     }
 
+    /// Walks the text once more with what is likely. How risky it is is not said by that.
+    fn guess(&mut self, text: &str) {
+        let mut state = State::new(self.request);
+        state.variables.guesses = true;
+        self.guessing = true;
+        (self.commands, self.steps, self.bytes) = (0, 0, 0);
+        self.saved = Saved::default();
+        self.probing(|walk| {
+            walk.script(text, &mut state, &Input::default());
+        });
+    }
+
+    /// What was set since then was perhaps not set. True if anything was.
+    fn doubt(&mut self, state: &mut State, since: Mark) -> bool {
+        let doubted = !self.guessing && state.doubt(since);
+        self.doubted |= doubted;
+        doubted
+    }
+
     fn node(&mut self, node: &Node, state: &mut State, input: &Input) -> Output {
         self.steps += 1;
         if self.steps > MAX_STEPS || self.depth >= MAX_DEPTH {
@@ -268,19 +301,25 @@ impl<'a> Walk<'a> {
                 self.function(name, body, state);
                 Output::default()
             }
-            Node::For { name, values, body } => {
-                let rounds = self.rounds(values.as_deref(), state, input);
+            Node::For { .. } => self.for_each(node, state, input),
+            Node::Branches(parts) => {
                 let mut output = Output::default();
-                for value in rounds {
-                    state.variables.set(name, value);
-                    output.join(self.node(body, state, input));
+                for (at, part) in parts.iter().enumerate() {
+                    let mark = state.mark();
+                    output.join(self.node(part, state, input));
+                    if at > 0 {
+                        self.doubt(state, mark);
+                    }
                 }
                 output
             }
-            Node::Branches(parts) => {
-                let mut output = Output::default();
-                for part in parts {
-                    output.join(self.node(part, state, input));
+            Node::Loop(parts) => {
+                let mark = state.mark();
+                let mut output = self.round(parts, state, input);
+                // The next round finds what this one left.
+                if self.doubt(state, mark) {
+                    output.join(self.round(parts, state, input));
+                    self.doubt(state, mark);
                 }
                 output
             }
@@ -303,14 +342,66 @@ impl<'a> Walk<'a> {
         }
     }
 
+    fn round(&mut self, parts: &[Node], state: &mut State, input: &Input) -> Output {
+        let mut output = Output::default();
+        for part in parts {
+            output.join(self.node(part, state, input));
+        }
+        output
+    }
+
+    fn for_each(&mut self, node: &Node, state: &mut State, input: &Input) -> Output {
+        let Node::For { name, values, body } = node else { return Output::default() };
+        let mut rounds = self.rounds(values.as_deref(), state, input);
+        let mut output = Output::default();
+        let before = state.mark();
+        let mut at = 0;
+        while at < rounds.len() {
+            state.assign(name, rounds[at].clone());
+            let mark = state.mark();
+            output.join(self.node(body, state, input));
+            // The next round finds what this one left, and there may be one.
+            if self.doubt(state, mark) && at == 0 && rounds.len() == 1 {
+                rounds.push(rounds[0].clone());
+            }
+            at += 1;
+        }
+        self.doubt(state, before);
+        output
+    }
+
     fn list(&mut self, list: &[(Node, Joint)], state: &mut State, input: &Input) -> Output {
         let mut output = Output::default();
-        for (node, joint) in list {
-            let one = match joint {
-                Joint::Beside => self.node(node, &mut state.clone(), input),
-                Joint::Then | Joint::And | Joint::Or => self.node(node, state, input),
-            };
-            output.join(one);
+        let mut rest = list;
+        while !rest.is_empty() {
+            let end = rest.iter().position(|(_, joint)| matches!(joint, Joint::Then | Joint::Beside));
+            let (chain, after) = rest.split_at(end.map_or(rest.len(), |at| at + 1));
+            output.join(match chain.last() {
+                Some((_, Joint::Beside)) => self.chain(chain, &mut state.clone(), input),
+                _ => self.chain(chain, state, input),
+            });
+            rest = after;
+        }
+        output
+    }
+
+    /// Commands joined by `&&` and `||`: all but the first may be skipped.
+    fn chain(&mut self, chain: &[(Node, Joint)], state: &mut State, input: &Input) -> Output {
+        let mut output = Output::default();
+        let mut optional = None;
+        for (at, (node, _)) in chain.iter().enumerate() {
+            match optional {
+                None if at > 0 => optional = Some(state.mark()),
+                // In `a && b || c` the last finds what the first left, and perhaps the second.
+                Some(mark) if chain[at - 1].1 != chain[at - 2].1 => {
+                    self.doubt(state, mark);
+                }
+                _ => {}
+            }
+            output.join(self.node(node, state, input));
+        }
+        if let Some(mark) = optional {
+            self.doubt(state, mark);
         }
         output
     }
@@ -337,7 +428,7 @@ impl<'a> Walk<'a> {
         self.via.push(format!("{name}()"));
         self.node(body, &mut inside, &Input::default());
         self.via.pop();
-        state.functions.insert(name.to_owned(), Some(std::rc::Rc::new(body.clone())));
+        state.define(name, Some(std::rc::Rc::new(body.clone())));
     }
 
     /// The values that a loop's variable takes, or what they have in common.

@@ -47,6 +47,7 @@ impl Walk<'_> {
     fn shell_file(&mut self, file: &Arg, argv: &[Arg], state: &State, call: &Call) {
         let known = file.exact().is_some();
         let path = self.place(state).absolute(&file.text);
+        self.run_saved(path.as_deref(), Some("sh"), state);
         let saved = path.is_some_and(|path| self.downloads.contains(&path));
         if saved || (call.fetched_argument && !known) {
             self.trip_download(argv, state);
@@ -81,6 +82,7 @@ impl Walk<'_> {
         let file = run.weighed.operands.first().map(|&at| &run.argv[at + 1]);
         let file = file.filter(|file| !given && !STANDARD_INPUT.contains(&file.text.as_str()));
         let path = file.and_then(|file| self.place(state).absolute(&file.text));
+        self.run_saved(path.as_deref(), Some(run.base), state);
         let fetched = match file {
             _ if given => call.fetched_argument,
             Some(file) => {

@@ -43,22 +43,28 @@ impl Walk<'_> {
         let mut raised = Raised::default();
         let stdin = self.redirects(&simple.redirects, state, input, &mut raised);
         let args = expand::all(&simple.words, &state.variables);
+        let values = simple.assignments.iter().flat_map(|assignment| &assignment.values);
+        simple.words.iter().chain(values).for_each(|word| assign_defaults(word, state));
         self.assign(simple, state, input, &mut raised);
         if args.is_empty() {
             self.only_assigns(simple, &raised);
             return Output::unknown(fetched);
         }
         let to_file = raised.target.take();
-        let call = Call { input: stdin, raised, in_shell: true, fetched_argument: fetched, substituted };
+        let call =
+            Call { input: stdin, raised, in_shell: true, functions: true, fetched_argument: fetched, substituted };
         let output = self.command(&args, state, call);
         match to_file {
-            Some(path) => self.saved(path, output.downloaded || input.downloaded),
+            Some(path) => self.save(path, output.text.as_deref(), output.downloaded || input.downloaded),
             None => output,
         }
     }
 
     /// Output that goes to a file.
-    fn saved(&mut self, path: PathBuf, downloaded: bool) -> Output {
+    fn save(&mut self, path: PathBuf, text: Option<&str>, downloaded: bool) -> Output {
+        if let Some(text) = text {
+            self.saved.keep(path.clone(), text);
+        }
         if downloaded {
             self.downloads.push(path);
         }
@@ -103,16 +109,20 @@ impl Walk<'_> {
             }
             let plain = !assignment.compound && assignment.subscript.is_none();
             match assignment.values.as_slice() {
-                // Before a command it holds for that command's environment alone.
-                _ if reach == Reach::Environment => {}
+                // Before a command it holds for that command's environment alone, but for some builtins of some shells.
+                _ if reach == Reach::Environment => {
+                    if !self.guessing && state.variables.get(name).is_some() {
+                        state.forget(name);
+                    }
+                }
                 [value] if plain => {
                     let value = expand::value(value, &state.variables);
                     if is_armed(&value) {
                         self.undecidable(ARMED.into());
                     }
-                    state.variables.set(name, value);
+                    state.assign(name, value);
                 }
-                _ => state.variables.forget(name),
+                _ => state.forget(name),
             }
         }
     }
@@ -190,7 +200,7 @@ impl Walk<'_> {
         }
         let output = self.node(inner, state, &stdin);
         match raised.target {
-            Some(path) => self.saved(path, output.downloaded),
+            Some(path) => self.save(path, output.text.as_deref(), output.downloaded),
             None => output,
         }
     }
@@ -204,6 +214,9 @@ impl Walk<'_> {
                         && !lists_names(&parameter.name)
                     {
                         self.undecidable(format!("`${{{}…}}` evaluates the value of a variable", parameter.name));
+                    }
+                    if matches!(parameter.operator, Operator::Default(_) | Operator::Assign(_)) {
+                        self.doubted |= state.variables.get(&parameter.name).is_none();
                     }
                     if let Operator::Computes(inner) = &parameter.operator {
                         self.evaluated(inner, state);
@@ -250,6 +263,23 @@ impl Walk<'_> {
         } else if unknown {
             let said = Said::new(Risk::Medium, "the shell evaluates a value that is not known before it runs");
             self.find(Vec::new(), said, None);
+        }
+    }
+}
+
+/// `${x:=y}` sets the variable where it had no value.
+fn assign_defaults(word: &Word, state: &mut State) {
+    for piece in &word.pieces {
+        let Piece::Parameter(parameter) = piece else { continue };
+        if let Operator::Assign(value) = &parameter.operator
+            && state.variables.get(&parameter.name).is_none_or(str::is_empty)
+        {
+            let known = state.variables.guesses || state.variables.get(&parameter.name).is_some();
+            let value = if known { expand::value(value, &state.variables) } else { UNKNOWN.to_string() };
+            state.assign(&parameter.name, value);
+        }
+        if let Some(inner) = parameter.operator.operand() {
+            assign_defaults(inner, state);
         }
     }
 }

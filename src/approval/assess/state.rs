@@ -22,7 +22,17 @@ pub(super) struct State {
     pub(super) fetched: HashSet<String>,
     /// The line that `read` gets, while one is tried.
     pub(super) reading: Option<String>,
+    /// Names of variables that were set, and of functions that were defined (with `()`), in order.
+    pub(super) written: Vec<String>,
+    /// Functions that may or may not be what they are here.
+    pub(super) unsure: HashSet<String>,
+    /// Variables whose value is not what is assigned: read-only ones, those that change what they are given.
+    pub(super) frozen: HashSet<String>,
 }
+
+/// A moment in a walk.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Mark(usize);
 
 impl State {
     pub(super) fn new(request: &Request<'_>) -> State {
@@ -44,21 +54,92 @@ impl State {
             functions: HashMap::new(),
             fetched: HashSet::new(),
             reading: None,
+            written: Vec::new(),
+            unsure: HashSet::new(),
+            frozen: HashSet::new(),
         }
+    }
+
+    /// Gives a variable a value.
+    pub(super) fn assign(&mut self, name: &str, value: String) {
+        match self.frozen.contains(name) {
+            true => self.variables.forget(name),
+            false => self.variables.set(name, value),
+        }
+        self.written.push(name.to_owned());
+    }
+
+    /// A variable has a value that is not known.
+    pub(super) fn forget(&mut self, name: &str) {
+        self.assign(name, UNKNOWN.to_string());
+    }
+
+    /// `body`: `None` where the function is gone.
+    pub(super) fn define(&mut self, name: &str, body: Option<Rc<Node>>) {
+        match body {
+            Some(body) => self.functions.insert(name.to_owned(), Some(body)),
+            None => self.functions.remove(name),
+        };
+        self.written.push(format!("{name}()"));
+    }
+
+    pub(super) fn mark(&self) -> Mark {
+        Mark(self.written.len())
+    }
+
+    /// What was set since then was perhaps not set. True if anything was.
+    pub(super) fn doubt(&mut self, since: Mark) -> bool {
+        let names: HashSet<String> = self.written[since.0.min(self.written.len())..].iter().cloned().collect();
+        for name in &names {
+            match name.strip_suffix("()") {
+                Some(function) => {
+                    self.unsure.insert(function.to_owned());
+                }
+                None => self.variables.forget(name),
+            }
+            if name == "PWD" {
+                self.cwd = None;
+                self.moved = true;
+            }
+        }
+        !names.is_empty()
+    }
+
+    /// What runs later finds whatever is there then.
+    pub(super) fn later(&self) -> State {
+        let mut state = self.clone();
+        for name in state.variables.names() {
+            if name != "HOME" && name != expand::WORKSPACE {
+                state.forget(&name);
+            }
+        }
+        state.cwd = None;
+        state.moved = true;
+        state
     }
 
     /// Sets `$1`, `$2`, … and `$@`.
     pub(super) fn set_positional(&mut self, args: &[Arg]) {
+        self.variables.take_positional(&Variables::default());
         for (at, arg) in args.iter().enumerate() {
             let value = arg.exact().map_or_else(|| UNKNOWN.to_string(), str::to_owned);
-            self.variables.set(&(at + 1).to_string(), value);
+            self.assign(&(at + 1).to_string(), value);
         }
         let all: Option<Vec<&str>> = args.iter().map(Arg::exact).collect();
         for list in ["@", "*"] {
-            match &all {
-                Some(words) => self.variables.set(list, words.join(" ")),
-                None => self.variables.forget(list),
-            }
+            self.assign(list, all.as_ref().map_or_else(|| UNKNOWN.to_string(), |words| words.join(" ")));
+        }
+    }
+
+    /// `shift`: by so many, or by a number that is not known.
+    pub(super) fn shift(&mut self, by: Option<usize>) {
+        let values: Vec<Arg> = (1..)
+            .map_while(|at: usize| self.variables.get(&at.to_string()))
+            .map(|value| if value.contains(UNKNOWN) { Arg::anything() } else { Arg::literal(value) })
+            .collect();
+        match by {
+            Some(by) => self.set_positional(values.get(by..).unwrap_or_default()),
+            None => self.set_positional(&vec![Arg::anything(); values.len()]),
         }
     }
 
@@ -72,18 +153,23 @@ impl State {
     }
 
     /// Goes to a directory; `None` where it is not known.
-    pub(super) fn change_directory(&mut self, target: Option<PathBuf>, request: &Request<'_>) {
-        match self.variables.get("PWD").map(str::to_owned) {
-            Some(before) => self.variables.set("OLDPWD", before),
-            None => self.variables.forget("OLDPWD"),
-        }
-        self.moved = !target.as_deref().is_some_and(|target| target == request.cwd || target == request.workspace);
-        match target.as_deref().and_then(|target| target.to_str()) {
-            Some(text) => self.variables.set("PWD", text.to_owned()),
-            None => self.variables.forget("PWD"),
-        }
+    pub(super) fn change_directory(&mut self, target: Option<PathBuf>, request: &Request<'_>, how: Going) {
+        let before = self.variables.get("PWD").map_or_else(|| UNKNOWN.to_string(), str::to_owned);
+        self.assign("OLDPWD", before);
+        let known = target.as_deref().is_some_and(|target| target == request.cwd || target == request.workspace);
+        // A `cd` may have failed: back again is certain only by the whole path, of a directory that is there.
+        self.moved = !known || (self.moved && how == Going::Relative);
+        let text = target.as_deref().and_then(|target| target.to_str());
+        self.assign("PWD", text.map_or_else(|| UNKNOWN.to_string(), str::to_owned));
         self.cwd = target;
     }
+}
+
+/// How a directory was named.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Going {
+    Absolute,
+    Relative,
 }
 
 /// What a command reads from its standard input.
@@ -183,7 +269,7 @@ impl Calls<'_> {
             Node::Subshell(inner) | Node::Redirected(inner, _) | Node::For { body: inner, .. } => {
                 self.count(inner, beside)
             }
-            Node::Branches(parts) => parts.iter().for_each(|part| self.count(part, beside)),
+            Node::Branches(parts) | Node::Loop(parts) => parts.iter().for_each(|part| self.count(part, beside)),
             Node::Function { .. } | Node::Words(_) | Node::Test { .. } | Node::Arithmetic(_) => {}
         }
     }

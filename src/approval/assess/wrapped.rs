@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use super::command::Call;
 use super::known::Run;
-use super::state::{Input, Output, State};
+use super::state::{Going, Input, Output, State};
 use super::{Said, Walk};
 use crate::approval::arg::{Arg, UNKNOWN};
 use crate::approval::environment::{self, Reach};
@@ -12,6 +12,7 @@ use crate::approval::interlock;
 use crate::approval::languages::find;
 use crate::approval::options::{self, Weighed, Wrapped};
 use crate::approval::shell::Node;
+use crate::approval::verdict::Risk;
 
 impl Walk<'_> {
     fn inner(&mut self, label: &str, argv: &[Arg], state: &mut State, call: Call) -> Output {
@@ -40,14 +41,21 @@ impl Walk<'_> {
         let said = Said::new(call.raised.said.risk, "a function of this request");
         self.report(argv, said, call.raised.why.clone(), None);
         let Some(body) = body else {
+            self.cannot_know(|| format!("the function `{name}` calls itself"));
+            self.find(Vec::new(), Said::new(Risk::High, "a function that calls itself"), None);
             return Output::default();
         };
+        let outside = state.variables.clone();
+        let mark = state.mark();
         state.functions.insert(name.to_owned(), None);
         state.set_positional(&argv[1..]);
         self.via.push(format!("{name}()"));
         let output = self.node(&body, state, &call.input);
         self.via.pop();
         state.functions.insert(name.to_owned(), Some(body));
+        // It may return early, and what is local to it is as before.
+        self.doubt(state, mark);
+        state.variables.take_positional(&outside);
         output
     }
 
@@ -118,6 +126,7 @@ impl Walk<'_> {
         }
         let builtins = call.in_shell && matches!(run.base, "command" | "builtin" | "time");
         let inner = Call {
+            functions: run.base == "time" && call.functions,
             // What is appended, or replaced, comes from the input.
             fetched_argument: call.fetched_argument || (wrapped.how.appends && call.input.downloaded),
             ..call.for_inner(builtins)
@@ -134,7 +143,7 @@ impl Walk<'_> {
         if let Some((_, directory)) = elsewhere {
             let text = directory.as_ref().and_then(Arg::exact);
             let target = text.and_then(|text| self.place(state).absolute(text));
-            inside.change_directory(target, self.request);
+            inside.change_directory(target, self.request, Going::Relative);
         }
         self.inner(run.base, &argv, &mut inside, inner)
     }

@@ -7,7 +7,7 @@ mod paths;
 
 pub(super) use paths::Place;
 
-use super::arg::{Arg, base_name};
+use super::arg::{Arg, UNKNOWN, base_name};
 
 /// An interlock that a command trips.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,7 +48,12 @@ const PARTITIONERS: [&str; 20] = [
 
 /// Could a program of this name trip any? A quick no for nearly all.
 pub(super) fn concerns(name: &str) -> bool {
-    const OTHERS: [&str; 53] = [
+    const OTHERS: [&str; 58] = [
+        "tar",
+        "unzip",
+        "busctl",
+        "dbus-send",
+        "gdbus",
         "git",
         "busybox",
         "toybox",
@@ -113,6 +118,15 @@ pub(super) fn of(argv: &[Arg], place: &Place<'_>) -> Option<Interlock> {
     match name {
         "busybox" | "toybox" => return of(args, place),
         "rm" => removal(args, place),
+        "shred" => operands(args)
+            .filter(|arg| arg.glob)
+            .find_map(|arg| place.root(arg))
+            .map(|what| Interlock::new("recursive-removal", format!("destroys {what}"))),
+        "mv" => moving(args, place),
+        "busctl" | "dbus-send" | "gdbus" => args
+            .iter()
+            .find(|arg| ["PowerOff", "Reboot", "Halt", "KExec"].iter().any(|verb| arg.text.ends_with(verb)))
+            .map(|verb| Interlock::new("power", format!("`{name} … {}` stops the machine", verb.shown()))),
         "find" | "gfind" | "bfs" => find(args, place),
         "chmod" | "chown" | "chgrp" | "setfacl" | "chattr" => ownership(name, args, place),
         "rsync" => mirror(args, place),
@@ -189,6 +203,18 @@ fn removal(args: &[Arg], place: &Place<'_>) -> Option<Interlock> {
         .map(|what| Interlock::new("recursive-removal", format!("removes {what}")))
 }
 
+/// `mv` of such a root to somewhere else.
+fn moving(args: &[Arg], place: &Place<'_>) -> Option<Interlock> {
+    let explicit = args.iter().any(|arg| arg.is_exactly("-t") || arg.text.starts_with("--target-directory"));
+    let operands: Vec<&Arg> = operands(args).collect();
+    let sources = operands.len().saturating_sub(usize::from(!explicit));
+    let sources = operands[..sources].iter().filter(|arg| !arg.glob && !arg.text.contains(UNKNOWN));
+    sources
+        .filter_map(|arg| place.root(arg))
+        .next()
+        .map(|what| Interlock::new("recursive-removal", format!("moves {what} away")))
+}
+
 /// `find ROOT … -delete`, or `-exec rm`. With a test that narrows it down it is a clean-up, except from `/`.
 fn find(args: &[Arg], place: &Place<'_>) -> Option<Interlock> {
     let start = args.iter().position(|arg| {
@@ -197,21 +223,31 @@ fn find(args: &[Arg], place: &Place<'_>) -> Option<Interlock> {
             || matches!(text.as_str(), "(" | "!")
     });
     let (roots, expression) = args.split_at(start.unwrap_or(args.len()));
-    let branch = deleting_branch(expression)?;
+    let (branch, changes) = match branch_with(expression, &REMOVERS) {
+        Some(branch) => (branch, "deletes what is in"),
+        None => (branch_with(expression, &OWNERS)?, "changes the owner or the mode of what is in"),
+    };
     let narrow = is_narrow(branch);
     let here = Arg::literal(".");
     let mut roots = roots.iter().filter(|arg| !arg.text.starts_with('-')).peekable();
     let default = roots.peek().is_none().then_some(&here);
     roots.chain(default).find_map(|root| {
         let what = place.root(root)?;
-        let whole_system = place.absolute(&root.text).is_some_and(|path| path.parent().is_none());
-        (!narrow || whole_system)
-            .then(|| Interlock::new("recursive-removal", format!("`find` deletes what is in {what}")))
+        let path = place.absolute(&root.text);
+        let whole_system = path.as_deref().is_some_and(|path| path.parent().is_none());
+        // Modes of all files of the work are set by type: that is a clean-up.
+        let own = path.is_some_and(|path| path.starts_with(place.workspace));
+        let minds = !own || changes.starts_with("deletes");
+        ((!narrow || whole_system) && minds)
+            .then(|| Interlock::new("recursive-removal", format!("`find` {changes} {what}")))
     })
 }
 
-/// The part between two `-o` outside of brackets that removes files.
-fn deleting_branch(expression: &[Arg]) -> Option<&[Arg]> {
+const REMOVERS: [&str; 4] = ["rm", "unlink", "shred", "rmdir"];
+const OWNERS: [&str; 5] = ["chmod", "chown", "chgrp", "chattr", "setfacl"];
+
+/// The part between two `-o` outside of brackets that runs one of these programs on files, or deletes them.
+fn branch_with<'a>(expression: &'a [Arg], programs: &[&str]) -> Option<&'a [Arg]> {
     let mut depth = 0usize;
     let branches = expression.split(|arg| {
         match arg.text.as_str() {
@@ -221,12 +257,11 @@ fn deleting_branch(expression: &[Arg]) -> Option<&[Arg]> {
         }
         depth == 0 && matches!(arg.text.as_str(), "-o" | "-or" | ",")
     });
-    let removes =
-        |arg: &Arg| arg.exact().is_some_and(|text| ["rm", "unlink", "shred", "rmdir"].contains(&base_name(text)));
+    let removes = |arg: &Arg| arg.exact().is_some_and(|text| programs.contains(&base_name(text)));
     let deletes = |branch: &[Arg]| {
         branch.iter().enumerate().any(|(at, arg)| {
             let runs = matches!(arg.text.as_str(), "-exec" | "-execdir" | "-ok" | "-okdir");
-            arg.is_exactly("-delete")
+            (arg.is_exactly("-delete") && programs.contains(&"rm"))
                 || (runs && branch[at..].iter().take_while(|arg| !arg.is_exactly(";")).any(removes))
         })
     };
@@ -297,12 +332,16 @@ fn mirror(args: &[Arg], place: &Place<'_>) -> Option<Interlock> {
 /// `git clean -fd DIRECTORY`, where the directory is such a root outside of the workspace.
 fn cleaning(args: &[Arg], place: &Place<'_>) -> Option<Interlock> {
     let verb = args.iter().position(|arg| arg.is_exactly("clean"))?;
-    let args = &args[verb + 1..];
+    let (before, args) = (&args[..verb], &args[verb + 1..]);
     if !has_option(args, &['f'], "force", 1) || has_option(args, &['n'], "dry-run", 2) {
         return None;
     }
     let outside = |arg: &&Arg| place.absolute(&arg.text).is_some_and(|path| !path.starts_with(place.workspace));
+    // `git -C DIRECTORY clean` cleans all of it.
+    let elsewhere = before.iter().position(|arg| arg.is_exactly("-C")).and_then(|at| before.get(at + 1));
+    let elsewhere = elsewhere.filter(|_| operands(args).next().is_none());
     operands(args)
+        .chain(elsewhere)
         .filter(outside)
         .find_map(|arg| place.root(arg))
         .map(|what| Interlock::new("recursive-removal", format!("`git clean` removes what is in {what}")))
@@ -362,9 +401,27 @@ fn written(name: &str, args: &[Arg], place: &Place<'_>) -> Option<Interlock> {
             let target = if follows { args.get(at + 1)?.text.as_str() } else { long? };
             place.guarded(&Arg::literal(target))
         }),
+        "tar" | "unzip" => value_of(args, &["-C", "--directory", "-d"]).and_then(|arg| place.guarded(&arg)),
         _ => None,
     };
+    let directory = || value_of(args, &["-P", "--directory-prefix", "--output-dir"]);
+    let target = match name {
+        "wget" | "curl" => target.or_else(|| place.guarded(&directory()?)),
+        _ => target,
+    };
     target.map(|what| Interlock::new("protected-write", format!("`{name}` writes to {what}")))
+}
+
+/// What stands after one of these options, or after its `=`.
+fn value_of(args: &[Arg], options: &[&str]) -> Option<Arg> {
+    args.iter().enumerate().find_map(|(at, arg)| {
+        let attached = arg.text.split_once('=').filter(|(name, _)| options.contains(name));
+        match attached {
+            Some((_, value)) => Some(Arg { text: value.to_owned(), ..arg.clone() }),
+            None if options.contains(&arg.text.as_str()) => args.get(at + 1).cloned(),
+            None => None,
+        }
+    })
 }
 
 /// The target of a copy: `-t DIR`, or the last operand. The sources of a move count too.

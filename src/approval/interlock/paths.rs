@@ -3,6 +3,7 @@
 use std::path::{Component, Path, PathBuf};
 
 use crate::approval::arg::{Arg, NUMBER, UNKNOWN};
+use crate::approval::expand::EXTENDED;
 use crate::approval::request::Surroundings;
 
 /// Directories of the system whose loss is the loss of the machine.
@@ -131,7 +132,9 @@ impl Place<'_> {
             return Some("a directory above one that is not known".into());
         }
         self.readings(&arg.text, false).iter().find_map(|path| {
-            if self.cwd.is_some_and(|cwd| cwd.starts_with(path)) {
+            // A temporary directory that the command stands in is cleaned up by its whole path.
+            let temporary = path.starts_with("/tmp") && Path::new(&arg.text).is_absolute();
+            if self.cwd.is_some_and(|cwd| cwd.starts_with(path)) && !(temporary && self.named(path).is_none()) {
                 return Some(self.named(path).unwrap_or_else(|| "the current directory or one above it".into()));
             }
             self.named(path)
@@ -140,7 +143,8 @@ impl Place<'_> {
 
     /// `/*`, `~/.*`, `*` in the workspace's root: everything in such a directory.
     fn glob_root(&self, text: &str) -> Option<String> {
-        let first_glob = text.find(['*', '?', '['])?;
+        let extended = || EXTENDED.iter().filter_map(|sign| text.find(sign)).min();
+        let first_glob = text.find(['*', '?', '[']).or_else(extended)?;
         let directory_end = text[..first_glob].rfind('/').map_or(0, |slash| slash + 1);
         let (directory, pattern) = text.split_at(directory_end);
         let directory = if directory.is_empty() { "." } else { directory };
@@ -217,6 +221,10 @@ fn is_home_of_somebody(path: &Path) -> bool {
 
 /// No letter or digit outside of brackets: matches nearly every name.
 fn is_broad(pattern: &str) -> bool {
+    // All but few.
+    if pattern.starts_with("!(") {
+        return true;
+    }
     let mut in_brackets = false;
     pattern.chars().all(|c| {
         match c {

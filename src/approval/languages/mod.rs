@@ -3,4 +3,5 @@
 pub(super) mod awk;
 pub(super) mod find;
 pub(super) mod git;
+pub(super) mod one_liner;
 pub(super) mod sed;

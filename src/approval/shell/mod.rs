@@ -75,8 +75,10 @@ pub(super) enum Node {
         values: Option<Vec<Word>>,
         body: Box<Node>,
     },
-    /// `if`, `while`, `case`: parts of which any may run, in this order.
+    /// `if`, `case`: parts of which any may run, in this order, the first in any case.
     Branches(Vec<Node>),
+    /// `while`, `until`: the condition, then the body, any number of times.
+    Loop(Vec<Node>),
     /// Words that are expanded and not run: the subject of `case`.
     Words(Vec<Word>),
     /// `[[ … ]]`: its operands; `evaluates` where one is taken as arithmetic or a variable's name.

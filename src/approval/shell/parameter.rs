@@ -55,7 +55,8 @@ fn operation(rest: &str, quoted: bool) -> Result<Operator, Unreadable> {
     };
     Ok(match tested.chars().next() {
         None => Operator::Plain,
-        Some('-' | '=') => Operator::Default(other(&tested[1..])?),
+        Some('-') => Operator::Default(other(&tested[1..])?),
+        Some('=') => Operator::Assign(other(&tested[1..])?),
         Some('+') => Operator::Alternate(other(&tested[1..])?),
         Some('?') => Operator::Demand(other(&tested[1..])?),
         // In the operand of cutting and replacing quotes are live, expansions too.

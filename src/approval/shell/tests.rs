@@ -34,7 +34,9 @@ fn picture(node: &Node) -> String {
         Node::Redirected(inner, redirects) => format!("{{{}}}>{}", picture(inner), redirects.len()),
         Node::Function { name, body } => format!("{name}(){{{}}}", picture(body)),
         Node::For { name, body, .. } => format!("for {name} {{{}}}", picture(body)),
-        Node::Branches(parts) => format!("[{}]", parts.iter().map(picture).collect::<Vec<_>>().join(" / ")),
+        Node::Branches(parts) | Node::Loop(parts) => {
+            format!("[{}]", parts.iter().map(picture).collect::<Vec<_>>().join(" / "))
+        }
         Node::Words(words) => format!("w:{}", words.iter().map(show).collect::<Vec<_>>().join(" ")),
         Node::Test { words, .. } => {
             format!("t:{}", words.iter().map(show).collect::<Vec<_>>().join(" "))

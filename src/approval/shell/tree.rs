@@ -144,7 +144,7 @@ impl Builder<'_> {
                     parts.push(Node::Arithmetic(self.expansions(&part.value)?));
                 }
                 parts.push(self.list(&clause.body.list)?);
-                Node::Branches(parts)
+                Node::Loop(parts)
             }
             ast::CompoundCommand::BraceGroup(group) => self.list(&group.list)?,
             ast::CompoundCommand::Subshell(subshell) => Node::Subshell(Box::new(self.list(&subshell.list)?)),
@@ -167,7 +167,7 @@ impl Builder<'_> {
                 Node::Branches(parts)
             }
             ast::CompoundCommand::WhileClause(clause) | ast::CompoundCommand::UntilClause(clause) => {
-                Node::Branches(vec![self.list(&clause.0)?, self.list(&clause.1.list)?])
+                Node::Loop(vec![self.list(&clause.0)?, self.list(&clause.1.list)?])
             }
             ast::CompoundCommand::Coprocess(coprocess) => {
                 let body = self.command(&coprocess.body)?;

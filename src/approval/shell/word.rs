@@ -39,8 +39,10 @@ pub(crate) struct Parameter {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Operator {
     Plain,
-    /// `:-` and `-`, `:=` and `=`
+    /// `:-` and `-`
     Default(Word),
+    /// `:=` and `=`: the same, and the variable has it from then on.
+    Assign(Word),
     /// `:+` and `+`
     Alternate(Word),
     /// `:?` and `?`
@@ -120,6 +122,7 @@ impl Operator {
     pub(crate) fn operand(&self) -> Option<&Word> {
         match self {
             Operator::Default(word)
+            | Operator::Assign(word)
             | Operator::Alternate(word)
             | Operator::Demand(word)
             | Operator::Other(word)
