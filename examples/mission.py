@@ -19,9 +19,8 @@ COMMANDS = [
 def rule(question):
     """Reading a key is never right; everything else only once, and an interlock never."""
     details = question["details"]
-    if details["operationType"] == "read" and "/.ssh/" in details["target"]:
-        return "deny"
-    return "deny" if details["kind"] == "exec" else "once"
+    secret = "/.ssh/" in details["target"]
+    return "deny" if secret or details["kind"] == "exec" else "once"
 
 
 class Client:

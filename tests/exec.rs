@@ -9,7 +9,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::process::{Child, ChildStdout, Command, Stdio};
 
 use serde_json::{Value, json};
-use support::{Finished, Launch, Scene, User};
+use support::{Finished, Launch, Scene, User, unavailable};
 
 fn exec<'a>(scene: &'a Scene, flags: &[&str], line: &str) -> Launch<'a> {
     Launch::new(scene, Some(vec!["exec".into()])).flags(flags).flags(&["-c", line])
@@ -241,6 +241,24 @@ fn a_reader_that_stands_still_stops_the_command_and_loses_nothing() {
         }
     }
     assert_eq!(size, 3_000_000);
+}
+
+#[test]
+fn a_run_pays_nothing_for_the_servers() {
+    if unavailable("the start of a run", &["strace"]) {
+        return;
+    }
+    let scene = Scene::new(User::Caller);
+    let trace = scene.beside("trace");
+    let calls = "--trace=epoll_create1,epoll_create,eventfd2,timerfd_create";
+    let askance = support::scene::binary(User::Caller).to_str().unwrap();
+    let strace = ["strace", "-f", "--signal=none", "-o", trace.to_str().unwrap(), calls, askance];
+    scene.bare(&[&strace[..], &["run", "--prompt", "deny", "--", "true"]].concat()).success();
+    let made = std::fs::read_to_string(&trace).unwrap();
+    assert!(made.contains("exited with 0") && !made.contains('='), "no runtime: {made}");
+    // The very same trace sees a server's.
+    scene.bare(&[&strace[..], &["serve", "--stdio"]].concat()).success();
+    assert!(std::fs::read_to_string(&trace).unwrap().contains("epoll_create1"));
 }
 
 #[test]

@@ -129,7 +129,8 @@ fn what_cannot_be_understood_or_judged_blocks() {
         sent.to_string().into_bytes()
     };
     fed(&scene, &["hook", "claude-code"], &good(json!({}))).success();
-    let table: [(&str, Vec<u8>); 10] = [
+    let nested = format!("{{\"x\":{}{},", "[".repeat(5000), "]".repeat(5000));
+    let table: [(&str, Vec<u8>); 16] = [
         ("claude-code", Vec::new()),
         ("claude-code", vec![0xff; 4096]),
         ("claude-code", b"{\"tool_name\":\"Bash\"".to_vec()),
@@ -139,11 +140,22 @@ fn what_cannot_be_understood_or_judged_blocks() {
         ("claude-code", good(json!({"tool_input": {"command": 1}}))),
         ("claude-code", good(json!({"hook_event_name": "Stop"}))),
         ("no-such-agent", good(json!({}))),
+        ("claude-code", vec![b'['; 200_000]),
+        ("claude-code", [nested.as_bytes(), &good(json!({}))[1..]].concat()),
+        ("claude-code", good(json!({"tool_input": {"command": "ls\0-la"}}))),
+        ("claude-code", good(json!({"permission_mode": 7}))),
+        ("claude-code", [good(json!({})), good(json!({}))].concat()),
+        ("claude-code", [b"[".to_vec(), good(json!({})), b"]".to_vec()].concat()),
         ("claude-code", [good(json!({})), vec![b' '; 33 << 20]].concat()),
     ];
     for (agent, input) in table {
         let finished = fed(&scene, &["hook", agent], &input).exits(2);
         assert!(finished.stdout.is_empty() && finished.stderr.starts_with("askance: "), "{finished}");
+    }
+    // What is far too deep to be understood is asked about, not let through.
+    for line in ["(".repeat(200_000), format!("{}{}", "$(".repeat(50_000), ")".repeat(50_000))] {
+        let finished = fed(&scene, &["hook", "claude-code"], &good(json!({"tool_input": {"command": line}}))).success();
+        assert!(finished.stdout.contains("\"permissionDecision\":\"ask\""), "{}", &finished.stdout[..200]);
     }
     // Settings that are not understood block too.
     scene.file(&scene.user_settings_path(), "{ nonsense");

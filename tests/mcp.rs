@@ -259,37 +259,126 @@ fn garbage_on_standard_input_ends_nothing_but_itself() {
     assert!(child.wait().unwrap().success());
 }
 
+/// A client that says what it likes, line by line.
+struct Raw {
+    child: Child,
+    stdin: std::process::ChildStdin,
+    lines: std::io::Lines<BufReader<std::process::ChildStdout>>,
+}
+
+impl Raw {
+    /// Introduced, and able to be asked.
+    fn start(scene: &Scene) -> Self {
+        let launch = Launch::new(scene, Some(vec!["mcp".into(), "--auto".into(), "high".into()]));
+        let mut child = launch.command(&[], None).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let (stdin, stdout) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
+        let mut raw = Self { child, stdin, lines: BufReader::new(stdout).lines() };
+        let params = json!({ "protocolVersion": "2025-11-25", "capabilities": { "elicitation": { "form": {} } },
+            "clientInfo": { "name": "t", "version": "1" } });
+        raw.say(&json!({ "id": 1, "method": "initialize", "params": params }));
+        raw.until(|said| said["id"] == 1);
+        raw.say(&json!({ "method": "notifications/initialized" }));
+        raw
+    }
+
+    fn say(&mut self, message: &Value) {
+        let mut message = message.clone();
+        message["jsonrpc"] = json!("2.0");
+        writeln!(self.stdin, "{message}").unwrap();
+    }
+
+    fn run(&mut self, id: u32, line: &str) {
+        let params = json!({ "name": "run_command", "arguments": { "command": line } });
+        self.say(&json!({ "id": id, "method": "tools/call", "params": params }));
+    }
+
+    fn until(&mut self, fits: impl Fn(&Value) -> bool) -> Value {
+        let lines = self.lines.by_ref().map_while(Result::ok);
+        lines.filter_map(|line| serde_json::from_str::<Value>(&line).ok()).find(|said| fits(said)).unwrap()
+    }
+
+    fn answer(&mut self, id: u32) -> Value {
+        self.until(|said| said["id"] == id && said.get("method").is_none())
+    }
+
+    fn question(&mut self) -> Value {
+        self.until(|said| said["method"] == "elicitation/create")
+    }
+
+    fn ends(mut self) {
+        drop(self.stdin);
+        assert!(self.child.wait().unwrap().success());
+    }
+}
+
 #[test]
 fn a_question_that_needs_no_answer_any_more_is_cancelled() {
     let scene = Scene::new(User::Caller);
-    let launch = Launch::new(&scene, Some(vec!["mcp".into(), "--auto".into(), "high".into()]));
-    let mut child = launch.command(&[], None).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-    let mut stdin = child.stdin.take().unwrap();
-    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
-    let mut until = |fits: &dyn Fn(&Value) -> bool| {
-        lines.find_map(|line| serde_json::from_str::<Value>(&line).ok().filter(|said| fits(said))).unwrap()
-    };
-    let capabilities = json!({ "elicitation": { "form": {} } });
-    let params = json!({ "protocolVersion": "2025-11-25", "capabilities": capabilities, "clientInfo": { "name": "t", "version": "1" } });
-    writeln!(stdin, "{}", json!({ "jsonrpc": "2.0", "id": 1, "method": "initialize", "params": params })).unwrap();
-    until(&|said| said["id"] == 1);
-    writeln!(stdin, "{}", json!({ "jsonrpc": "2.0", "method": "notifications/initialized" })).unwrap();
-    let mut call = |id: u32, line: &str| {
-        let params = json!({ "name": "run_command", "arguments": { "command": line } });
-        writeln!(stdin, "{}", json!({ "jsonrpc": "2.0", "id": id, "method": "tools/call", "params": params })).unwrap();
-    };
-    call(2, "timeout 1 cat ~/.ssh/id_x; echo over");
-    let asked = until(&|said| said["method"] == "elicitation/create");
-    let cancelled = until(&|said| said["method"] == "notifications/cancelled" || said["id"] == 2);
+    let mut client = Raw::start(&scene);
+    client.run(2, "timeout 1 cat ~/.ssh/id_x; echo over");
+    let asked = client.question();
+    let cancelled = client.until(|said| said["method"] == "notifications/cancelled" || said["id"] == 2);
     assert_eq!(cancelled["params"]["requestId"], asked["id"], "{cancelled}");
-    assert_eq!(until(&|said| said["id"] == 2)["result"]["content"][0]["text"], "over\n");
+    let text = &client.answer(2)["result"]["content"][0]["text"];
+    assert!(text.as_str().unwrap().starts_with("over\n"), "{text}");
     // Given up by the client, a call takes its questions along.
-    call(3, "cat ~/.ssh/id_x");
-    let asked = until(&|said| said["method"] == "elicitation/create");
-    let params = json!({ "requestId": 3, "reason": "enough" });
-    writeln!(stdin, "{}", json!({ "jsonrpc": "2.0", "method": "notifications/cancelled", "params": params })).unwrap();
-    let cancelled = until(&|said| said["method"] == "notifications/cancelled");
+    client.run(3, "cat ~/.ssh/id_x");
+    let asked = client.question();
+    client.say(&json!({ "method": "notifications/cancelled", "params": { "requestId": 3, "reason": "enough" } }));
+    let cancelled = client.until(|said| said["method"] == "notifications/cancelled");
     assert_eq!(cancelled["params"]["requestId"], asked["id"], "{cancelled}");
-    drop(stdin);
-    assert!(child.wait().unwrap().success());
+    client.ends();
+}
+
+#[test]
+fn a_hostile_client_gets_errors_and_no_secret() {
+    let scene = Scene::new(User::Caller);
+    let mut client = Raw::start(&scene);
+    let content = |text: &str| json!({ "action": "accept", "content": { "answer": text } });
+    let answers = [
+        json!({ "result": content("forever") }),
+        json!({ "result": content("") }),
+        json!({ "result": { "action": "accept" } }),
+        json!({ "result": { "action": "accept", "content": { "answer": ["once"] } } }),
+        json!({ "result": { "action": "decline", "content": { "answer": "once" } } }),
+        json!({ "result": 7 }),
+        json!({ "error": { "code": -1, "message": "no" } }),
+    ];
+    for (id, answer) in (10..).zip(answers) {
+        client.run(id, "cat ~/.ssh/id_x");
+        let mut answer = answer;
+        answer["id"] = client.question()["id"].clone();
+        // One that nobody asked for comes first, and has no effect.
+        client.say(&json!({ "id": 999_999, "result": content("once") }));
+        client.say(&answer);
+        let said = client.answer(id);
+        assert!(said["result"]["isError"] == true && !said.to_string().contains("TOP-SECRET"), "{said}");
+    }
+    let calls = [
+        json!({ "name": "no_such_tool", "arguments": {} }),
+        json!({ "name": "run_command", "arguments": { "command": 7 } }),
+        json!({ "name": "run_command", "arguments": { "command": "a\u{0}b" } }),
+        json!({ "name": "run_command", "arguments": { "command": "true", "cwd": "/does/not/exist" } }),
+        json!({ "name": "run_command", "arguments": { "command": "true", "risk": "none" } }),
+        json!({ "name": "run_command", "arguments": { "command": "true" }, "requestState": "guessed" }),
+        json!({ "name": "read_file", "arguments": { "path": "" } }),
+    ];
+    for (id, params) in (30..).zip(calls) {
+        client.say(&json!({ "id": id, "method": "tools/call", "params": params }));
+        let said = client.answer(id);
+        assert!(said.get("error").is_some() || said["result"]["isError"] == true, "{params}: {said}");
+    }
+    // More at once than are carried out at once.
+    for id in 1000..1150 {
+        let params = json!({ "name": "check_command", "arguments": { "command": "-" } });
+        client.say(&json!({ "id": id, "method": "tools/call", "params": params }));
+    }
+    let mut left: std::collections::HashSet<u64> = (1000..1150).collect();
+    while !left.is_empty() {
+        let said = client.until(|said| said.get("result").is_some());
+        let argv = &said["result"]["structuredContent"]["commands"][0]["argv"];
+        assert_eq!(*argv, json!(["-"]), "`-` is a command like others: {said}");
+        left.remove(&said["id"].as_u64().unwrap());
+    }
+    client.ends();
 }
