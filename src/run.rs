@@ -204,7 +204,8 @@ fn carry_out(request: &RunRequest, begun: Begun, outlet: &Outlet) -> Result<u8, 
         return conclude(request, outlet, &journal, Concluded { status: ending.exit_status(), facts });
     }
     let signals = wait::take_signals().map_err(RunError::Wait)?;
-    let plan = child_plan(request, program, &prepared, Streams::of(request, console.as_ref(), meter.as_mut())?)?;
+    let streams = Streams::of(request, console.as_ref(), meter.as_mut())?;
+    let plan = ChildPlan { temporary: Some(temporary.path()), ..child_plan(request, program, &prepared, streams)? };
     let ready = Ready::new(prepared.keep_root_capabilities)?;
     let launched = Arc::new(sandbox::launch(plan)?);
     // Set once: there is one command.
@@ -425,6 +426,7 @@ fn child_plan<'a>(
         keep_root_capabilities: prepared.keep_root_capabilities,
         floor: &prepared.floor,
         filter: &prepared.filter,
+        temporary: None,
     })
 }
 

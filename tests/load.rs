@@ -5,6 +5,7 @@
 mod support;
 
 use std::fs;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
@@ -125,7 +126,7 @@ for_each_user! {
         let dir = settings.parent().unwrap().to_owned();
         let (out, tag) = (scene.outside.display(), scene.workspace.to_str().unwrap());
         let line = format!(
-            "for i in 1 2 3 4 5; do (setsid sh -c 'sleep 100; : {tag}' &) ; mkdir {out}/$$-$i; echo x > {out}/$$-$i/f; done; exec sh -c 'sleep 100; : {tag}'"
+            "mkdir -p $TMPDIR/a/b; echo $TMPDIR >> {tag}/temporary; for i in 1 2 3 4 5; do (setsid sh -c 'sleep 100; : {tag}' &) ; mkdir {out}/$$-$i; echo x > {out}/$$-$i/f; done; exec sh -c 'sleep 100; : {tag}'"
         );
         let answers = format!("write {out}/** always file user\nwrite {out}/* always file user\n");
         let mut written = 0;
@@ -145,6 +146,13 @@ for_each_user! {
             if written > 0 {
                 scene.user_settings("{ /* old */ }\n");
             }
+        }
+        // The end of the monitor is after the end of all that mentions the workspace.
+        let temporary = fs::read_to_string(scene.workspace.join("temporary")).unwrap();
+        assert!(temporary.lines().count() > 0);
+        for directory in temporary.lines() {
+            assert!(directory.starts_with("/tmp/ask."), "{directory}");
+            wait_until("the end of the run's directory", Duration::from_secs(10), || !Path::new(directory).exists());
         }
         // No lock is held, and what was begun is not in the way.
         scene.cli(&["allow", "write", "/srv/after", "--user"]).success();

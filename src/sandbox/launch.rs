@@ -46,6 +46,8 @@ pub struct ChildPlan<'a> {
     pub keep_root_capabilities: bool,
     pub floor: &'a Floor,
     pub filter: &'a Filter,
+    /// The run's own directory, which the monitor removes where askance dies without having done so.
+    pub temporary: Option<&'a Path>,
 }
 
 /// A step between fork and exec, for its error message.
@@ -212,6 +214,7 @@ pub(super) fn launch_scoped(plan: ChildPlan<'_>, scoped: bool) -> Result<Launche
         channel: far.as_raw_fd(),
         askance: askance.as_ref().map(AsRawFd::as_raw_fd),
         reports: reports.as_raw_fd(),
+        removal: plan.temporary.map(removal).transpose()?,
         command,
     };
     monitor.needed = needed(&monitor);
@@ -271,7 +274,8 @@ impl Launched {
         self.monitor.channel.as_fd()
     }
 
-    /// The next thing that becomes of the command; blocks until then. After `Exited` or `Signaled` comes no more.
+    /// The next thing that becomes of the command; blocks until then. After `Exited` or
+    /// `Signaled` comes no more, and the monitor waits for [`Launched::end`].
     pub fn next_event(&self) -> io::Result<Event> {
         match self.monitor.receive()?.0 {
             Report::Exited(code) => Ok(Event::Exited(code)),
@@ -392,6 +396,12 @@ fn shell_argv(program: &Path, argv: &[CString]) -> Result<StringArray, LaunchErr
     let mut words = vec![CString::from(c"/bin/sh"), c_string(program)?];
     words.extend(argv.iter().skip(1).cloned());
     Ok(StringArray::new(words))
+}
+
+/// What removes a directory, however deep somebody made it.
+fn removal(directory: &Path) -> Result<[StringArray; 2], LaunchError> {
+    let arguments = vec![c"rm".into(), c"-rf".into(), c"--".into(), c_string(directory)?];
+    Ok([StringArray::new(arguments), StringArray::new(Vec::new())])
 }
 
 fn needed(plan: &MonitorPlan<'_>) -> Vec<RawFd> {

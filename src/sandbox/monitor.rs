@@ -20,7 +20,7 @@ use super::launch::Stage;
 use super::orphans;
 use super::privileges;
 use super::wire::{LENGTH, Order, Report};
-use crate::sys::spawn::{self, borrow};
+use crate::sys::spawn::{self, StringArray, borrow};
 use crate::sys::{dispositions, landlock};
 
 /// Everything that the monitor needs. Descriptors are numbers, open in the table that the fork copied.
@@ -37,6 +37,8 @@ pub(super) struct MonitorPlan<'a> {
     pub(super) askance: Option<RawFd>,
     /// The command's reports.
     pub(super) reports: RawFd,
+    /// What `rm` is told where askance dies: arguments and environment.
+    pub(super) removal: Option<[StringArray; 2]>,
     /// Every descriptor named in the plan but the standard streams', sorted.
     pub(super) needed: Vec<RawFd>,
 }
@@ -87,6 +89,7 @@ fn start<'a>(plan: &'a MonitorPlan<'_>, children: OwnedFd) -> Result<Monitor<'a>
         children,
         command,
         scoped: plan.scope.is_some(),
+        removal: plan.removal.as_ref(),
         failed: None,
     })
 }
@@ -99,6 +102,7 @@ struct Monitor<'a> {
     children: OwnedFd,
     command: Pid,
     scoped: bool,
+    removal: Option<&'a [StringArray; 2]>,
     /// Why the command does not run.
     failed: Option<Report>,
 }
@@ -193,7 +197,7 @@ impl Monitor<'_> {
                         let _ = rustix::process::kill_process_group(self.command, signal);
                     }
                 }
-                _ => self.end(None),
+                _ => self.ordered(),
             },
             Err(Errno::INTR | Errno::AGAIN) => {}
             // Askance has closed its end or is dead.
@@ -237,7 +241,37 @@ impl Monitor<'_> {
         if let Some(report) = report {
             send(self.channel, report);
         }
+        self.take_leave();
         spawn::exit_now(0)
+    }
+
+    /// The end that askance ordered: it lives, and removes what is its own.
+    fn ordered(&self) -> ! {
+        while !self.kill_and_reap() {}
+        spawn::exit_now(0)
+    }
+
+    /// Waits for askance's last order. Where none comes it is dead, and what it would have removed is removed. A program
+    /// does that: trees are deep, and nothing here may allocate.
+    fn take_leave(&self) {
+        loop {
+            let quiet = self.channel.as_fd();
+            let mut polled = [
+                PollFd::from_borrowed_fd(self.askance.unwrap_or(quiet), PollFlags::IN),
+                PollFd::new(&self.channel, PollFlags::IN),
+            ];
+            let dead = poll(&mut polled, None).is_ok() && !polled[0].revents().is_empty() && self.askance.is_some();
+            let mut bytes = [0; LENGTH];
+            match rustix::net::recv(self.channel, &mut bytes[..], RecvFlags::DONTWAIT) {
+                Ok((LENGTH, LENGTH)) if matches!(Order::decode(&bytes), Ok(Order::Signal(_))) => {}
+                Ok((LENGTH, LENGTH)) => return,
+                Err(Errno::INTR | Errno::AGAIN) if !dead => {}
+                _ => break,
+            }
+        }
+        if let Some([arguments, environment]) = self.removal {
+            let _ = spawn::execute(c"/bin/rm", arguments, environment);
+        }
     }
 
     /// One round; true when no child is left. All orphans of the run are children here.

@@ -37,6 +37,7 @@ fn launch_on_terminal(script: &str) -> (Launched, File, JoinHandle<usize>) {
         keep_root_capabilities: false,
         floor: &floor,
         filter: &filter,
+        temporary: None,
     });
     let launched = launched.unwrap();
     let supervisor = continue_everything(&launched);
