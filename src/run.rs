@@ -240,7 +240,6 @@ fn carry_out(request: &RunRequest, begun: Begun, outlet: &Outlet) -> Result<u8, 
     }
     let (ending, ()) = (ending?, ended.map_err(RunError::Wait)?);
     drop(temporary);
-
     let facts = telling::Facts { decision, exit: ending.report(), duration: started.elapsed(), floor, removed };
     conclude(request, outlet, &journal, Concluded { status: ending.exit_status(), facts })
 }

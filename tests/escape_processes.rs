@@ -105,7 +105,7 @@ fn storm(scene: &Scene, mode: &str, tries: &str, configure: impl FnOnce(Launch) 
 
 for_each_user! {
     fn row_24_opens_that_block_hold_nobody_up(scene) {
-        storm(&scene, "fifo", "2000", |launch| launch);
+        storm(&scene, "fifo", "10000", |launch| launch);
     }
 }
 

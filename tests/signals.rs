@@ -143,6 +143,42 @@ fn continue_all(pids: &[i32]) {
 }
 
 for_each_user! {
+    fn control_z_typed_at_an_open_question_stops_askance_and_fg_asks_again(scene) {
+        let askance = support::scene::binary(scene.user).to_str().unwrap().to_owned();
+        // With the command's output relayed, and with a command that has no part of the terminal.
+        for streams in ["", " < /dev/null > out 2>&1"] {
+            let mut outer = Terminal::bare(&scene, &["bash", "--norc", "-i"]);
+            outer.send("PS1='prompt> '; echo rea''dy\n");
+            outer.expect("ready");
+            let out = if streams.is_empty() { "cat out 2> /dev/null" } else { "cat out" };
+            outer.send(&format!("{askance} run --prompt tty -- sh -c 'cat ~/.ssh/id_x; echo en''ded $?'{streams}; {out}\n"));
+            for _ in 0..2 {
+                outer.expect("askance asks");
+                outer.expect("answer: ");
+                // Typed too early after the question it does not count.
+                let until = Instant::now() + Duration::from_secs(10);
+                while outer.appears("Stopped", Duration::from_millis(200)).is_none() {
+                    outer.control('z');
+                    assert!(Instant::now() < until, "{}", outer.shown());
+                }
+                outer.expect("prompt> ");
+                // The shell has its terminal back, in its own mode, and the question takes none of its keys.
+                outer.send("y=sta''nds; echo it $y; stty -a | grep -c ' icanon'\n");
+                outer.expect("it stands");
+                outer.expect("1");
+                outer.send("fg\n");
+            }
+            outer.answer("id_x", "y", if streams.is_empty() { "ended 0" } else { "prompt> " });
+            if !streams.is_empty() {
+                outer.send("sed s/^/out:/ out\n");
+                outer.expect("out:ended 0");
+            }
+            assert!(outer.shown().contains("TOP-SECRET"), "{}", outer.shown());
+        }
+    }
+}
+
+for_each_user! {
     fn control_c_at_a_question_denies_it_and_ends_the_command(scene) {
         let mut terminal = Terminal::run(&scene, &[], &["sh", "-c", "cat ~/.ssh/id_x; echo en''ded"]);
         terminal.expect("askance asks");
