@@ -129,12 +129,15 @@ pub enum RunError {
     Refused { reason: String, hint: String },
 }
 
+/// The exit status of what was refused.
+const REFUSED: u8 = 126;
+
 impl RunError {
     /// 127 where the program was not found, 126 where it cannot be executed, else 125.
     pub fn exit_status(&self) -> u8 {
         match self {
             Self::Launch(error) => error.exit_status(),
-            Self::Refused { .. } | Self::Mission(_) => 126,
+            Self::Refused { .. } | Self::Mission(_) => REFUSED,
             _ => 125,
         }
     }
@@ -161,7 +164,11 @@ struct Prepared {
 /// Runs the request to its end and returns askance's exit status.
 pub fn run(mut request: RunRequest) -> Result<u8, RunError> {
     let outlet = Outlet::new(request.output).map_err(RunError::Streams)?;
-    let outcome = begin(&mut request).and_then(|begun| carry_out(&request, begun, &outlet));
+    let since = Instant::now();
+    let outcome = match begin(&mut request) {
+        Ok(begun) => carry_out(&request, begun, &outlet),
+        Err(error) => Err(telling::report_early(&request, error, &outlet, since)),
+    };
     outcome.inspect_err(|error| {
         // The error itself is what the caller gets.
         let _ = outlet.failed(error);
@@ -179,6 +186,9 @@ struct Begun {
 fn begin(request: &mut RunRequest) -> Result<Begun, RunError> {
     let settings = (request.load)()?;
     let authority = request.session.authority(&settings.approval, request.chosen, request.unsaid)?;
+    if request.approving == Approving::Skipped {
+        commands::may_skip(&settings.approval, authority)?;
+    }
     let opinion = hooks::consult(&settings.approval.hooks, request, authority);
     Ok(Begun { settings, authority, opinion })
 }
@@ -325,9 +335,6 @@ fn approve(
 fn prepare(request: &RunRequest, begun: Begun, journal: &Arc<Journal>) -> Result<(Prepared, TempDir), RunError> {
     let Begun { mut settings, authority, opinion } = begun;
     remember(request, &settings, journal);
-    if request.approving == Approving::Skipped {
-        commands::may_skip(&settings.approval, authority)?;
-    }
     let (mut places, temporary) = places::make(&request.locations)?;
     if authority.mode == InteractionMode::Spec {
         places.read_only = true;

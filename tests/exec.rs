@@ -296,6 +296,18 @@ fn skipping_approval_can_be_forbidden() {
     let scene = Scene::new(User::Caller);
     for key in [r#""forbidSkipPermissions": true"#, r#""maxAutonomyLevel": "medium""#] {
         scene.user_settings(&format!("{{ {key} }}"));
-        finished(&scene, &["--skip-permissions-unsafe"], "ls").exits(126).complains("--skip-permissions-unsafe");
+        let file = scene.beside("report.json");
+        let flags = ["--skip-permissions-unsafe", "--report", file.to_str().unwrap()];
+        finished(&scene, &flags, "touch made").exits(126).complains("--skip-permissions-unsafe");
+        let report: Value = serde_json::from_str(&std::fs::read_to_string(&file).unwrap()).unwrap();
+        assert_eq!(
+            (&report["decision"]["verdict"], &report["exit"]["code"]),
+            (&json!("refuse"), &json!(126)),
+            "{report}"
+        );
+        assert!(report["decision"]["reason"].as_str().unwrap().contains("--skip-permissions-unsafe"), "{report}");
+        assert_eq!(report["request"]["command"], "touch made", "{report}");
+        assert!(!scene.workspace.join("made").exists());
+        std::fs::remove_file(&file).unwrap();
     }
 }

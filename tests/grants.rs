@@ -197,6 +197,61 @@ for_each_user! {
 }
 
 for_each_user! {
+    fn an_edit_that_goes_wrong_leaves_the_settings_as_they_are(scene) {
+        let path = scene.user_settings("{ /* mine */ }\n");
+        scene.make_dir(&scene.beside("tmp"));
+        let edit = |flags: &[&str], script: &str| {
+            let editor = scene.beside("editor");
+            scene.file(&editor, format!("#!/bin/sh\n{script}\n"));
+            fs::set_permissions(&editor, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+            let arguments = ["settings", "edit"].iter().chain(flags).map(ToString::to_string).collect();
+            let launch = Launch::new(&scene, Some(arguments)).env("VISUAL", &editor).env("TMPDIR", scene.beside("tmp"));
+            launch.env("SETTINGS", &path).finish(&[])
+        };
+        let kept = || assert_eq!(fs::read_to_string(&path).unwrap(), "{ /* mine */ }\n");
+        edit(&[], "echo '{ /* half */ }' > $1; exit 1").exits(125).complains("failed");
+        kept();
+        edit(&[], "kill -9 $$").exits(125).complains("failed");
+        kept();
+        edit(&[], "rm $1").exits(125);
+        kept();
+        edit(&[], "rm $1; mkdir $1").exits(125);
+        kept();
+        edit(&[], "printf '{ \\377 }' > $1").exits(125).complains("not saved");
+        kept();
+        // What was written is kept where the message says.
+        let refused = edit(&[], "echo '{ \"sandbx\": 1 }' > $1").exits(125).complains("not saved").complains("sandbox");
+        let draft = refused.stderr.split("you wrote is in ").nth(1).unwrap().split(':').next().unwrap();
+        assert_eq!(fs::read_to_string(draft.trim()).unwrap(), "{ \"sandbx\": 1 }\n", "{refused}");
+        kept();
+        // An editor that replaces its file, as most do.
+        edit(&[], "cp $1 $1.new; echo '{ /* new */ }' > $1.new; mv $1.new $1").success();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "{ /* new */ }\n");
+        // Somebody else writes meanwhile.
+        edit(&[], "echo '{ /* theirs */ }' > $SETTINGS; echo '{ /* ours */ }' > $1").exits(125).complains("changed meanwhile");
+        assert_eq!(fs::read_to_string(&path).unwrap(), "{ /* theirs */ }\n");
+        edit(&[], "rm $SETTINGS; ln -s /etc/hosts $SETTINGS; echo '{ /* ours */ }' > $1").fails();
+        assert!(path.is_symlink());
+        fs::remove_file(&path).unwrap();
+        let missing = ["settings", "edit"].map(str::to_owned).to_vec();
+        Launch::new(&scene, Some(missing)).env("EDITOR", "/no/such/editor -w").finish(&[]).exits(125).complains("/no/such/editor");
+        assert!(!path.exists());
+
+        // A repository's file that is none: a link elsewhere, a FIFO, something endless.
+        let project = scene.workspace.join(".askance/settings.json");
+        scene.make_dir(project.parent().unwrap());
+        let victim = scene.outside.join("victim.json");
+        scene.file(&victim, "{}\n");
+        for make in [format!("ln -s {} {}", victim.display(), project.display()), format!("mkfifo {}", project.display()), format!("ln -s /dev/zero {}", project.display())] {
+            scene.bare_shell(&make).success();
+            edit(&["--project"], "echo '{ /* new */ }' > $1").exits(125);
+            assert_eq!(fs::read_to_string(&victim).unwrap(), "{}\n", "{make}");
+            fs::remove_file(&project).unwrap();
+        }
+    }
+}
+
+for_each_user! {
     fn a_granted_path_that_becomes_a_link_grants_nothing_else(scene) {
         let out = scene.outside.join("granted");
         scene.make_dir(&out);

@@ -63,12 +63,22 @@ const LEVELS: [&str; 4] = ["off", "low", "medium", "high"];
 /// Settings of every kind that could widen or narrow.
 fn document() -> impl Strategy<Value = String> {
     let some = |from: &[&'static str]| prop::sample::subsequence(from.to_vec(), 0..=2);
+    let level = || prop::option::of(prop::sample::select(LEVELS.to_vec()));
+    let others = (
+        level(),
+        level(),
+        level(),
+        prop::option::of(any::<bool>()),
+        prop::option::of(some(&IDS)),
+        any::<[Option<bool>; 4]>(),
+    );
+    let numbers = (prop::option::of(1_u64..9), some(&VARIABLES), some(&VARIABLES), prop::option::of(1_u64..9));
     let commands = (some(&PATTERNS), some(&PATTERNS), some(&PATTERNS));
     let paths = prop::collection::vec(some(&PATHS), 6);
     let domains = prop::collection::vec(some(&DOMAINS), 3);
-    (commands, paths, domains, prop::sample::select(LEVELS.to_vec())).prop_map(
-        |((allow, deny, block), paths, domains, level)| {
-            serde_json::json!({
+    (commands, paths, domains, prop::sample::select(LEVELS.to_vec()), others, numbers).prop_map(
+        |((allow, deny, block), paths, domains, level, others, numbers)| {
+            let mut document = serde_json::json!({
                 "commandAllowlist": allow, "commandDenylist": deny, "commandBlocklist": block,
                 "maxAutonomyLevel": level,
                 "sessionDefaultSettings": { "autonomyLevel": level },
@@ -78,12 +88,35 @@ fn document() -> impl Strategy<Value = String> {
                         "allowWrite": paths[3], "denyWrite": paths[4], "blockWrite": paths[5],
                     },
                     "network": { "allowedDomains": domains[0], "deniedDomains": domains[1], "blockedDomains": domains[2] },
+                    "env": { "allow": numbers.1, "remove": numbers.2 },
                 },
-            })
-            .to_string()
+            });
+            let mut set = |path: &str, value: Option<serde_json::Value>| {
+                let Some(value) = value else { return };
+                let (parents, key) = path.rsplit_once('/').unwrap();
+                let object = parents.split('/').filter(|part| !part.is_empty()).fold(&mut document, |object, part| {
+                    object.as_object_mut().unwrap().entry(part).or_insert_with(|| serde_json::json!({}))
+                });
+                object[key] = value;
+            };
+            set("mcpAutonomyOverrides/s/defaultLevel", others.0.map(Into::into));
+            set("mcpAutonomyOverrides/s/tools/one", others.1.map(Into::into));
+            set("/subagentAutonomyLevel", others.2.map(Into::into));
+            set("missionPolicy/restrictedAccess", others.3.map(Into::into));
+            set("missionPolicy/allowedUserIds", others.4.map(Into::into));
+            set("/forbidSkipPermissions", others.5[0].map(Into::into));
+            set("sandbox/network/allowLocalBinding", others.5[1].map(Into::into));
+            set("sandbox/enabled", others.5[2].map(Into::into));
+            set("sandbox/capabilities", others.5[3].map(|all| if all { "default".into() } else { "none".into() }));
+            set("sandbox/limits/processes", numbers.0.map(Into::into));
+            set("hooks/timeLimitMs", numbers.3.map(Into::into));
+            document.to_string()
         },
     )
 }
+
+const IDS: [&str; 3] = ["1", "2", "me"];
+const VARIABLES: [&str; 4] = ["A_TOKEN", "A_*", "B_KEY", "*"];
 
 struct Machine {
     _root: tempfile::TempDir,
@@ -167,8 +200,52 @@ fn accesses(settings: &Settings, locations: &Locations) -> Vec<Strictness> {
     judged.collect()
 }
 
+/// What the organisation alone forbids of what has no verdict of its own, each as a number that must not fall.
+fn bounds(alone: &Settings, settings: &Settings) -> Vec<(String, u64)> {
+    let own: Vec<String> =
+        alone.all().into_iter().filter(|row| row.source.layer == Layer::Organisation).map(|row| row.key).collect();
+    let says = |key: &str| own.iter().any(|own| own == key);
+    let mut found = Vec::new();
+    let mut bound = |key: &str, strict: u64| {
+        if says(key) {
+            found.push((key.to_owned(), strict));
+        }
+    };
+    let approval = &settings.approval;
+    let sandbox = &settings.sandbox;
+    bound("forbidSkipPermissions", approval.forbid_skip_permissions.into());
+    bound("sandbox.enabled", sandbox.enabled.into());
+    bound("sandbox.capabilities", (!sandbox.keep_root_capabilities).into());
+    bound("sandbox.network.allowLocalBinding", (!sandbox.network.allow_local_binding).into());
+    bound("sandbox.limits.processes", u64::MAX - sandbox.limits.processes.unwrap_or(u64::MAX));
+    bound("hooks.timeLimitMs", u64::MAX - approval.hooks.time_limit_ms.unwrap_or(u64::MAX));
+    for kind in [Kind::Subagent, Kind::Exec] {
+        found.push((format!("{kind:?}"), u64::MAX - kind.ceiling(approval) as u64));
+    }
+    let mission = &approval.mission_policy;
+    let barred =
+        |id: &str| u64::from(mission.restricted_access && mission.allowed_user_ids.iter().all(|of| of.value != id));
+    if says("missionPolicy.restrictedAccess") {
+        found.extend(IDS.map(|id| (format!("mission of {id}"), barred(id))));
+    }
+    let server = approval.mcp_autonomy_overrides.get("s");
+    for tool in ["one", "two"] {
+        let said = server.and_then(|server| server.tools.get(tool).or(server.default_level.as_ref()));
+        let organisations =
+            says("mcpAutonomyOverrides.s.defaultLevel") || (tool == "one" && says("mcpAutonomyOverrides.s.tools.one"));
+        if organisations {
+            found.push((format!("tool {tool}"), said.map_or(0, |level| level.value as u64)));
+        }
+    }
+    let mut own = alone.sandbox.env.clone();
+    own.remove.retain(|entry| entry.source.layer == Layer::Organisation);
+    let removed = ["A_TOKEN", "B_KEY", "C"].into_iter().filter(|name| own.removes(name));
+    found.extend(removed.map(|name| (name.to_owned(), sandbox.env.removes(name).into())));
+    found
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(150))]
+    #![proptest_config(ProptestConfig::with_cases(200))]
 
     #[test]
     fn no_layer_below_the_organisations_makes_a_verdict_milder(
@@ -200,6 +277,9 @@ proptest! {
         }
         let all = machine.load(runtime);
         prop_assert!(Kind::Exec.ceiling(&all.approval) <= Kind::Exec.ceiling(&alone.approval));
+        for ((key, strict), (_, now)) in bounds(&alone, &alone).into_iter().zip(bounds(&alone, &all)) {
+            prop_assert!(now >= strict, "{key}: {strict} became {now}");
+        }
         let pairs = commands(&alone).into_iter().zip(commands(&all));
         let pairs = pairs.chain(accesses(&alone, locations).into_iter().zip(accesses(&all, locations)));
         for (at, ((strict, organisations), (now, _))) in pairs.enumerate() {

@@ -6,6 +6,7 @@ mod support;
 use std::fs;
 use std::path::PathBuf;
 
+use serde_json::json;
 use support::command::{Finished, Launch};
 use support::scene::{Scene, User};
 use support::terminal::Terminal;
@@ -258,7 +259,13 @@ fn a_mission_needs_high_and_the_policys_leave() {
         scene.askance().flags(&["--kind", "mission"]).flags(flags).run(&["python3", "-c", "raise SystemExit(1)"])
     };
     mission("{}", &[]).exits(1);
-    mission("{}", &["--auto", "medium"]).exits(126).complains("needs level high");
+    let refused = mission("{}", &["--auto", "medium"]).exits(126).complains("needs level high");
+    // It never came to approval, and the report says what there is to say.
+    let report = &refused.report;
+    assert_eq!((&report["decision"]["verdict"], &report["exit"]["code"]), (&json!("refuse"), &json!(126)), "{refused}");
+    assert!(report["decision"]["reason"].as_str().unwrap().contains("needs level high"), "{refused}");
+    assert_eq!(report["request"]["argv"][0], "python3", "{refused}");
+    assert_eq!(report["files"], json!([]), "{refused}");
     mission(r#"{"maxAutonomyLevel": "medium"}"#, &[]).exits(126).complains("settings.json:1");
     let uid = rustix::process::getuid().as_raw();
     mission(r#"{"missionPolicy": {"restrictedAccess": true}}"#, &[]).exits(126).complains("does not name");

@@ -46,6 +46,72 @@ for_each_user! {
 }
 
 for_each_user! {
+    fn trust_is_of_one_content_at_one_place(scene) {
+        let generous = "{ \"sandbox\": { \"filesystem\": { \"allowWrite\": [\"/srv/all\"] } } }";
+        let project = scene.workspace.join(".askance");
+        let file = project.join("settings.json");
+        scene.file(&file, generous);
+        scene.cli(&["trust", "--yes"]).success();
+        let counts = |dir: &std::path::Path| {
+            let show = ["settings", "show"].map(str::to_owned).to_vec();
+            shown(&Launch::new(&scene, Some(show)).cwd(dir).finish(&[]).success(), "/srv/all")
+        };
+        assert!(counts(&scene.workspace));
+        // A hard link to it, a copy, a moved directory: other places, though the content is the same.
+        let other = scene.beside("other");
+        scene.make_dir(&other.join(".askance"));
+        scene.bare_shell(&format!("ln {} {}/.askance/settings.json", file.display(), other.display())).success();
+        assert!(!counts(&other));
+        // Written through the other name it is another content here too.
+        scene.bare_shell(&format!("echo >> {}/.askance/settings.json", other.display())).success();
+        assert!(!counts(&scene.workspace));
+        scene.file(&file, generous);
+        assert!(counts(&scene.workspace));
+        scene.bare_shell(&format!("mv {} {}", project.display(), scene.outside.join("kept").display())).success();
+        scene.cli(&["trust", "--list"]).success().says("(gone)");
+        // By a link to the directory it is the same file under the same name, and can be revoked by it.
+        std::os::unix::fs::symlink(scene.outside.join("kept"), &project).unwrap();
+        assert!(counts(&scene.workspace));
+        scene.cli(&["trust", "--revoke", ".askance/settings.json"]).success();
+        assert!(!counts(&scene.workspace));
+        scene.cli(&["trust", "--yes", ".askance/settings.json"]).success();
+        assert!(counts(&scene.workspace));
+        fs::remove_file(&project).unwrap();
+        scene.cli(&["trust", "--revoke", ".askance/settings.json"]).success();
+    }
+}
+
+for_each_user! {
+    fn a_store_of_trust_that_was_tampered_with_stops_everything(scene) {
+        scene.file(&scene.workspace.join(".askance/settings.json"), "{ \"maxAutonomyLevel\": \"high\" }");
+        scene.cli(&["trust", "--yes"]).success();
+        let store = scene.home.join(".local/state/askance/trust");
+        let good = fs::read(&store).unwrap();
+        let stops = |why: &str| {
+            scene.shell("touch ran").exits(125).complains(why);
+            scene.cli(&["trust", "--list"]).exits(125).complains(why);
+            assert!(!scene.workspace.join("ran").exists());
+            fs::remove_file(&store).unwrap();
+            scene.file(&store, &good);
+            fs::set_permissions(&store, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+            scene.shell("true").success();
+        };
+        for damage in ["printf x >> ", "printf '%064d relative/path\\n' 0 >> ", "chmod 666 "] {
+            scene.bare_shell(&format!("{damage}{}", store.display())).success();
+            stops(store.to_str().unwrap());
+        }
+        scene.bare_shell(&format!("rm {0}; mkfifo -m 600 {0}", store.display())).success();
+        stops(store.to_str().unwrap());
+        scene.bare_shell(&format!("head -c 2000000 /dev/zero > {}", store.display())).success();
+        stops(store.to_str().unwrap());
+        // A run cannot write it, under its own name or another.
+        let line = format!("echo x >> {0}; ln {0} t && echo x >> t; ln -s {0} s && echo x >> s; cp s {0}.new && mv {0}.new {0}", store.display());
+        scene.shell(&line).fails();
+        assert_eq!(fs::read(&store).unwrap(), good);
+    }
+}
+
+for_each_user! {
     fn a_run_obeys_trust(scene) {
         let out = scene.outside.join("f");
         let file = scene.workspace.join(".askance/settings.json");

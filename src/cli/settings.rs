@@ -152,11 +152,7 @@ fn edit(place: PlaceFlags, workspace: Option<&Path>) -> Outcome {
         PlaceFlags { local: true, .. } => locations.local_file(),
         _ => locations.user_file(),
     };
-    let old = match fs::read(&file) {
-        Ok(old) => old,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => b"{\n}\n".to_vec(),
-        Err(error) => return Err(error.into()),
-    };
+    let old = settings::edit::text_of(&file)?.unwrap_or_else(|| b"{\n}\n".to_vec());
     let draft = tempfile::Builder::new().prefix("askance-settings-").suffix(".jsonc").tempfile()?;
     fs::write(draft.path(), &old)?;
     open_editor(draft.path())?;

@@ -30,7 +30,7 @@ pub(super) fn run(args: &TrustArgs) -> Outcome {
     }
     let files = match args.files.as_slice() {
         [] => all(&locations),
-        named => named.iter().map(|file| real(file)).collect::<Result<_, _>>()?,
+        named => named.iter().map(|file| named_here(file, &locations)).collect::<Result<_, _>>()?,
     };
     if args.revoke {
         return revoke(&locations, &files);
@@ -75,6 +75,13 @@ fn all(locations: &Locations) -> Vec<PathBuf> {
 /// Folder settings are trusted from anywhere, before somebody works in that folder.
 fn is_settings_file(file: &Path) -> bool {
     file.ends_with(".askance/settings.json") || file.ends_with(".askance/settings.local.json")
+}
+
+/// The file by the name that it counts under here, where `.askance` is a link too.
+fn named_here(file: &Path, locations: &Locations) -> Result<PathBuf, TrustError> {
+    let named = real(file)?;
+    let here = all(locations).into_iter().find(|here| real(here).is_ok_and(|real| real == named));
+    Ok(here.unwrap_or(named))
 }
 
 /// The file as settings name it: its directory real, its own name as it stands.

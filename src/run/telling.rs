@@ -1,11 +1,13 @@
 //! What a run tells when it is over: denials on standard error, the report in its file.
 
 use std::os::fd::BorrowedFd;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::net::{AddressFamily, sockopt};
 
-use super::{RunRequest, Subject};
+use super::outlet::Outlet;
+use super::{REFUSED, RunError, RunRequest, Subject};
+use crate::approval;
 use crate::journal::event::Started;
 use crate::journal::{Decision, Exit, FloorReport, Journal, Report, Request, visible};
 use crate::sandbox::Floor;
@@ -86,6 +88,32 @@ pub(super) fn report(request: &RunRequest, journal: &Journal, facts: Facts) -> R
         environment_removed: facts.removed,
         notes: journal.notes().into_iter().chain(socket_streams()).collect(),
     }
+}
+
+/// Reports a request that is refused whatever it is: a mission that may not begin, approval that may not be skipped.
+pub(super) fn report_early(request: &RunRequest, error: RunError, outlet: &Outlet, since: Instant) -> RunError {
+    let Some(place) = request.report.as_ref().filter(|_| error.exit_status() == REFUSED) else { return error };
+    let facts = Facts {
+        decision: refused_early(&error),
+        exit: Exit::Code(i32::from(REFUSED)),
+        duration: since.elapsed(),
+        floor: FloorReport::default(),
+        removed: Vec::new(),
+    };
+    let journal = Journal::begin(outlet.stream().cloned());
+    match report(request, &journal, facts).write(place) {
+        Ok(()) => error,
+        Err(failed) => failed.into(),
+    }
+}
+
+/// The decision about a request that was refused before it was looked at.
+fn refused_early(error: &RunError) -> Decision {
+    let reason = match error {
+        RunError::Refused { reason, .. } => reason.clone(),
+        other => other.to_string(),
+    };
+    Decision { verdict: approval::Decision::Refuse.word().to_owned(), reason, ..Decision::default() }
 }
 
 /// Standard streams by which descriptors can come in, past every question: whoever holds the other end

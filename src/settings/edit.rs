@@ -10,14 +10,14 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use jsonc_parser::cst::{CstArray, CstInputValue, CstNode, CstObject, CstRootNode};
-use rustix::fs::Mode;
+use rustix::fs::{CWD, Mode};
 
 use super::list::{Effect, List};
 use super::load::{SettingsError, understand};
 use super::locations::Locations;
 use super::merge::widens;
 use super::read::SYNTAX;
-use super::replace::{Content, Links, Locked};
+use super::replace::{Content, Links, Locked, read_at};
 use super::schema::Document;
 use super::trust::{self, Trust, TrustError};
 
@@ -157,6 +157,13 @@ pub fn save(locations: &Locations, file: &Path, old: &[u8], new: &[u8]) -> Resul
     let edited = Edited { file, text: new, old: current.as_ref(), before: &before, after: &after };
     edited.vouch(locations, &target)?;
     edited.write(&target, &locked)
+}
+
+/// What the file holds; `None` if there is none.
+pub fn text_of(file: &Path) -> Result<Option<Vec<u8>>, EditError> {
+    let content = read_at(CWD, file, Links::Follow);
+    let content = content.map_err(|source| EditError::Read { path: file.to_owned(), source })?;
+    Ok(content.map(|content| content.bytes))
 }
 
 /// A new content on its way into the file.

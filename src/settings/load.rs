@@ -116,17 +116,27 @@ fn repository(locations: &Locations, layers: &mut Vec<Layered>) -> Result<(), Se
 fn organisation(path: &Path) -> Result<Option<Layered>, SettingsError> {
     let failed = |source| SettingsError::Read { path: path.to_owned(), source };
     let Some(content) = read_at(CWD, path, Links::Follow).map_err(failed)? else {
-        return Ok(None);
+        // A link that leads nowhere, or no directory where one should be: something was meant to be there.
+        let directory = path.parent().unwrap_or(path);
+        let strange = |path: &Path| path.symlink_metadata().is_ok_and(|found| !found.is_dir());
+        return if strange(path) || strange(directory) {
+            Err(failed(io::ErrorKind::NotFound.into()))
+        } else {
+            Ok(None)
+        };
     };
     let exposed = |uid, mode| SettingsError::Exposed { path: path.to_owned(), uid, mode };
     if content.uid() != 0 || content.writable_by_others() {
         return Err(exposed(content.uid(), content.mode_bits()));
     }
     // Who can write the directory can put another file there.
-    let directory = rustix::fs::stat(path.parent().unwrap_or(path)).map_err(|e| failed(e.into()))?;
-    let mode = Mode::from_raw_mode(directory.st_mode & 0o7777);
-    if directory.st_uid != 0 || mode.intersects(Mode::WGRP | Mode::WOTH) {
-        return Err(exposed(directory.st_uid, mode.as_raw_mode()));
+    let real = path.canonicalize().map_err(failed)?;
+    for directory in [path, &real].map(|path| path.parent().unwrap_or(path)) {
+        let directory = rustix::fs::stat(directory).map_err(|e| failed(e.into()))?;
+        let mode = Mode::from_raw_mode(directory.st_mode & 0o7777);
+        if directory.st_uid != 0 || mode.intersects(Mode::WGRP | Mode::WOTH) {
+            return Err(exposed(directory.st_uid, mode.as_raw_mode()));
+        }
     }
     let document = understand(path, &content.bytes)?;
     let file = Some(path.to_owned());

@@ -60,6 +60,8 @@ fn a_scalar_is_the_highest_layers_and_says_so() {
         ("sandbox.capabilities", r#""none""#, r#""default""#),
         ("sandbox.network.allowLocalBinding", "false", "true"),
         ("hooks.timeLimitMs", "1", "2"),
+        ("server.gracePeriodMs", "1", "2"),
+        ("server.requireApprover", "true", "false"),
         ("sandbox.limits.wallTimeMs", "1", "2"),
         ("sandbox.limits.processes", "1", "2"),
         ("sandbox.limits.memoryBytes", "1", "2"),
@@ -114,6 +116,67 @@ fn a_list_is_the_union_of_all_layers_highest_first() {
             assert!(kept, "{} {}", list.path(), at.value);
         }
     }
+}
+
+#[test]
+fn an_object_is_merged_key_by_key_and_its_lists_entry_by_entry() {
+    let place = place();
+    let layers = layers_here(&place);
+    for (index, (_, file)) in layers.iter().enumerate() {
+        trusted(
+            &place,
+            file,
+            &format!(
+                r#"{{ "mcpAutonomyOverrides": {{ "shared": {{ "tools": {{ "same": "high", "of{index}": "low" }} }},
+                        "server{index}": {{ "defaultLevel": "medium" }} }},
+                     "hooks": {{ "preCommand": ["/hook/{index}", ["/hook/{index}", "-v"]] }},
+                     "sandbox": {{ "network": {{ "packageRegistries": ["{}"] }} }} }}"#,
+                ["npm", "pip", "go", "cargo"][index % 4]
+            ),
+        );
+    }
+    let settings = load(&place);
+    let rows = settings.all();
+    let from = |key: &str| -> Vec<(String, PathBuf)> {
+        let rows = rows.iter().filter(|row| row.key == key);
+        rows.map(|row| (row.value.to_string(), row.source.file.clone().unwrap())).collect()
+    };
+    assert_eq!(from("mcpAutonomyOverrides.shared.tools.same"), [(r#""high""#.to_owned(), layers[0].1.clone())]);
+    let hooks = from("hooks.preCommand");
+    let managers = from("sandbox.network.packageRegistries");
+    for (index, (layer, file)) in layers.iter().enumerate() {
+        let own = |value: &str| vec![(value.to_owned(), file.clone())];
+        assert_eq!(from(&format!("mcpAutonomyOverrides.shared.tools.of{index}")), own(r#""low""#), "{layer}");
+        assert_eq!(from(&format!("mcpAutonomyOverrides.server{index}.defaultLevel")), own(r#""medium""#), "{layer}");
+        assert_eq!(hooks[2 * index], (format!(r#"["/hook/{index}"]"#), file.clone()), "{layer}");
+        assert_eq!(hooks[2 * index + 1], (format!(r#"["/hook/{index}","-v"]"#), file.clone()), "{layer}");
+        assert_eq!(managers[index].1, *file, "{layer}");
+    }
+}
+
+#[test]
+fn what_the_organisation_says_of_all_is_not_softened_for_one() {
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("skipped: only root can make a file that is root's");
+        return;
+    }
+    let place = place();
+    let organisation = r#"{ "mcpAutonomyOverrides": { "s": { "defaultLevel": "high", "tools": { "own": "low" } } },
+        "missionPolicy": { "restrictedAccess": true } }"#;
+    trusted(&place, &place.locations.organisation, organisation);
+    let user = r#"{ "mcpAutonomyOverrides": { "s": { "defaultLevel": "low", "tools": { "one": "low", "own": "off" } },
+        "t": { "defaultLevel": "high", "tools": { "one": "low" } } }, "missionPolicy": { "allowedUserIds": ["me"] } }"#;
+    place.write(&place.locations.user_file(), user);
+    let settings = load(&place);
+    let level = |server: &str, tool: &str| {
+        let level = &settings.approval.mcp_autonomy_overrides[server].tools[tool];
+        (level.value.word(), level.source.layer)
+    };
+    assert_eq!(level("s", "one"), ("high", Layer::Organisation));
+    assert_eq!(level("s", "own"), ("low", Layer::Organisation));
+    assert_eq!(level("t", "one"), ("low", Layer::User));
+    assert!(settings.approval.mission_policy.restricted_access);
+    assert!(settings.approval.mission_policy.allowed_user_ids.is_empty());
 }
 
 fn sample(list: List, index: usize) -> String {
@@ -310,6 +373,51 @@ fn an_organisations_file_is_roots_alone_or_nothing_runs() {
         std::os::unix::fs::chown(path, Some(0), None).unwrap();
         fs::set_permissions(path, fs::Permissions::from_mode(if path == directory { 0o755 } else { 0o644 })).unwrap();
     }
+}
+
+#[test]
+fn an_organisations_file_that_is_no_plain_file_stops_everything() {
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("skipped: only root can make a file that is root's");
+        return;
+    }
+    let place = place();
+    let file = place.locations.organisation.clone();
+    let directory = file.parent().unwrap().to_owned();
+    let load = || Settings::load(&place.locations, Runtime::default());
+    let open = |path: &Path| fs::set_permissions(path, fs::Permissions::from_mode(0o644)).unwrap();
+    load().unwrap();
+    fs::create_dir_all(&directory).unwrap();
+    load().unwrap();
+    rustix::fs::mknodat(CWD, &file, rustix::fs::FileType::Fifo, Mode::from_raw_mode(0o644), 0).unwrap();
+    load().unwrap_err();
+    fs::remove_file(&file).unwrap();
+    fs::create_dir(&file).unwrap();
+    load().unwrap_err();
+    fs::remove_dir(&file).unwrap();
+    fs::write(&file, vec![b' '; 2 << 20]).unwrap();
+    open(&file);
+    load().unwrap_err();
+    fs::remove_file(&file).unwrap();
+
+    // A link counts like the file that it leads to, and the place where that is.
+    let real = place.write(&place.locations.home.join("o.json"), "{}");
+    open(&real);
+    std::os::unix::fs::symlink(&real, &file).unwrap();
+    load().unwrap();
+    fs::set_permissions(&place.locations.home, fs::Permissions::from_mode(0o777)).unwrap();
+    assert!(matches!(load().unwrap_err(), SettingsError::Exposed { .. }));
+    fs::set_permissions(&place.locations.home, fs::Permissions::from_mode(0o755)).unwrap();
+    std::os::unix::fs::chown(&real, Some(65534), None).unwrap();
+    assert!(matches!(load().unwrap_err(), SettingsError::Exposed { .. }));
+    fs::remove_file(&real).unwrap();
+    load().unwrap_err();
+    fs::remove_dir_all(&directory).unwrap();
+    fs::write(&directory, "").unwrap();
+    load().unwrap_err();
+    fs::remove_file(&directory).unwrap();
+    std::os::unix::fs::symlink("/nonexistent", &directory).unwrap();
+    load().unwrap_err();
 }
 
 #[test]

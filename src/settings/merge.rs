@@ -113,12 +113,15 @@ fn merge_approval(layers: &[&Layered], settings: &mut Settings) {
     approval.forbid_skip_permissions =
         highest(layers, shown, "forbidSkipPermissions", |document| document.forbid_skip_permissions.as_ref())
             .is_some_and(|found| found.value);
-    approval.mission_policy.restricted_access = highest(layers, shown, "missionPolicy.restrictedAccess", |document| {
+    let restricted = highest(layers, shown, "missionPolicy.restrictedAccess", |document| {
         document.mission_policy.restricted_access.as_ref()
-    })
-    .is_some_and(|found| found.value);
+    });
+    let organisations = restricted.as_ref().is_some_and(|found| found.source.layer == Layer::Organisation);
+    approval.mission_policy.restricted_access = restricted.is_some_and(|found| found.value);
+    // Nobody but the organisation lets anybody past its own restriction.
+    let mut may_name = layers.iter().filter(|layer| !organisations || layer.layer == Layer::Organisation);
     if let Some((layer, ids)) =
-        layers.iter().find_map(|layer| Some((layer, layer.document.mission_policy.allowed_user_ids.as_ref()?)))
+        may_name.find_map(|layer| Some((layer, layer.document.mission_policy.allowed_user_ids.as_ref()?)))
     {
         let ids = ids.iter().map(|at| layer.sourced(at));
         approval.mission_policy.allowed_user_ids = ids.collect();
@@ -138,8 +141,14 @@ fn merge_approval(layers: &[&Layered], settings: &mut Settings) {
             if merged.default_level.is_none() {
                 merged.default_level = server.default_level.as_ref().map(|at| layer.sourced(at));
             }
+            // No tool needs less than the organisation says of all the server's tools, but where it says so itself.
+            let least = merged.default_level.clone();
+            let least =
+                least.filter(|least| layer.layer < least.source.layer && least.source.layer == Layer::Organisation);
             for (tool, level) in &server.tools {
-                merged.tools.entry(tool.clone()).or_insert_with(|| layer.sourced(level));
+                let level = layer.sourced(level);
+                let level = least.clone().filter(|least| least.value > level.value).unwrap_or(level);
+                merged.tools.entry(tool.clone()).or_insert(level);
             }
         }
     }

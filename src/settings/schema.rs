@@ -158,7 +158,8 @@ pub struct SessionDefaults {
     pub interaction_mode: Option<At<InteractionMode>>,
 }
 
-/// Who may run missions. Each key counts whole from the highest layer that sets it.
+/// Who may run missions. Each key counts whole from the highest layer that sets it; where the organisation restricts
+/// access, its own list alone counts.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct MissionPolicy {
@@ -172,7 +173,7 @@ pub struct MissionPolicy {
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct McpServer {
-    /// For tools that `tools` does not name.
+    /// For tools that `tools` does not name. From the organisation: the least for those that it does not name itself.
     pub default_level: Option<At<AutonomyLevel>>,
     /// By tool name.
     pub tools: BTreeMap<String, At<AutonomyLevel>>,
