@@ -91,7 +91,7 @@ for_each_user! {
 
 #[test]
 fn hundreds_of_commands_cost_the_server_little() {
-    const COMMANDS: usize = 200;
+    const COMMANDS: usize = 120;
     let scene = Scene::new(User::Caller);
     let server = Server::start(&scene, &[]);
     let mut client = server.client(&scene, json!({}));

@@ -195,6 +195,18 @@ fn signals_the_end_and_bad_sizes() {
     shown.call("command/signal", &json!({ "signal": "TERM" }));
     assert!(shown.exits(3).contains("caught-2"));
 
+    // A command that is stopped by a key goes on with a signal.
+    let mut shown = Shown::start(&mut client, &session, &json!(["cat"]), &window());
+    shown.keys("before\n");
+    shown.until("before\r\nbefore\r\n");
+    shown.keys("\u{1a}");
+    std::thread::sleep(Duration::from_millis(300));
+    shown.keys("after\n");
+    shown.call("command/signal", &json!({ "signal": "CONT" }));
+    shown.until("after\r\nafter\r\n");
+    shown.call("command/input", &json!({ "end": true }));
+    shown.exits(0);
+
     // A command that reads nothing holds nobody up: keys are refused, and it is still ended.
     let mut shown =
         Shown::start(&mut client, &session, &json!("stty raw -echo; echo ready; exec sleep 1000"), &window());

@@ -141,11 +141,16 @@ impl Command {
             let _ = told.await;
             let mut pump = Pump::new(&hub, &session, &command, collected);
             let cut = read(&mut pump, &command, stdout).await;
-            // The end is told, whether or not the run could tell it itself.
-            pump.finish(ended.await.ok().flatten(), cut).await;
-            session.remove(&command);
-            if session.is_over() {
-                hub.remove(&session);
+            // The end is told, whether or not the run could tell it itself; where it could, its tree is dead, and nobody
+            // waits for the supervisor's own end.
+            if pump.is_over() {
+                pump.finish(None, cut).await;
+                over(&hub, &session, &command);
+                // How it ends says nothing more.
+                let _ = ended.await;
+            } else {
+                pump.finish(ended.await.ok().flatten(), cut).await;
+                over(&hub, &session, &command);
             }
             drop(slot);
         });
@@ -302,5 +307,16 @@ async fn read(pump: &mut Pump<'_>, command: &Command, stdout: ChildStdout) -> bo
             () = command.cut.notified() => return true,
             () = pump.tell(event) => {}
         }
+        if pump.is_over() {
+            return false;
+        }
+    }
+}
+
+/// The session has one command less, and may be over with it.
+fn over(hub: &Arc<Hub>, session: &Session, command: &Command) {
+    session.remove(command);
+    if session.is_over() {
+        hub.remove(session);
     }
 }

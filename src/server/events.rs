@@ -87,6 +87,11 @@ impl<'a> Pump<'a> {
         }
     }
 
+    /// The run has told its end.
+    pub(super) fn is_over(&self) -> bool {
+        self.exited.is_some()
+    }
+
     /// Tells the end: what the run said of it, else how the child came to its end.
     pub(super) async fn finish(mut self, status: Option<ExitStatus>, cut: bool) {
         self.command.questions().clear();
