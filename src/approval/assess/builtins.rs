@@ -140,6 +140,10 @@ impl Walk<'_> {
         if arg.text.contains(['$', '`']) {
             self.undecidable(NAMES_EVALUATED.into());
         }
+        // It may be `PATH`, or any that was set before.
+        if arg.text.contains(UNKNOWN) {
+            self.undecidable("a variable whose name is not known before it runs".into());
+        }
     }
 
     fn change_directory(&mut self, argv: &[Arg], state: &mut State) {
@@ -239,13 +243,19 @@ impl Walk<'_> {
         self.cannot_know(|| format!("`{file}` is run in this shell", file = file.replace(UNKNOWN, "…")));
     }
 
-    fn trap(&mut self, args: &[Arg], state: &State, call: &Call) {
+    fn trap(&mut self, args: &[Arg], state: &mut State, call: &Call) {
         let mut args = args.iter().filter(|arg| !matches!(arg.text.as_str(), "--" | "-l" | "-p"));
         let action = args.next().and_then(Arg::exact);
         if let (Some(text), Some(_)) = (action.filter(|text| *text != "-"), args.next()) {
             self.doubted = true;
-            let then = if self.guessing { state.clone() } else { state.later() };
-            self.nested_script("trap", text, &then, &call.input);
+            let mut then = if self.guessing { state.clone() } else { state.later() };
+            let mark = then.mark();
+            self.via.push("trap".into());
+            self.script(text, &mut then, &call.input);
+            self.via.pop();
+            if !self.guessing {
+                state.may_change_any_time(&then, mark);
+            }
         }
     }
 
@@ -298,6 +308,25 @@ fn set_positional(args: &[Arg], state: &mut State) {
     }
 }
 
+/// What is no option, nor the value of one of those that take one.
+fn operands(args: &[Arg], takes: &str) -> Vec<Arg> {
+    let mut found = Vec::new();
+    let mut rest = args.iter();
+    while let Some(arg) = rest.next() {
+        match arg.text.strip_prefix('-') {
+            Some(letters) => {
+                let first = letters.find(|c| takes.contains(c));
+                // Its value stands in the next word, unless it is attached.
+                if first.is_some_and(|at| at + 1 == letters.len()) {
+                    rest.next();
+                }
+            }
+            None => found.push(arg.clone()),
+        }
+    }
+    found
+}
+
 /// The arguments that name variables which a builtin sets or tests.
 fn named_variables(builtin: &str, args: &[Arg]) -> Vec<Arg> {
     let value_of = |option: &str| {
@@ -306,9 +335,9 @@ fn named_variables(builtin: &str, args: &[Arg]) -> Vec<Arg> {
         at.and_then(|at| attached(&args[at]).or_else(|| args.get(at + 1).cloned()))
     };
     match builtin {
-        "read" | "mapfile" | "readarray" | "getopts" | "unset" => {
-            args.iter().filter(|arg| !arg.text.starts_with('-')).cloned().collect()
-        }
+        "read" => operands(args, "ptdnNui"),
+        "mapfile" | "readarray" => operands(args, "dnOsuCc"),
+        "getopts" | "unset" => operands(args, ""),
         "printf" | "test" | "[" => value_of("-v").into_iter().collect(),
         "wait" => value_of("-p").into_iter().collect(),
         _ => Vec::new(),

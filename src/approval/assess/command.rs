@@ -5,7 +5,7 @@ use std::path::Path;
 use super::identity::Identity;
 use super::simple::Raised;
 use super::state::{Input, Output, State};
-use super::{MAX_COMMANDS, MAX_STEPS, Named, Said, Walk};
+use super::{MAX_COMMANDS, MAX_STEPS, MAX_WORDS, Named, Said, Walk};
 use crate::approval::arg::{self, Arg, shown};
 use crate::approval::execution;
 use crate::approval::interlock::{self, Interlock};
@@ -54,8 +54,9 @@ impl Walk<'_> {
     /// Judges a command and everything that it is known to start.
     pub(super) fn command(&mut self, argv: &[Arg], state: &mut State, call: Call) -> Output {
         self.commands += 1;
-        if self.commands > MAX_COMMANDS {
-            if self.commands == MAX_COMMANDS + 1 {
+        self.words += argv.len();
+        if self.commands > MAX_COMMANDS || self.words > MAX_WORDS {
+            if self.steps <= MAX_STEPS {
                 self.undecidable("too many commands".into());
                 self.steps = MAX_STEPS + 1;
             }

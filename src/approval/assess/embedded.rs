@@ -4,9 +4,9 @@
 //! These texts are not read as their languages read them. What could be a command in them is held against
 //! the lists and interlocks; how risky they are is said elsewhere.
 
-use super::Walk;
 use super::known::Run;
 use super::state::{Input, State};
+use super::{MAX_COMMANDS, MAX_WORDS, Walk};
 use crate::approval::arg::{Arg, base_name};
 use crate::approval::interlock;
 use crate::approval::languages::one_liner;
@@ -77,6 +77,10 @@ impl Walk<'_> {
             _ => {}
         }
         for text in found {
+            if self.commands > MAX_COMMANDS || self.words > MAX_WORDS {
+                self.undecidable("too many commands".into());
+                break;
+            }
             self.probe(run.base, &text, state);
         }
         if TRAILING.contains(&run.base) {

@@ -31,6 +31,8 @@ use state::{Input, Mark, Output, State};
 
 /// More simple commands than this in one request are not followed.
 const MAX_COMMANDS: usize = 1_000;
+/// Words of all commands together, those in other commands' arguments again.
+const MAX_WORDS: usize = 50_000;
 /// More nodes of the tree, repeated rounds and calls included, are not either.
 const MAX_STEPS: usize = 10_000;
 /// Nodes in nodes, through nested texts and functions: bounds the stack.
@@ -121,6 +123,7 @@ pub(super) fn assess(rules: &Rules, request: &Request<'_>, surroundings: &dyn Su
         out: Assessment::default(),
         via: Vec::new(),
         commands: 0,
+        words: 0,
         steps: 0,
         bytes: 0,
         depth: 0,
@@ -161,6 +164,7 @@ struct Walk<'a> {
     /// How the place that is walked is reached.
     via: Vec<String>,
     commands: usize,
+    words: usize,
     steps: usize,
     bytes: usize,
     depth: usize,
@@ -247,7 +251,7 @@ impl<'a> Walk<'a> {
         let mut state = State::new(self.request);
         state.variables.guesses = true;
         self.guessing = true;
-        (self.commands, self.steps, self.bytes) = (0, 0, 0);
+        (self.commands, self.words, self.steps, self.bytes) = (0, 0, 0, 0);
         self.saved = Saved::default();
         self.probing(|walk| {
             walk.script(text, &mut state, &Input::default());

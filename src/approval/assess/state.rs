@@ -105,6 +105,25 @@ impl State {
         !names.is_empty()
     }
 
+    /// What another state wrote since then can be written here between any two commands.
+    pub(super) fn may_change_any_time(&mut self, other: &State, since: Mark) {
+        for name in &other.written[since.0.min(other.written.len())..] {
+            match name.strip_suffix("()") {
+                Some(function) => {
+                    self.unsure.insert(function.to_owned());
+                }
+                None => {
+                    self.frozen.insert(name.clone());
+                    self.forget(name);
+                }
+            }
+            if name == "PWD" {
+                self.cwd = None;
+                self.moved = true;
+            }
+        }
+    }
+
     /// What runs later finds whatever is there then.
     pub(super) fn later(&self) -> State {
         let mut state = self.clone();
