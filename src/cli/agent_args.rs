@@ -149,6 +149,7 @@ pub struct McpArgs {
     pub token_file: Option<PathBuf>,
 }
 
+#[cfg(feature = "mcp")]
 pub(super) const MCP_HELP: &str = "\
 Examples:
   askance mcp --auto medium                in an agent's settings: a server on standard input and output
