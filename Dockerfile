@@ -8,13 +8,15 @@ ARG BUILDER=rust:1-slim-bookworm
 ARG SOURCE=build
 
 FROM ${BUILDER} AS build
-RUN apt-get update && apt-get install -y --no-install-recommends gcc musl-tools \
+RUN apt-get update && apt-get install -y --no-install-recommends gcc libc6-dev musl-tools \
     && rustup target add x86_64-unknown-linux-musl
 WORKDIR /src
 COPY Cargo.toml Cargo.lock ./
 COPY benches benches
 COPY policies policies
 COPY src src
+# The manifest names one of them.
+COPY tests tests
 RUN cargo build --release --locked --bin askance --target x86_64-unknown-linux-musl \
     && cp target/x86_64-unknown-linux-musl/release/askance /askance
 

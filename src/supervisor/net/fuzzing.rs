@@ -5,6 +5,9 @@ use super::address::{
     encode_unix,
 };
 use super::control;
+use super::message::{CONTROL_MAX, Header, PARTS_MAX};
+use crate::supervisor::Call;
+use crate::sys::socket::ADDRESS_MAX;
 
 const KINDS: [Kind; 8] = [
     Kind::Tcp(Version::V4),
@@ -63,9 +66,33 @@ pub fn messages(bytes: &[u8]) {
     }
 }
 
+/// Any bytes as a `struct msghdr` and the memory behind it. Words at odd values point into these bytes, so that vectors,
+/// addresses and control messages are found; others stay as they are and mostly point nowhere.
+pub fn header(bytes: &[u8]) {
+    let mut memory = bytes.to_vec();
+    memory.resize(memory.len().next_multiple_of(8).max(size_of::<libc::msghdr>()), 0);
+    let (start, length) = (memory.as_ptr() as u64, memory.len() as u64);
+    for word in memory.chunks_exact_mut(8) {
+        let value = u64::from_ne_bytes(word.try_into().expect("eight bytes"));
+        if value % 2 == 1 {
+            word.copy_from_slice(&(start + (value >> 1) % length).to_ne_bytes());
+        }
+    }
+    let tid = i32::try_from(std::process::id()).expect("a process number");
+    let call = Call { id: 0, tid, nr: libc::SYS_sendmsg, args: [0; 6] };
+    let before = memory.clone();
+    if let Ok(header) = Header::copy(&call, start) {
+        assert!(header.address.len() <= ADDRESS_MAX, "an address longer than any");
+        assert!(header.data.parts().len() <= PARTS_MAX && header.control.len() <= CONTROL_MAX);
+        assert!(header.data.length() <= 0x7fff_f000, "more than one call moves");
+    }
+    assert_eq!(memory, before, "the sender's memory is changed");
+}
+
 #[cfg(test)]
 #[test]
 fn any_input_at_all() {
     crate::sys::fuzzing::drive("addresses", address);
     crate::sys::fuzzing::drive("control", messages);
+    crate::sys::fuzzing::drive("header", header);
 }

@@ -7,7 +7,7 @@ use crate::sys::socket::ADDRESS_MAX;
 /// `UIO_MAXIOV`.
 pub(super) const PARTS_MAX: usize = 1024;
 /// More control bytes than any `net.core.optmem_max` in use.
-const CONTROL_MAX: usize = 128 << 10;
+pub(super) const CONTROL_MAX: usize = 128 << 10;
 /// `MAX_RW_COUNT`: more bytes than one call moves.
 const LENGTH_MAX: u64 = 0x7fff_f000;
 
