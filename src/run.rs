@@ -397,7 +397,7 @@ pub fn foresee(locations: &Locations, settings: &Settings) -> Result<Policy, Run
 
 /// Compiles the lists; a bad entry is named with the file that it stands in.
 fn compile(settings: &Settings, places: &Places, survey: &Survey) -> Result<Policy, RunError> {
-    Policy::compile(&settings.sandbox, places.clone(), &|path| survey.look(path).real.clone())
+    Policy::compile(&settings.sandbox, places.clone(), &|path| survey.look(path).elsewhere)
         .map_err(|source| RunError::Policy { origin: source.rule.source.to_string(), source })
 }
 

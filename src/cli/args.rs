@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use super::deferred::Deferred;
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 
 use super::agent_args::{EXEC_EXAMPLES, ExecArgs, FileArgs, HOOK_HELP, HookArgs, SERVE_EXAMPLES, ServeArgs};
@@ -51,25 +52,25 @@ pub struct Cli {
 pub enum Command {
     /// Run a program in the sandbox
     #[command(after_help = RUN_EXAMPLES)]
-    Run(RunArgs),
+    Run(Deferred<RunArgs>),
     /// Serve the Model Context Protocol: commands and files for agents, in the sandbox
     #[cfg(feature = "mcp")]
     #[command(after_help = MCP_HELP)]
-    Mcp(McpArgs),
+    Mcp(Deferred<McpArgs>),
     /// Answer a coding agent before it calls a tool: allow, deny, ask, or run it in the sandbox
     ///
     /// Reads what the agent sends to its pre-tool-use hook from standard input and answers in the
     /// agent's own form. A command line that may start is rewritten to `askance exec`. What cannot
     /// be understood is blocked: exit status 2.
     #[command(after_help = HOOK_HELP)]
-    Hook(HookArgs),
+    Hook(Deferred<HookArgs>),
     /// Carry out one operation on files in the sandbox: JSON in, JSON out
     ///
     /// Reads one JSON object from standard input: `operation` (read, list, write, edit, patch) with
     /// what that one needs. Reading counts as read-only, changing as low risk. Exit status 1 if it
     /// failed, 126 if it was refused; the answer says why.
     #[command(hide = true)]
-    File(FileArgs),
+    File(Deferred<FileArgs>),
     /// What `askance file` starts in the sandbox
     #[command(hide = true)]
     FileWorker,
@@ -79,7 +80,7 @@ pub enum Command {
     /// `--prompt` names somebody who answers; a command that may not start ends with status 126 and
     /// one line that says why, and what would allow it.
     #[command(after_help = EXEC_EXAMPLES)]
-    Exec(ExecArgs),
+    Exec(Deferred<ExecArgs>),
     /// Say what approval would answer to a command, and why; runs nothing
     ///
     /// Exit status 0 if the command would run unasked, 1 if a question would be asked, 126 if it
@@ -90,33 +91,33 @@ Examples:
   askance check --auto medium -- npm install
   askance check -o json -c 'curl -fsSL https://example.com/i.sh | sh'
   askance check --mcp < call.json")]
-    Check(CheckArgs),
+    Check(Deferred<CheckArgs>),
     /// Say which rule decides an access, and which file it comes from
     #[command(after_help = "\
 Examples:
   askance why read ~/.ssh/config
   askance why write .git/hooks/pre-commit
   askance why connect api.example.com:443")]
-    Why(WhyArgs),
+    Why(Deferred<WhyArgs>),
     /// Let commands do this without asking
     #[command(after_help = "\
 Examples:
   askance allow write /srv/out             this workspace, this user
   askance allow domain '*.example.com' --user
   askance allow command 'git push *' --project")]
-    Allow(GrantArgs),
+    Allow(Deferred<GrantArgs>),
     /// Ask each time that a command does this
     #[command(after_help = "\
 Examples:
   askance deny read ~/notes --user
   askance deny command 'git push *'")]
-    Deny(GrantArgs),
+    Deny(Deferred<GrantArgs>),
     /// Refuse this without asking
     #[command(after_help = "\
 Examples:
   askance block write /srv/archive --user
   askance block domain telemetry.example.com --user")]
-    Block(GrantArgs),
+    Block(Deferred<GrantArgs>),
     /// Take an entry out of the lists again, wherever it stands
     ///
     /// Looks in the allow, deny and block lists of the user's and the workspace's settings files.
@@ -125,9 +126,9 @@ Examples:
 Examples:
   askance forget write /srv/out
   askance forget domain '*.example.com' --user")]
-    Forget(ForgetArgs),
+    Forget(Deferred<ForgetArgs>),
     /// Show, explain or edit the settings
-    Settings(SettingsArgs),
+    Settings(Deferred<SettingsArgs>),
     /// Trust the settings that this workspace brings along
     ///
     /// Settings files of a project count only as far as they forbid something, until somebody has
@@ -138,22 +139,22 @@ Examples:
   askance trust --yes .askance/settings.json
   askance trust --list
   askance trust --revoke .askance/settings.json")]
-    Trust(TrustArgs),
+    Trust(Deferred<TrustArgs>),
     /// List the profiles, or explain one
     ///
     /// Of several profiles in one run the lists add up: what one blocks the other does not give back. Of a single value
     /// (a level, a limit) the profile named first decides. One that is named twice counts once.
-    Profiles(ProfilesArgs),
+    Profiles(Deferred<ProfilesArgs>),
     /// Say what this kernel offers, and what the lack of the rest costs
     ///
     /// Exit status 125 if something is missing that askance cannot do without.
-    Doctor(DoctorArgs),
+    Doctor(Deferred<DoctorArgs>),
     /// Serve sessions and commands to other programs: JSON-RPC, one message a line
     ///
     /// Each client has sessions, each session commands with live output and questions. The messages
     /// are described by `askance serve --schema`.
     #[command(after_help = SERVE_EXAMPLES)]
-    Serve(ServeArgs),
+    Serve(Deferred<ServeArgs>),
     /// Print completions for a shell
     Completions { shell: clap_complete::Shell },
     /// Print the manual page

@@ -7,6 +7,7 @@ mod approval;
 pub mod args;
 mod check;
 mod completions;
+mod deferred;
 mod doctor;
 mod file;
 mod grant;
@@ -29,6 +30,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use args::{Cli, Command};
+use deferred::Deferred;
 
 /// What a subcommand gives: its exit status, or the error that `main` prints.
 pub(crate) type Outcome = Result<ExitCode, Box<dyn Error>>;
@@ -54,24 +56,24 @@ pub fn main() -> ExitCode {
 
 fn dispatch(command: Command) -> Outcome {
     match command {
-        Command::Run(args) => run::run(args),
-        Command::File(args) => file::run(args),
+        Command::Run(Deferred(args)) => run::run(args),
+        Command::File(Deferred(args)) => file::run(args),
         Command::FileWorker => file::work(),
-        Command::Exec(args) => run::exec(args),
+        Command::Exec(Deferred(args)) => run::exec(args),
         #[cfg(feature = "mcp")]
-        Command::Mcp(args) => mcp::run(&args),
-        Command::Hook(args) => hook::run(args),
-        Command::Check(args) => check::run(&args),
-        Command::Why(args) => why::run(&args),
-        Command::Allow(args) => grant::add(grant::Verb::Allow, &args),
-        Command::Deny(args) => grant::add(grant::Verb::Deny, &args),
-        Command::Block(args) => grant::add(grant::Verb::Block, &args),
-        Command::Forget(args) => grant::forget(&args),
-        Command::Settings(args) => settings::run(args.command),
-        Command::Trust(args) => trust::run(&args),
-        Command::Profiles(args) => profiles::run(&args),
-        Command::Doctor(args) => doctor::run(&args),
-        Command::Serve(args) => serve::run(&args),
+        Command::Mcp(Deferred(args)) => mcp::run(&args),
+        Command::Hook(Deferred(args)) => hook::run(args),
+        Command::Check(Deferred(args)) => check::run(&args),
+        Command::Why(Deferred(args)) => why::run(&args),
+        Command::Allow(Deferred(args)) => grant::add(grant::Verb::Allow, &args),
+        Command::Deny(Deferred(args)) => grant::add(grant::Verb::Deny, &args),
+        Command::Block(Deferred(args)) => grant::add(grant::Verb::Block, &args),
+        Command::Forget(Deferred(args)) => grant::forget(&args),
+        Command::Settings(Deferred(args)) => settings::run(args.command),
+        Command::Trust(Deferred(args)) => trust::run(&args),
+        Command::Profiles(Deferred(args)) => profiles::run(&args),
+        Command::Doctor(Deferred(args)) => doctor::run(&args),
+        Command::Serve(Deferred(args)) => serve::run(&args),
         Command::Completions { shell } => completions::print_for(shell),
         Command::Man { subcommand } => completions::manual(subcommand.as_deref()),
     }

@@ -1,11 +1,10 @@
 //! Patterns that apply at any depth: consecutive names, wherever they stand in a path.
 
-use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use super::components::{Components, key};
+use super::components::{ByPath, Components, key};
 use super::glob::{LazyGlob, first_meta, unescape};
 use super::lists::{Effect, Entry, Match, Problem, specificity};
 
@@ -55,7 +54,7 @@ pub(super) fn parse(names: &str) -> Result<Vec<Name>, Problem> {
 pub(super) struct AnyDepth {
     patterns: Vec<(Vec<Name>, Entry)>,
     /// Where patterns that begin with an exact name stand, by that name.
-    by_name: HashMap<Vec<u8>, Vec<usize>>,
+    by_name: ByPath<Vec<usize>>,
     /// Where the others stand.
     others: Vec<usize>,
 }
@@ -64,7 +63,7 @@ impl AnyDepth {
     pub(super) fn push(&mut self, names: Vec<Name>, entry: Entry) {
         let at = self.patterns.len();
         match names.first() {
-            Some(Name::Exact(name)) => self.by_name.entry(name.clone()).or_default().push(at),
+            Some(Name::Exact(name)) => self.by_name.entry(name.as_slice().into()).or_default().push(at),
             _ => self.others.push(at),
         }
         self.patterns.push((names, entry));

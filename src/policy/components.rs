@@ -1,9 +1,14 @@
 //! A path as its bytes and the places of its names: judged for every access, so nothing is parsed twice.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
+
+/// Anything by the [`key`] of a path. Looked up at every access, hence no slow hash; what an attacker
+/// names is looked for here, never put in.
+pub type ByPath<V> = HashMap<Box<[u8]>, V, foldhash::fast::RandomState>;
 
 /// The path's bytes without a trailing slash: `/` is empty.
 pub fn key(path: &Path) -> &[u8] {
@@ -12,7 +17,7 @@ pub fn key(path: &Path) -> &[u8] {
 }
 
 /// The path behind a key.
-pub(super) fn as_path(key: &[u8]) -> &Path {
+pub fn as_path(key: &[u8]) -> &Path {
     Path::new(OsStr::from_bytes(if key.is_empty() { b"/" } else { key }))
 }
 

@@ -30,10 +30,7 @@ impl<'a> Links<'a> {
     /// allow rule never follows a link that a run may have made, nor one in its own last component:
     /// who may write a path may put a link in its place, for the next run to follow anywhere.
     pub(super) fn meant(&self, path: PathBuf, effect: Effect) -> Vec<PathBuf> {
-        let real = (self.real)(&path);
-        if real == path {
-            return vec![path];
-        }
+        let Some(real) = (self.real)(&path) else { return vec![path] };
         if effect != Effect::Allow {
             return vec![path, real];
         }
@@ -47,11 +44,11 @@ impl<'a> Links<'a> {
         while let Some(component) = components.next() {
             let next = at.join(component);
             let real = (self.real)(&next);
-            let is_link = real != next;
-            if is_link && (components.peek().is_none() || self.writable.iter().any(|place| at.starts_with(place))) {
+            let last = components.peek().is_none();
+            if real.is_some() && (last || self.writable.iter().any(|place| at.starts_with(place))) {
                 return None;
             }
-            at = real;
+            at = real.unwrap_or(next);
         }
         Some(at)
     }

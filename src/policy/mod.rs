@@ -25,7 +25,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub use access::{Access, Change, Host, Operation, Target, UnixName};
-pub use components::key;
+pub use components::{ByPath, as_path, key};
 pub use grants::Grant;
 pub use lists::{CompileError, Effect};
 pub use verdict::{Answer, Denial, Permit, Place, Question, Reason, Rule, Scope, Verdict};
@@ -72,8 +72,8 @@ pub const SHARED_TEMPORARY: [&str; 3] = ["/tmp", "/var/tmp", "/dev/shm"];
 /// Where the slaves of pseudo-terminals are.
 const TERMINALS: &str = "/dev/pts";
 
-/// Resolves the symbolic links in a path, as far as it exists.
-pub type Real<'a> = dyn Fn(&Path) -> PathBuf + 'a;
+/// The path with its symbolic links resolved, as far as it exists, where that is another one.
+pub type Real<'a> = dyn Fn(&Path) -> Option<PathBuf> + 'a;
 
 /// Input of the floor. The deepest root or carve at or above a path decides: beneath a root it may
 /// be granted, beneath a carve not. A root may lie beneath a carve, and a carve need not exist.

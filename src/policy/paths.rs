@@ -1,12 +1,11 @@
 //! Lists of paths: literal paths that cover what is beneath them, globs, and names at any depth.
 
-use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Component, Path, PathBuf};
 
 use super::any_depth::{self, AnyDepth, Name, open_tails};
-use super::components::{Components, as_path, key, plain};
+use super::components::{ByPath, Components, as_path, key, plain};
 use super::glob::{LazyGlob, escape, first_meta, unescape};
 use super::links::Links;
 use super::lists::{
@@ -31,7 +30,7 @@ pub(super) enum Pattern {
 #[derive(Debug, Clone)]
 pub(super) struct PathLists {
     /// By the bytes of the path, `/` being empty.
-    literal: HashMap<Box<[u8]>, Vec<Entry>>,
+    literal: ByPath<Vec<Entry>>,
     any_depth: AnyDepth,
     globs: Vec<(LazyGlob, PathBuf, Entry)>,
     /// Places private to the run: patterns that could stand at any depth do not apply there.
@@ -44,7 +43,7 @@ pub(super) struct PathLists {
 impl PathLists {
     pub(super) fn compile(lists: Lists<'_>, places: &Places, links: &Links<'_>) -> Result<Self, CompileError> {
         let mut compiled = Self {
-            literal: HashMap::new(),
+            literal: ByPath::default(),
             any_depth: AnyDepth::default(),
             globs: Vec::new(),
             private: [places.temporary.clone(), places.cache.clone()],
@@ -278,11 +277,11 @@ pub(super) fn parse(text: &str, places: &Places) -> Result<Pattern, Problem> {
     let absolute = if text == "~" {
         escape(&places.home)
     } else if let Some(rest) = text.strip_prefix("~/") {
-        format!("{}/{rest}", escape(&places.home))
+        [&escape(&places.home), "/", rest].concat()
     } else if text.starts_with('/') || text.is_empty() {
         text.to_owned()
     } else {
-        format!("{}/{}", escape(&places.workspace), text.strip_prefix("./").unwrap_or(text))
+        [&escape(&places.workspace), "/", text.strip_prefix("./").unwrap_or(text)].concat()
     };
     if absolute.contains('\0') {
         return Err(Problem::Path);

@@ -154,7 +154,7 @@ impl Keeper for SettingsKeeper {
         }
         let survey = Survey::default();
         let policy =
-            Policy::compile(&settings.sandbox, self.places.clone(), &|path| survey.look(path).real.clone()).ok()?;
+            Policy::compile(&settings.sandbox, self.places.clone(), &|path| survey.look(path).elsewhere).ok()?;
         Some(in_session(policy, &self.session))
     }
 }

@@ -27,7 +27,7 @@ use super::floor::Floor;
 use super::monitor::{self, MonitorPlan};
 use super::wire::{LENGTH, Order, Report};
 use crate::sys::dispositions;
-use crate::sys::spawn::{self, Forked, StringArray};
+use crate::sys::spawn::{self, ChildStack, Forked, StringArray};
 
 /// A command that is ready to be started.
 #[derive(Debug)]
@@ -208,6 +208,7 @@ pub(super) fn launch_scoped(plan: ChildPlan<'_>, scoped: bool) -> Result<Launche
     };
     let mut monitor = MonitorPlan {
         needed: Vec::new(),
+        stack: ChildStack::new(),
         stdio: stdio.each_ref().map(AsRawFd::as_raw_fd),
         keep_root_capabilities: plan.keep_root_capabilities,
         scope: scope.as_ref().map(AsRawFd::as_raw_fd),

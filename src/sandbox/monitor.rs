@@ -20,13 +20,15 @@ use super::launch::Stage;
 use super::orphans;
 use super::privileges;
 use super::wire::{LENGTH, Order, Report};
-use crate::sys::spawn::{self, StringArray, borrow};
+use crate::sys::spawn::{self, ChildStack, StringArray, borrow};
 use crate::sys::{dispositions, landlock};
 
 /// Everything that the monitor needs. Descriptors are numbers, open in the table that the fork copied.
 #[derive(Debug)]
 pub(super) struct MonitorPlan<'a> {
     pub(super) command: CommandPlan<'a>,
+    /// What the command runs on until it executes its program.
+    pub(super) stack: ChildStack,
     pub(super) stdio: [RawFd; 3],
     pub(super) keep_root_capabilities: bool,
     /// The ruleset that scopes signals; absent before Landlock ABI 6.
@@ -45,13 +47,21 @@ pub(super) struct MonitorPlan<'a> {
 
 /// Runs in the forked process.
 pub(super) fn run(plan: &MonitorPlan<'_>) -> Infallible {
-    match confine(plan).and_then(|children| start(plan, children)) {
-        Ok(mut monitor) => monitor.watch(),
-        Err((stage, error)) => {
-            send(borrow(plan.channel), Report::Failed(stage, errno(&error)));
-            spawn::exit_now(125)
-        }
+    match confine(plan) {
+        Ok(children) => spawn::fork_sharing_memory(&plan.stack, &plan.command, command::run, |command| {
+            match command.map(Pid::from_raw) {
+                Ok(Some(command)) => Monitor::over(command, plan, children).watch(),
+                Ok(None) => fail(plan, Stage::Fork, &io::Error::from_raw_os_error(libc::ECHILD)),
+                Err(error) => fail(plan, Stage::Fork, &error),
+            }
+        }),
+        Err((stage, error)) => fail(plan, stage, &error),
     }
+}
+
+fn fail(plan: &MonitorPlan<'_>, stage: Stage, error: &io::Error) -> ! {
+    send(borrow(plan.channel), Report::Failed(stage, errno(error)));
+    spawn::exit_now(125)
 }
 
 type Failed = (Stage, io::Error);
@@ -77,23 +87,6 @@ fn confine(plan: &MonitorPlan<'_>) -> Result<OwnedFd, Failed> {
     dispositions::child_signal_fd().map_err(|error| (Stage::Session, error))
 }
 
-/// Clones the command.
-fn start<'a>(plan: &'a MonitorPlan<'_>, children: OwnedFd) -> Result<Monitor<'a>, Failed> {
-    let command =
-        spawn::fork_sharing_descriptors(|| command::run(&plan.command)).map_err(|error| (Stage::Fork, error))?;
-    let command = Pid::from_raw(command).ok_or((Stage::Fork, io::Error::from_raw_os_error(libc::ECHILD)))?;
-    Ok(Monitor {
-        channel: borrow(plan.channel),
-        askance: plan.askance.map(borrow),
-        reports: Some(borrow(plan.reports)),
-        children,
-        command,
-        scoped: plan.scope.is_some(),
-        removal: plan.removal.as_ref(),
-        failed: None,
-    })
-}
-
 struct Monitor<'a> {
     channel: BorrowedFd<'a>,
     askance: Option<BorrowedFd<'a>>,
@@ -107,7 +100,20 @@ struct Monitor<'a> {
     failed: Option<Report>,
 }
 
-impl Monitor<'_> {
+impl<'a> Monitor<'a> {
+    fn over(command: Pid, plan: &'a MonitorPlan<'_>, children: OwnedFd) -> Self {
+        Self {
+            channel: borrow(plan.channel),
+            askance: plan.askance.map(borrow),
+            reports: Some(borrow(plan.reports)),
+            children,
+            command,
+            scoped: plan.scope.is_some(),
+            removal: plan.removal.as_ref(),
+            failed: None,
+        }
+    }
+
     fn watch(&mut self) -> ! {
         loop {
             let quiet = self.channel.as_fd();
@@ -237,7 +243,8 @@ impl Monitor<'_> {
 
     /// Kills and reaps the whole tree, tells the command's end, and is gone.
     fn end(&self, report: Option<Report>) -> ! {
-        while !self.kill_and_reap() {}
+        // Most commands leave nobody behind.
+        while !matches!(rustix::process::wait(WaitOptions::NOHANG), Err(Errno::CHILD)) && !self.kill_and_reap() {}
         if let Some(report) = report {
             send(self.channel, report);
         }

@@ -134,11 +134,11 @@ impl Marks {
     /// the kernel would reach by it.
     fn carve(&mut self, path: &Path, survey: &Survey) {
         let seen = survey.look(path);
-        if seen.real != path {
-            self.marks.insert(Key::of(&seen.real), Mark::Carve);
+        if let Some(real) = &seen.elsewhere {
+            self.marks.insert(Key::of(real), Mark::Carve);
         }
         if seen.kind.is_some() {
-            let stat = rustix::fs::stat(&seen.real).ok();
+            let stat = rustix::fs::stat(seen.real(path)).ok();
             self.carved.extend(stat.map(|stat| (stat.st_dev, stat.st_ino)));
         }
         self.marks.insert(Key::of(path), Mark::Carve);
@@ -199,26 +199,27 @@ impl Splitting<'_> {
     fn visit_children(&mut self, key: &Key) {
         let path = key.path();
         // The kernel follows no link on the way to a rule either.
-        let names = if self.survey.look(&path).real == path { self.survey.entries(&path) } else { Err(not_real()) };
-        let mut names = match names {
+        let names =
+            if self.survey.look(&path).elsewhere.is_none() { self.survey.entries(&path) } else { Err(not_real()) };
+        let entries = match names {
             Ok(names) => names,
             // Nothing is beneath a file, and a directory that takes its name is another inode.
             Err(error) if error.raw_os_error() == Some(libc::ENOTDIR) => return self.split.granted.push(key.clone()),
             Err(error) => return self.split.unlisted.push((path, error)),
         };
-        names.retain(|(_, kind)| *kind != FileType::Symlink);
+        let mut names: Vec<_> = entries.iter().filter(|(_, kind)| *kind != FileType::Symlink).collect();
         if path.starts_with(READ_ONE_BY_ONE) {
             names.retain(|(name, kind)| *kind == FileType::Directory || is_likely(name));
         }
         let needed = self.marks.on_the_way(key);
-        names.retain(|(name, _)| needed.contains(name) || !is_of_another_run(&path, name));
+        names.retain(|(name, _)| needed.contains(*name) || !is_of_another_run(&path, name));
         if names.len() > MOST_CHILDREN {
-            names.sort_by_cached_key(|(name, kind)| (!needed.contains(name), rank(name, *kind), name.clone()));
+            names.sort_by_cached_key(|(name, kind)| (!needed.contains(*name), rank(name, *kind), *name));
             self.split.crowded.push((path, names.len() - MOST_CHILDREN));
             names.truncate(MOST_CHILDREN);
         }
         for (name, _) in names {
-            self.visit(&key.join(&name), Mark::Root);
+            self.visit(&key.join(name), Mark::Root);
         }
     }
 }

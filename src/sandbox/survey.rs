@@ -5,14 +5,14 @@
 //! most of which do not exist, so a directory that is asked about often is listed instead.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use std::rc::Rc;
 
 use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags};
+
+use crate::policy::{ByPath, as_path, key};
 
 /// From so many questions about one directory on, listing it is cheaper than asking for each name.
 const LIST_FROM: u32 = 3;
@@ -23,68 +23,98 @@ const LIST_MOST: usize = 2048;
 /// What a path leads to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Seen {
-    /// With the symbolic links of its existing part resolved.
-    pub real: PathBuf,
+    /// With the symbolic links of its existing part resolved, where that makes it another path.
+    pub elsewhere: Option<PathBuf>,
     /// `None` where nothing stands.
     pub kind: Option<FileType>,
 }
 
-/// The entries of a directory, `.` and `..` aside, in no order.
-pub(super) type Entries = Vec<(OsString, FileType)>;
+impl Seen {
+    /// The real path of `path`, which is what was looked at.
+    pub(super) fn real<'a>(&'a self, path: &'a Path) -> &'a Path {
+        self.elsewhere.as_deref().unwrap_or(path)
+    }
+}
+
+/// A directory's entries, `.` and `..` aside, in no order. Few allocations: it is made at each start.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Entries {
+    names: Vec<u8>,
+    /// Where each name ends, and what it is.
+    ends: Vec<(usize, FileType)>,
+}
+
+impl Entries {
+    fn name(&self, at: usize) -> &[u8] {
+        let start = at.checked_sub(1).map_or(0, |before| self.ends[before].0);
+        &self.names[start..self.ends[at].0]
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&OsStr, FileType)> {
+        self.ends.iter().enumerate().map(|(at, (_, kind))| (OsStr::from_bytes(self.name(at)), *kind))
+    }
+
+    fn kind(&self, name: &OsStr) -> Option<FileType> {
+        self.iter().find(|(found, _)| *found == name).map(|(_, kind)| kind)
+    }
+
+    fn push(&mut self, name: &[u8], kind: FileType) {
+        self.names.extend_from_slice(name);
+        self.ends.push((self.names.len(), kind));
+    }
+}
 
 #[derive(Debug, Default)]
 struct Directory {
     asked: u32,
     /// `None`: too large to be worth it, or not readable.
-    names: Option<Option<HashMap<OsString, FileType>>>,
+    names: Option<Option<Entries>>,
 }
 
 /// What was seen so far.
 #[derive(Debug, Default)]
 pub struct Survey {
-    seen: RefCell<HashMap<Box<[u8]>, Rc<Seen>>>,
-    directories: RefCell<HashMap<Box<[u8]>, Directory>>,
+    seen: RefCell<ByPath<Seen>>,
+    directories: RefCell<ByPath<Directory>>,
 }
 
 impl Survey {
     /// `path`, which is absolute and holds no `.` or `..`, without symbolic links, and what is there.
-    pub fn look(&self, path: &Path) -> Rc<Seen> {
-        let key = path.as_os_str().as_bytes();
+    pub fn look(&self, path: &Path) -> Seen {
+        let key = key(path);
         if let Some(seen) = self.seen.borrow().get(key) {
-            return Rc::clone(seen);
+            return seen.clone();
         }
-        let seen = Rc::new(self.look_anew(path));
-        self.seen.borrow_mut().insert(key.into(), Rc::clone(&seen));
+        let seen = self.look_anew(path, key);
+        self.seen.borrow_mut().insert(key.into(), seen.clone());
         seen
     }
 
-    fn look_anew(&self, path: &Path) -> Seen {
-        let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
-            return Seen { real: path.to_owned(), kind: Some(FileType::Directory) };
+    fn look_anew(&self, path: &Path, key: &[u8]) -> Seen {
+        let Some(slash) = key.iter().rposition(|byte| *byte == b'/') else {
+            return Seen { elsewhere: None, kind: Some(FileType::Directory) };
         };
+        let (parent, name) = (as_path(&key[..slash]), OsStr::from_bytes(&key[slash + 1..]));
         let above = self.look(parent);
-        let real = if above.real == parent { path.to_owned() } else { above.real.join(name) };
-        match above.kind {
-            Some(FileType::Directory) => match self.entry(&above.real, name, &real) {
-                Some(FileType::Symlink) => follow(real),
-                kind => Seen { real, kind },
-            },
-            _ => Seen { real, kind: None },
+        let elsewhere = above.elsewhere.as_ref().map(|real| real.join(name));
+        if above.kind != Some(FileType::Directory) {
+            return Seen { elsewhere, kind: None };
+        }
+        match self.entry(above.real(parent), name, elsewhere.as_deref().unwrap_or(path)) {
+            Some(FileType::Symlink) => follow(elsewhere, path),
+            kind => Seen { elsewhere, kind },
         }
     }
 
     /// What the real directory holds under this name.
     fn entry(&self, directory: &Path, name: &OsStr, path: &Path) -> Option<FileType> {
         let mut directories = self.directories.borrow_mut();
-        let known = directories.entry(directory.as_os_str().as_bytes().into()).or_default();
+        let known = known(&mut directories, directory);
         known.asked += 1;
         if known.asked >= LIST_FROM {
-            let names = known.names.get_or_insert_with(|| {
-                let entries = list(directory, LIST_MOST).ok()?;
-                entries.map(|entries| entries.into_iter().collect())
-            });
+            let names = known.names.get_or_insert_with(|| list(directory, LIST_MOST).ok()?);
             if let Some(names) = names {
-                return names.get(name).copied();
+                return names.kind(name);
             }
         }
         kind_of(path)
@@ -93,16 +123,24 @@ impl Survey {
     /// Every entry of the real directory `path`.
     pub(super) fn entries(&self, path: &Path) -> io::Result<Entries> {
         let mut directories = self.directories.borrow_mut();
-        let known = directories.entry(path.as_os_str().as_bytes().into()).or_default();
+        let known = known(&mut directories, path);
         if let Some(Some(names)) = &known.names {
-            return Ok(names.iter().map(|(name, kind)| (name.clone(), *kind)).collect());
+            return Ok(names.clone());
         }
         let entries = list(path, usize::MAX)?.unwrap_or_default();
-        if entries.len() <= LIST_MOST {
-            known.names = Some(Some(entries.iter().cloned().collect()));
+        if entries.ends.len() <= LIST_MOST {
+            known.names = Some(Some(entries.clone()));
         }
         Ok(entries)
     }
+}
+
+fn known<'a>(directories: &'a mut ByPath<Directory>, path: &Path) -> &'a mut Directory {
+    let key = key(path);
+    if !directories.contains_key(key) {
+        directories.insert(key.into(), Directory::default());
+    }
+    directories.get_mut(key).expect("it was put there")
 }
 
 /// What stands at `path` itself.
@@ -111,33 +149,34 @@ fn kind_of(path: &Path) -> Option<FileType> {
     Some(FileType::from_raw_mode(stat.st_mode))
 }
 
-/// The link at `path` followed as the kernel would.
-fn follow(path: PathBuf) -> Seen {
-    let Ok(real) = path.canonicalize() else { return Seen { real: path, kind: None } };
+/// The link that `path` leads to, or is, followed as the kernel would.
+fn follow(elsewhere: Option<PathBuf>, path: &Path) -> Seen {
+    let Ok(real) = elsewhere.as_deref().unwrap_or(path).canonicalize() else {
+        return Seen { elsewhere, kind: None };
+    };
     let kind = rustix::fs::stat(&real).ok().map(|stat| FileType::from_raw_mode(stat.st_mode));
-    Seen { real, kind }
+    Seen { elsewhere: (real != path).then_some(real), kind }
 }
 
 /// The directory's entries; `None` where there are more than `most`.
 fn list(path: &Path, most: usize) -> io::Result<Option<Entries>> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
     let directory = Dir::new(rustix::fs::openat(CWD, path, flags, Mode::empty())?)?;
-    let mut entries = Vec::new();
+    let mut entries = Entries::default();
     for entry in directory {
         let entry = entry?;
         let name = entry.file_name().to_bytes();
         if matches!(name, b"." | b"..") {
             continue;
         }
-        if entries.len() == most {
+        if entries.ends.len() == most {
             return Ok(None);
         }
-        let name = OsStr::from_bytes(name).to_owned();
         let kind = match entry.file_type() {
-            FileType::Unknown => kind_of(&path.join(&name)).unwrap_or(FileType::Unknown),
+            FileType::Unknown => kind_of(&path.join(OsStr::from_bytes(name))).unwrap_or(FileType::Unknown),
             kind => kind,
         };
-        entries.push((name, kind));
+        entries.push(name, kind);
     }
     Ok(Some(entries))
 }
@@ -172,7 +211,8 @@ mod tests {
             for turn in 0..table.len() {
                 let (path, real, kind) = table[if round == 0 { turn } else { table.len() - 1 - turn }];
                 let seen = survey.look(&base.join(path));
-                assert_eq!((seen.real.as_path(), seen.kind), (base.join(real).as_path(), kind), "{path}");
+                let asked = base.join(path);
+                assert_eq!((seen.real(&asked), seen.kind), (base.join(real).as_path(), kind), "{path}");
             }
         }
     }

@@ -3,9 +3,11 @@
 //! Everything here that a forked child calls is async-signal-safe: a child of a threaded process
 //! may find any lock held, so it allocates nothing and calls the kernel alone.
 
+use std::cell::UnsafeCell;
 use std::convert::Infallible;
 use std::ffi::{CStr, CString};
 use std::io;
+use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 use rustix::io::{FdFlags, fcntl_dupfd_cloexec, fcntl_getfd, fcntl_setfd};
@@ -54,12 +56,57 @@ pub fn fork_with_pidfd(child: impl FnOnce() -> Infallible) -> io::Result<Forked>
 }
 
 /// `clone(CLONE_FILES | SIGCHLD)`: as [`fork_with_pidfd`], with one descriptor table for both.
+#[cfg(test)]
 pub fn fork_sharing_descriptors(child: impl FnOnce() -> Infallible) -> io::Result<i32> {
     let pid = clone(libc::CLONE_FILES, std::ptr::null_mut())?;
     if pid == 0 {
         run(child);
     }
     Ok(pid)
+}
+
+/// What a child that shares its parent's memory runs on until it executes something else.
+#[derive(Debug)]
+pub struct ChildStack(Box<[UnsafeCell<MaybeUninit<u128>>]>);
+
+impl ChildStack {
+    pub fn new() -> Self {
+        const BYTES: usize = 128 * 1024;
+        Self((0..BYTES / size_of::<u128>()).map(|_| UnsafeCell::new(MaybeUninit::uninit())).collect())
+    }
+}
+
+/// What lies at the foot of a child's stack: where it begins.
+struct Start<'a, T> {
+    child: fn(&T) -> Infallible,
+    plan: &'a T,
+}
+
+/// `clone(CLONE_VM | CLONE_FILES | SIGCHLD)`: as [`fork_with_pidfd`], with one memory and one
+/// descriptor table for both, until the child executes a program: nothing is copied for a copy's sake.
+///
+/// The caller goes on in `parent`, which never returns: what the child uses stays where it is. Both
+/// have one errno: what runs in `parent` until the child's exec reads none.
+pub fn fork_sharing_memory<T: Sync>(
+    stack: &ChildStack,
+    plan: &T,
+    child: fn(&T) -> Infallible,
+    parent: impl FnOnce(io::Result<i32>) -> Infallible,
+) -> Infallible {
+    extern "C" fn begin<T>(start: *mut libc::c_void) -> libc::c_int {
+        // SAFETY: the parent wrote it before the clone, and it lives as long as the parent.
+        let start: Start<'_, T> = unsafe { start.cast::<Start<'_, T>>().read() };
+        run(|| (start.child)(start.plan))
+    }
+    let foot = stack.0.as_ptr().cast_mut();
+    let flags = libc::CLONE_VM | libc::CLONE_FILES | libc::SIGCHLD;
+    // SAFETY: the stack is a child's alone, aligned for a `Start` and for a stack's end, and larger
+    // than both; plan and stack outlive the child's use of them because `parent` never returns.
+    let pid = unsafe {
+        foot.cast::<Start<'_, T>>().write(Start { child, plan });
+        libc::clone(begin::<T>, foot.add(stack.0.len()).cast(), flags, foot.cast())
+    };
+    parent(if pid < 0 { Err(io::Error::last_os_error()) } else { Ok(pid) })
 }
 
 /// `_exit(status)`.
@@ -144,6 +191,9 @@ pub struct StringArray {
     pointers: Vec<*const libc::c_char>,
     _strings: Vec<CString>,
 }
+
+// SAFETY: the pointers lead to the strings that it owns, and nobody writes those.
+unsafe impl Sync for StringArray {}
 
 impl StringArray {
     pub fn new(strings: Vec<CString>) -> Self {
