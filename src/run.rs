@@ -341,9 +341,14 @@ fn prepare(request: &RunRequest, begun: Begun, journal: &Arc<Journal>) -> Result
         spec::restrict(&mut settings.sandbox);
     }
     let survey = Survey::default();
-    let policy = keeper::in_session(compile(&settings, &places, &survey)?, &request.session);
+    let mut policy = keeper::in_session(compile(&settings, &places, &survey)?, &request.session);
     let environment = environment::build(std::env::vars_os(), &settings.sandbox.env, &places);
-    let floor = Floor::lay(&policy.silent(Operation::Read), &policy.silent(Operation::Write), &survey)?;
+    let read = policy.silent(Operation::Read, &sandbox::search);
+    let nursery = places::nursery(&mut places, &read, journal);
+    if nursery.is_some() {
+        policy = keeper::in_session(compile(&settings, &places, &survey)?, &request.session);
+    }
+    let floor = Floor::lay_above(&read, &policy.silent(Operation::Write, &sandbox::search), &survey, nursery)?;
     let reads_everything = policy.reads_everything();
     let live = Arc::new(LivePolicy::new(policy));
     let dns = dns(&settings, Arc::clone(&live))?;

@@ -62,6 +62,8 @@ pub struct Places {
     /// Git directories outside the workspace that a `.git` file of it names, with proof that they
     /// point back: their objects, refs, logs and index are writable.
     pub git_dirs: Vec<PathBuf>,
+    /// Where new names in split directories wait; nobody in the run writes there.
+    pub nursery: Option<PathBuf>,
     /// Spec mode: nothing is written but the temporary directory.
     pub read_only: bool,
 }
@@ -75,12 +77,29 @@ const TERMINALS: &str = "/dev/pts";
 /// The path with its symbolic links resolved, as far as it exists, where that is another one.
 pub type Real<'a> = dyn Fn(&Path) -> Option<PathBuf> + 'a;
 
+/// What is of interest beneath a directory, nothing beneath what is; `None` where that is too much.
+pub type Search<'a> = dyn Fn(&Path, &dyn Fn(&Path) -> bool) -> Option<Vec<PathBuf>> + 'a;
+
 /// Input of the floor. The deepest root or carve at or above a path decides: beneath a root it may
 /// be granted, beneath a carve not. A root may lie beneath a carve, and a carve need not exist.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SilentYes {
     pub roots: Vec<PathBuf>,
     pub carve: Vec<PathBuf>,
+    /// Carves hold what patterns denied when the tree was searched; they deny later names too.
+    pub patterned: bool,
+}
+
+impl SilentYes {
+    /// Ordered, and nothing both root and carve: a root that a carve names is none.
+    fn in_order(mut self) -> Self {
+        self.roots.sort_unstable_by(|a, b| key(a).cmp(key(b)));
+        self.carve.sort_unstable_by(|a, b| key(a).cmp(key(b)));
+        self.carve.dedup();
+        let carve = &self.carve;
+        self.roots.retain(|root| carve.binary_search_by(|carved| key(carved).cmp(key(root))).is_err());
+        self
+    }
 }
 
 /// What rules say of what lies beneath the two names of something that is moved.
@@ -244,10 +263,10 @@ impl Policy {
 
     /// What the floor may grant for reading or writing. Never terminals: only whoever opened the other
     /// end of one may open it, which no list says, and a path can be flipped after it was judged.
-    pub fn silent(&self, operation: Operation) -> SilentYes {
+    pub fn silent(&self, operation: Operation, search: &Search<'_>) -> SilentYes {
         let mut silent = match operation {
-            Operation::Read => self.read.silent(None),
-            Operation::Write => self.write.silent(Some(&self.places)),
+            Operation::Read => self.read.silent_reading(search),
+            Operation::Write => self.write.silent_writing(),
             _ => return SilentYes::default(),
         };
         silent.roots.retain(|root| !root.starts_with(TERMINALS) || root.ends_with("ptmx"));
@@ -255,6 +274,11 @@ impl Policy {
             silent.carve.insert(at, TERMINALS.into());
         }
         silent
+    }
+
+    /// Do the lists allow reading the real `path`?
+    pub fn may_read(&self, path: &Path) -> bool {
+        matches!(self.read.rule(path), Ruling::Allow)
     }
 
     /// Is nothing readable ever asked about, so that read-only opens need no trap?

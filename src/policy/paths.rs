@@ -12,7 +12,7 @@ use super::lists::{
     CompileError, Effect, Entry, Lists, Match, Problem, Ruling, deciding, runtime_source, specificity, weigh,
 };
 use super::verdict::Rule;
-use super::{Grant, Inspect, Places, SilentYes};
+use super::{Grant, Inspect, Places, Search, SilentYes};
 use crate::settings::Layer;
 
 /// What one entry covers.
@@ -63,6 +63,10 @@ impl PathLists {
         }
         for git_dir in &places.git_dirs {
             compiled.allow_git_dir(git_dir, places);
+        }
+        if let Some(nursery) = places.nursery.as_ref().filter(|_| lists.suffix == "Write") {
+            let rule = Rule { text: "the run's nursery".to_owned(), source: runtime_source(Layer::Default) };
+            compiled.insert(Pattern::Literal(nursery.clone()), Entry { effect: Effect::Block, rule });
         }
         for (effect, entry) in lists.entries() {
             let rule = lists.rule(effect, entry);
@@ -176,9 +180,48 @@ impl PathLists {
         entry.effect != Effect::Block && self.globs.iter().any(allows)
     }
 
-    /// Roots that are allowed outright, and what must be left out of them. Where rules for any
-    /// depth apply and the lists are for writing, nothing is a root: names are born in the broker.
-    pub(super) fn silent(&self, writing: Option<&Places>) -> SilentYes {
+    /// What may be written under the floor. Where rules for any depth apply nothing is: names are born
+    /// in the broker.
+    pub(super) fn silent_writing(&self) -> SilentYes {
+        let mut silent = self.silent_literally();
+        silent.carve.extend(self.restricting_globs().map(|(_, prefix)| prefix.to_owned()));
+        if self.any_depth.restricting().next().is_some() {
+            silent.roots.retain(|root| self.is_private(root) || is_device(root));
+        }
+        silent.in_order()
+    }
+
+    /// What may be read under the floor. What patterns deny in the workspace by now is looked for there;
+    /// a later name is born in the broker, or is somebody else's, and then the trap alone keeps it.
+    pub(super) fn silent_reading(&self, search: &Search<'_>) -> SilentYes {
+        let mut silent = self.silent_literally();
+        let inside = |prefix: &Path| prefix.starts_with(&self.pattern_base);
+        let (inner, outer): (Vec<_>, Vec<_>) = self.restricting_globs().partition(|(_, prefix)| inside(prefix));
+        silent.carve.extend(outer.into_iter().map(|(_, prefix)| prefix.to_owned()));
+        let any_depth = self.any_depth.restricting().next().is_some();
+        let everywhere = any_depth.then_some(self.pattern_base.as_path());
+        let bases = everywhere.into_iter().chain(inner.iter().map(|(_, prefix)| *prefix).filter(|_| !any_depth));
+        for base in bases {
+            let denied = |path: &Path| {
+                let named = path.file_name().is_some_and(|name| self.could_mean(name));
+                (named || inner.iter().any(|(glob, _)| glob.matches(path))) && !matches!(self.rule(path), Ruling::Allow)
+            };
+            let found = search(base, &denied).unwrap_or_else(|| vec![base.to_owned()]);
+            // What is beneath was not looked at.
+            silent.roots.retain(|root| self.is_private(root) || !found.iter().any(|found| root.starts_with(found)));
+            silent.carve.extend(found);
+            silent.patterned = true;
+        }
+        silent.in_order()
+    }
+
+    fn restricting_globs(&self) -> impl Iterator<Item = (&LazyGlob, &Path)> {
+        let restricting = self.globs.iter().filter(|(.., entry)| entry.effect != Effect::Allow);
+        restricting.map(|(glob, prefix, _)| (glob, prefix.as_path()))
+    }
+
+    /// Roots that entries name, and what entries without patterns leave out of them.
+    fn silent_literally(&self) -> SilentYes {
         let mut silent = SilentYes::default();
         let allows = |entry: &Entry| entry.effect == Effect::Allow;
         let allowing_patterns =
@@ -197,26 +240,6 @@ impl PathLists {
                 silent.carve.push(path.to_owned());
             }
         }
-        for (_, prefix, entry) in &self.globs {
-            if entry.effect != Effect::Allow {
-                silent.carve.push(prefix.clone());
-            }
-        }
-        if self.any_depth.restricting().next().is_some() {
-            match writing {
-                Some(_) => silent.roots.retain(|root| self.is_private(root) || is_device(root)),
-                None => {
-                    silent.roots.retain(|root| self.is_private(root));
-                    silent.carve.push(self.pattern_base.clone());
-                }
-            }
-        }
-        // A root that a glob's prefix covers stays one only if it is deeper than the prefix.
-        silent.roots.sort_unstable_by(|a, b| key(a).cmp(key(b)));
-        silent.carve.sort_unstable_by(|a, b| key(a).cmp(key(b)));
-        silent.carve.dedup();
-        let carve = &silent.carve;
-        silent.roots.retain(|root| carve.binary_search_by(|carved| key(carved).cmp(key(root))).is_err());
         silent
     }
 

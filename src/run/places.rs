@@ -11,7 +11,9 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
-use crate::policy::{Facts, Places, UnixName};
+use crate::journal::Journal;
+use crate::policy::{Facts, Places, SilentYes, UnixName};
+use crate::sandbox::Nursery;
 use crate::settings::Locations;
 
 /// A place could not be made.
@@ -35,9 +37,31 @@ pub(super) fn make(locations: &Locations) -> Result<(Places, TempDir), PlaceErro
         temporary: temporary.path().to_owned(),
         cache,
         git_dirs: git_dirs(&locations.workspace),
+        nursery: None,
         read_only: false,
     };
     Ok((places, temporary))
+}
+
+/// Where something in the workspace is denied to readers, what is made beside it needs a place to come from.
+pub(super) fn nursery(places: &mut Places, read: &SilentYes, journal: &Journal) -> Option<Nursery> {
+    let workspace = &places.workspace;
+    let splits = |carve: &PathBuf| carve != workspace && carve.starts_with(workspace) && carve.exists();
+    if !read.carve.iter().any(splits) {
+        return None;
+    }
+    let git = workspace.join(".git");
+    let waiting = [Path::new("/tmp"), places.cache.parent().unwrap_or(&places.cache), &git, workspace];
+    match Nursery::make(workspace, &waiting) {
+        Ok(nursery) => {
+            places.nursery = Some(nursery.path().to_owned());
+            Some(nursery)
+        }
+        Err(error) => {
+            journal.note(format!("what is made beside a denied file cannot be executed in this run: {error}"));
+            None
+        }
+    }
 }
 
 /// A run that has not begun has made nothing.
@@ -68,6 +92,7 @@ pub(super) fn foreseen(locations: &Locations) -> Places {
         temporary: PathBuf::from("/tmp/ask.of-the-run"),
         cache: cache.canonicalize().unwrap_or(cache),
         git_dirs: git_dirs(&locations.workspace),
+        nursery: None,
         read_only: false,
     }
 }

@@ -15,6 +15,7 @@ use landlock::{
 };
 use rustix::fs::{FileType, Mode, OFlags, ResolveFlags};
 
+use super::nursery::Nursery;
 use super::rights::Rights;
 use super::split::{self, Key, Marks};
 use super::survey::Survey;
@@ -76,19 +77,42 @@ pub struct Floor {
     table: Table,
     abi: u32,
     left_out: Vec<LeftOut>,
+    nursery: Option<Nursery>,
+    patterned: bool,
 }
 
 impl Floor {
     /// Lays the floor for reading (and executing) and for writing.
     pub fn lay(read: &SilentYes, write: &SilentYes, survey: &Survey) -> Result<Self, FloorError> {
-        Self::lay_with_abi(read, write, survey, sys::landlock::abi())
+        Self::lay_above(read, write, survey, None)
+    }
+
+    /// As [`Floor::lay`]; what waits in the nursery can be read and executed wherever it is moved.
+    pub fn lay_above(
+        read: &SilentYes,
+        write: &SilentYes,
+        survey: &Survey,
+        nursery: Option<Nursery>,
+    ) -> Result<Self, FloorError> {
+        Self::lay_with_abi((read, write), survey, nursery, sys::landlock::abi())
+    }
+
+    /// Was the tree searched for what patterns deny to readers? They speak of later names too, which the
+    /// floor may cover.
+    pub fn is_patterned(&self) -> bool {
+        self.patterned
+    }
+
+    /// Where new names in split directories come from.
+    pub fn nursery(&self) -> Option<&Nursery> {
+        self.nursery.as_ref()
     }
 
     /// As [`Floor::lay`], with the rights of an older ABI than the kernel's.
     pub(super) fn lay_with_abi(
-        read: &SilentYes,
-        write: &SilentYes,
+        (read, write): (&SilentYes, &SilentYes),
         survey: &Survey,
+        nursery: Option<Nursery>,
         found: u32,
     ) -> Result<Self, FloorError> {
         if found < LEAST_ABI {
@@ -106,6 +130,8 @@ impl Floor {
             }
         }
         inherit(&mut planned);
+        // Bound alone, whatever is granted where they wait: they leave.
+        planned.extend(nursery.iter().flat_map(Nursery::everyone).map(|path| (Key::of(&path), Rights::READ)));
         let mut created = handled(abi)?;
         let mut rules = Vec::with_capacity(planned.len());
         for (key, rights) in planned {
@@ -123,7 +149,7 @@ impl Floor {
             }
         }
         let ruleset = Option::<OwnedFd>::from(created).ok_or(FloorError::NoDescriptor)?;
-        Ok(Self { ruleset, table: Table::new(rules), abi: abi_number, left_out })
+        Ok(Self { ruleset, table: Table::new(rules), abi: abi_number, left_out, nursery, patterned: read.patterned })
     }
 
     /// The deepest rule at or above `path`, if the floor grants all of `rights` there.

@@ -11,6 +11,7 @@ pub mod floor;
 mod launch;
 pub mod limits;
 mod monitor;
+mod nursery;
 mod orphans;
 pub mod privileges;
 mod program;
@@ -24,9 +25,10 @@ pub use command::ProcessLimits;
 pub use filter::{Filter, FilterError, FilterPlan};
 pub use floor::{Floor, FloorError, LeftOut, Ruled};
 pub use launch::{ChildPlan, Event, LaunchError, Launched, Stage, inherited_stdio, launch};
+pub use nursery::Nursery;
 pub use program::resolve_program;
 pub use rights::Rights;
-pub use survey::Survey;
+pub use survey::{Survey, search};
 
 #[cfg(test)]
 mod tests;

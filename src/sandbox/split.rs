@@ -93,7 +93,7 @@ pub(super) struct Key(Vec<u8>);
 
 impl Key {
     /// `/` is empty; every component begins with a byte that no name holds.
-    fn of(path: &Path) -> Self {
+    pub(super) fn of(path: &Path) -> Self {
         Self(key(path).iter().map(|byte| if *byte == b'/' { 0 } else { *byte }).collect())
     }
 

@@ -20,6 +20,9 @@ const LIST_FROM: u32 = 3;
 /// Larger directories are asked about name by name.
 const LIST_MOST: usize = 2048;
 
+/// Trees with more entries than that are not searched.
+const SEARCH_MOST: usize = 100_000;
+
 /// What a path leads to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Seen {
@@ -135,6 +138,35 @@ impl Survey {
     }
 }
 
+/// What is of interest beneath the directory `base`, nothing beneath what is: links aside, and with
+/// directories that cannot be listed. `None`: the tree is too large, or `base` is not its real path.
+pub fn search(base: &Path, interesting: &dyn Fn(&Path) -> bool) -> Option<Vec<PathBuf>> {
+    if base.canonicalize().ok()? != base {
+        return None;
+    }
+    let (mut found, mut waiting, mut seen) = (Vec::new(), vec![base.to_owned()], 0);
+    while let Some(directory) = waiting.pop() {
+        let Ok(entries) = list(&directory, usize::MAX) else {
+            found.push(directory);
+            continue;
+        };
+        let entries = entries.unwrap_or_default();
+        seen += entries.ends.len();
+        if seen > SEARCH_MOST {
+            return None;
+        }
+        for (name, kind) in entries.iter().filter(|(_, kind)| *kind != FileType::Symlink) {
+            let path = directory.join(name);
+            if interesting(&path) {
+                found.push(path);
+            } else if kind == FileType::Directory {
+                waiting.push(path);
+            }
+        }
+    }
+    Some(found)
+}
+
 fn known<'a>(directories: &'a mut ByPath<Directory>, path: &Path) -> &'a mut Directory {
     let key = key(path);
     if !directories.contains_key(key) {
@@ -215,5 +247,25 @@ mod tests {
                 assert_eq!((seen.real(&asked), seen.kind), (base.join(real).as_path(), kind), "{path}");
             }
         }
+    }
+
+    #[test]
+    fn a_search_finds_every_match_and_goes_no_deeper() {
+        let place = tempfile::tempdir().unwrap();
+        let base = place.path().canonicalize().unwrap();
+        for directory in ["a/.env/deep", "b/c/d", "e"] {
+            std::fs::create_dir_all(base.join(directory)).unwrap();
+        }
+        for file in ["a/.env/deep/.env", "b/c/d/.env", ".env", "b/env"] {
+            std::fs::write(base.join(file), "").unwrap();
+        }
+        std::os::unix::fs::symlink(base.join("b"), base.join("e/b")).unwrap();
+        std::os::unix::fs::symlink("b", base.join("link")).unwrap();
+        let interesting = |path: &Path| path.ends_with(".env");
+        let mut found = search(&base, &interesting).unwrap();
+        found.sort();
+        assert_eq!(found, [".env", "a/.env", "b/c/d/.env"].map(|path| base.join(path)));
+        assert_eq!(search(&base.join("link"), &interesting), None);
+        assert_eq!(search(&base.join("absent"), &interesting), None);
     }
 }

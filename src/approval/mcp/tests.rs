@@ -51,6 +51,7 @@ fn policy() -> Policy {
         temporary: "/tmp/ask.1".into(),
         cache: "/home/me/.cache/askance/w".into(),
         git_dirs: Vec::new(),
+        nursery: None,
         read_only: false,
     };
     Policy::compile(&sandbox, places, &|_| None).unwrap()

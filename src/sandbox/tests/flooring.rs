@@ -109,7 +109,7 @@ fn silent_at(base: &Path, roots: &[String], carve: &[String]) -> SilentYes {
     };
     let carve = at(carve);
     // A path on both lists is a carve: nothing is both.
-    SilentYes { roots: at(roots).into_iter().filter(|root| !carve.contains(root)).collect(), carve }
+    SilentYes { roots: at(roots).into_iter().filter(|root| !carve.contains(root)).collect(), carve, patterned: false }
 }
 
 proptest! {
@@ -260,7 +260,7 @@ fn a_root_that_is_a_link_is_reported_and_not_followed_and_an_absent_one_is_nothi
 fn older_kernels_get_what_they_know_and_too_old_ones_nothing() {
     let read = silent(&["/usr"], &[]);
     for abi in 3..=7 {
-        let floor = Floor::lay_with_abi(&read, &silent(&["/dev/null"], &[]), &Survey::default(), abi).unwrap();
+        let floor = Floor::lay_with_abi((&read, &silent(&["/dev/null"], &[])), &Survey::default(), None, abi).unwrap();
         assert_eq!((floor.abi(), floor.scopes_signals()), (abi, abi >= 6));
         assert_eq!(
             below(
@@ -270,8 +270,11 @@ fn older_kernels_get_what_they_know_and_too_old_ones_nothing() {
             [true, false]
         );
     }
-    assert_eq!(Floor::lay_with_abi(&read, &read, &Survey::default(), 99).unwrap().abi(), 7);
+    assert_eq!(Floor::lay_with_abi((&read, &read), &Survey::default(), None, 99).unwrap().abi(), 7);
     for found in [0, 1, 2] {
-        assert!(matches!(Floor::lay_with_abi(&read, &read, &Survey::default(), found), Err(FloorError::TooOld { .. })));
+        assert!(matches!(
+            Floor::lay_with_abi((&read, &read), &Survey::default(), None, found),
+            Err(FloorError::TooOld { .. })
+        ));
     }
 }

@@ -20,7 +20,7 @@ mod terminal;
 
 pub(crate) fn silent(roots: &[&str], carve: &[&str]) -> SilentYes {
     let paths = |paths: &[&str]| paths.iter().map(PathBuf::from).collect();
-    SilentYes { roots: paths(roots), carve: paths(carve) }
+    SilentYes { roots: paths(roots), carve: paths(carve), patterned: false }
 }
 
 pub(crate) const EVERYTHING: FilterPlan =

@@ -5,6 +5,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
+use super::birth;
 use super::decide::{Granted, Need, Stop, judge};
 use super::errno::Errno;
 use super::held::{Held, Named};
@@ -14,6 +15,8 @@ use super::record;
 use super::resolve::{Entry, flag_bits};
 use super::state::Moment;
 use super::view::View;
+use rustix::fs::{Mode, OFlags};
+
 use crate::policy::Change;
 use crate::supervisor::{Call, Context};
 use crate::sys::files::{self, OpenHow};
@@ -72,16 +75,27 @@ pub(super) fn file(
     if !context.still_waiting(call) {
         return Made::Failed(Errno(libc::EINTR));
     }
-    let flags = how.flags | libc::O_CREAT | libc::O_EXCL | libc::O_NOCTTY | libc::O_CLOEXEC;
-    let open = OpenHow { flags: flag_bits(flags), mode: how.mode.into(), resolve: 0 };
-    match thread::with_umask(umask, || files::openat2(entry.parent.fd.as_fd(), &entry.name, &open)) {
+    match make(context, (entry, &path), how, umask) {
         Ok(fd) => {
             record::created(context, path, fd.as_fd());
             Made::Opened(fd)
         }
-        Err(error) if error.raw_os_error() == Some(libc::EEXIST) && !how.has(libc::O_EXCL) => Made::Changed(granted),
-        Err(error) => Made::Failed(error.into()),
+        Err(Errno(libc::EEXIST)) if !how.has(libc::O_EXCL) => Made::Changed(granted),
+        Err(errno) => Made::Failed(errno),
     }
+}
+
+fn make(context: &Context, (entry, path): (&Entry, &Path), how: How, umask: u32) -> Result<OwnedFd, Errno> {
+    let parent = entry.parent.fd.as_fd();
+    let mode = Mode::from_raw_mode(how.mode & 0o7777 & !umask);
+    let flags = how.flags & !(libc::O_CREAT | libc::O_EXCL) | libc::O_NOCTTY | libc::O_CLOEXEC;
+    let born = (mode, OFlags::from_bits_retain(flags.cast_unsigned()));
+    if let Some(fd) = birth::file(context, born, (&entry.parent, &entry.name), path)? {
+        return Ok(fd);
+    }
+    let flags = flags | libc::O_CREAT | libc::O_EXCL;
+    let open = OpenHow { flags: flag_bits(flags), mode: how.mode.into(), resolve: 0 };
+    Ok(thread::with_umask(umask, || files::openat2(parent, &entry.name, &open))?)
 }
 
 /// Opens a file without a name (`O_TMPFILE`) in `directory`.

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use rustix::fs::{AtFlags, FileType, Mode, Stat};
 
+use super::birth;
 use super::create::{entry_path, may_change};
 use super::decide::{Granted, Job, Need, judge, restart};
 use super::errno::Errno;
@@ -165,7 +166,7 @@ impl Job for Name {
         if !self.deed.makes() && matches!(standing(&entry), Ok(Some(victim)) if is_device(&victim)) {
             return Outcome::errno(libc::EPERM);
         }
-        match thread::with_umask(umask, || act(&entry, &self.deed)) {
+        match make(context, (&entry, &path), &self.deed, umask) {
             Ok(()) if self.deed.makes() => record::created_at(context, path),
             Ok(()) => {
                 // What is made there again is another inode than a rule of the floor was bound to.
@@ -254,6 +255,16 @@ fn refusal(entry: &Entry, deed: &Deed) -> Result<(), Errno> {
         (false, true) => Err(Errno(libc::EISDIR)),
         _ => Ok(()),
     }
+}
+
+fn make(context: &Context, (entry, path): (&Entry, &Path), deed: &Deed, umask: u32) -> Result<(), Errno> {
+    if let Deed::MakeDirectory { mode } = deed {
+        let mode = Mode::from_raw_mode(mode & 0o1777 & !umask);
+        if birth::directory(context, mode, (&entry.parent, &entry.name), path)? {
+            return Ok(());
+        }
+    }
+    thread::with_umask(umask, || act(entry, deed))
 }
 
 fn act(entry: &Entry, deed: &Deed) -> Result<(), Errno> {

@@ -5,6 +5,7 @@
 //! on descriptors that were judged. Metadata is never left to the kernel: the floor does not see it.
 
 mod attributes;
+mod birth;
 mod bound;
 mod carried;
 mod change;

@@ -4,7 +4,7 @@
 //! copy the path, look whether it still leads to the same inode, reply. A new one takes an `openat2`
 //! that meets no link, and its `close`, instead of the look; a relative one asks where it starts.
 //!
-//! Allocates nothing and holds nothing. What it says is no judgement: a yes lets the kernel
+//! Allocates nothing (but beneath what came from the nursery) and holds nothing. What it says is no judgement: a yes lets the kernel
 //! resolve and decide again by itself, so a wrong yes can only refuse.
 
 use std::ffi::{CStr, OsStr};
@@ -155,13 +155,37 @@ pub(super) fn rule<'a>(context: &'a Context, path: &[u8], rights: Rights) -> Opt
     if is_special(context, path) {
         return None;
     }
-    let ruled = context.floor().covers(Path::new(OsStr::from_bytes(path)), rights)?;
+    let path = Path::new(OsStr::from_bytes(path));
+    // A pattern denies names that were not there when its matches were looked for.
+    if context.floor().is_patterned() && !context.policy().may_read(path) {
+        return None;
+    }
+    rule_over(context, path, rights)
+}
+
+/// Does the kernel let everything be read that comes into the real directory `path`?
+pub(super) fn is_granted(context: &Context, path: &[u8]) -> bool {
+    rule_over(context, Path::new(OsStr::from_bytes(path)), Rights::READ).is_some()
+}
+
+fn rule_over<'a>(context: &'a Context, path: &Path, rights: Rights) -> Option<&'a Ruled> {
+    match context.floor().covers(path, rights) {
+        Some(ruled) => bound(context, ruled, &ruled.path),
+        None => {
+            let (place, rule) = context.files().born_above(path)?;
+            bound(context, context.floor().covers(&rule, rights)?, &place)
+        }
+    }
+}
+
+/// The rule, if what stands at `place` is what it was bound to.
+fn bound<'a>(context: &Context, ruled: &'a Ruled, place: &Path) -> Option<&'a Ruled> {
     let files = context.files();
-    let key = files.proven().key(ruled.path.as_os_str().as_bytes(), BOUND, files.span(context.moment()));
+    let key = files.proven().key(place.as_os_str().as_bytes(), BOUND, files.span(context.moment()));
     if files.proven().inode(key) == Some((ruled.dev, ruled.ino)) {
         return Some(ruled);
     }
-    let now = rustix::fs::statat(CWD, &ruled.path, AtFlags::SYMLINK_NOFOLLOW).ok()?;
+    let now = rustix::fs::statat(CWD, place, AtFlags::SYMLINK_NOFOLLOW).ok()?;
     let bound = (now.st_dev, now.st_ino) == (ruled.dev, ruled.ino);
     if bound {
         files.proven().keep(key, (ruled.dev, ruled.ino));
