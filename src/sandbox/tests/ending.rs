@@ -137,8 +137,12 @@ fn askance_killed_at_any_moment_leaves_nothing() {
         victim.stdout.as_mut().unwrap().read_exact(&mut first).unwrap();
         std::thread::sleep(moment);
         // Looking takes a while, so not always: killing has to come at once too.
-        if round % 4 == 3 && marked(&mark).len() > 2 {
-            running += 1;
+        if round % 4 == 3 {
+            // Once it has to be seen at work, however busy the machine is.
+            let last = round == 23 && running == 0;
+            let until = Instant::now() + Duration::from_secs(if last { 20 } else { 0 });
+            while last && marked(&mark).len() <= 2 && Instant::now() < until {}
+            running += usize::from(marked(&mark).len() > 2);
         }
         victim.kill().unwrap();
         victim.wait().unwrap();
