@@ -3,6 +3,11 @@
 
 mod support;
 
+use std::fs;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use support::{Scene, User, build_attack, race_limit, skip};
 
 const DENY_ENV: &str = "{\"sandbox\": {\"filesystem\": {\"denyRead\": [\"**/.env\"]}}}";
@@ -103,4 +108,26 @@ fn a_workspace_on_a_mount_of_its_own_has_them_too() {
     let work = "mkdir d && cp /bin/echo d && d/echo ran; cp /bin/echo e && ./e ran too; git status --short; for n in .git/ask.*/d9; do mv $n m; touch $n/x; done; ls";
     let finished = scene.askance().wrapped(&line).shell(work).success().says("ran\nran too\n").says("?? d/\n?? e\n");
     assert!(!finished.stdout.lines().any(|line| line == "m"), "{finished}");
+}
+
+for_each_user! {
+    fn a_killed_askance_leaves_no_nursery(scene) {
+        prepare(&scene);
+        let running = scene.askance().start(&["sh", "-c", "mkdir d; touch made; exec sleep 100"]);
+        let (made, soon) = (scene.workspace.join("made"), Instant::now() + Duration::from_secs(20));
+        while !made.exists() && Instant::now() < soon {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        let descriptors = fs::read_dir(format!("/proc/{}/fd", running.pid())).unwrap();
+        let mut open = descriptors.filter_map(|fd| fs::read_link(fd.unwrap().path()).ok());
+        let nursery = open.find(|path| path.to_string_lossy().contains("/ask.")).unwrap();
+        assert!(nursery.join("d5").exists(), "{nursery:?}");
+        kill(Pid::from_raw(running.pid()), Signal::SIGKILL).unwrap();
+        assert_eq!(running.wait().code(), 137);
+        let soon = Instant::now() + Duration::from_secs(10);
+        while nursery.exists() && Instant::now() < soon {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        assert!(!nursery.exists(), "{nursery:?}");
+    }
 }

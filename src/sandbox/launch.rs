@@ -25,6 +25,7 @@ use super::command::{CommandPlan, ProcessLimits};
 use super::filter::Filter;
 use super::floor::Floor;
 use super::monitor::{self, MonitorPlan};
+use super::nursery::Nursery;
 use super::wire::{LENGTH, Order, Report};
 use crate::sys::dispositions;
 use crate::sys::spawn::{self, ChildStack, Forked, StringArray};
@@ -208,14 +209,14 @@ pub(super) fn launch_scoped(plan: ChildPlan<'_>, scoped: bool) -> Result<Launche
     };
     let mut monitor = MonitorPlan {
         needed: Vec::new(),
-        stack: ChildStack::new(),
+        stack: ChildStack::default(),
         stdio: stdio.each_ref().map(AsRawFd::as_raw_fd),
         keep_root_capabilities: plan.keep_root_capabilities,
         scope: scope.as_ref().map(AsRawFd::as_raw_fd),
         channel: far.as_raw_fd(),
         askance: askance.as_ref().map(AsRawFd::as_raw_fd),
         reports: reports.as_raw_fd(),
-        removal: plan.temporary.map(removal).transpose()?,
+        removal: removal(plan.temporary.into_iter().chain(plan.floor.nursery().map(Nursery::path)))?,
         command,
     };
     monitor.needed = needed(&monitor);
@@ -399,10 +400,14 @@ fn shell_argv(program: &Path, argv: &[CString]) -> Result<StringArray, LaunchErr
     Ok(StringArray::new(words))
 }
 
-/// What removes a directory, however deep somebody made it.
-fn removal(directory: &Path) -> Result<[StringArray; 2], LaunchError> {
-    let arguments = vec![c"rm".into(), c"-rf".into(), c"--".into(), c_string(directory)?];
-    Ok([StringArray::new(arguments), StringArray::new(Vec::new())])
+/// What removes directories, however deep somebody made them.
+fn removal<'a>(directories: impl Iterator<Item = &'a Path>) -> Result<Option<[StringArray; 2]>, LaunchError> {
+    let mut arguments = vec![c"rm".into(), c"-rf".into(), c"--".into()];
+    for directory in directories {
+        arguments.push(c_string(directory)?);
+    }
+    let any = arguments.len() > 3;
+    Ok(any.then(|| [StringArray::new(arguments), StringArray::new(Vec::new())]))
 }
 
 fn needed(plan: &MonitorPlan<'_>) -> Vec<RawFd> {

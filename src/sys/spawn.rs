@@ -69,8 +69,8 @@ pub fn fork_sharing_descriptors(child: impl FnOnce() -> Infallible) -> io::Resul
 #[derive(Debug)]
 pub struct ChildStack(Box<[UnsafeCell<MaybeUninit<u128>>]>);
 
-impl ChildStack {
-    pub fn new() -> Self {
+impl Default for ChildStack {
+    fn default() -> Self {
         const BYTES: usize = 128 * 1024;
         Self((0..BYTES / size_of::<u128>()).map(|_| UnsafeCell::new(MaybeUninit::uninit())).collect())
     }

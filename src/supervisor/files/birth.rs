@@ -3,7 +3,7 @@
 use std::ffi::CStr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use rustix::fs::{Mode, OFlags};
 
@@ -53,7 +53,7 @@ fn nursery<'a>(context: &'a Context, path: &Path) -> Option<&'a Nursery> {
     (!ruled && matches!(read, Verdict::Allow(_))).then_some(nursery)
 }
 
-fn note(context: &Context, waited: &PathBuf, path: &Path) {
+fn note(context: &Context, waited: &Path, path: &Path) {
     if let Some(rule) = context.floor().covers(waited, Rights::READ) {
         context.files().born(rule, path);
     }
