@@ -7,7 +7,9 @@ use rustix::fs::{AtFlags, CWD, FileType, Mode};
 
 use super::create::{entry_path, may_change};
 use super::decide::{Granted, Job, Need, judge, restart};
-use super::entries::{AT_CWD, beneath_link, standing};
+#[cfg(target_arch = "x86_64")]
+use super::entries::AT_CWD;
+use super::entries::{beneath_link, standing};
 use super::errno::Errno;
 use super::held::{Held, Named};
 use super::resolve::{Entry, Last, mount_of};

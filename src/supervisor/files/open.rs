@@ -8,7 +8,7 @@ use super::devices::{self, Device};
 use super::errno::Errno;
 use super::held::{Held, Named};
 use super::quick::{self, Wanted};
-use super::resolve::{Landing, Last, Viewer, flag_bits};
+use super::resolve::{Landing, Last, Viewer};
 use super::view::{Spelled, View, low};
 use super::{proc, reopen, synthetic};
 use crate::policy::{Access, Change, Denial, Permit, Verdict};
@@ -116,13 +116,15 @@ impl How {
     }
 }
 
+#[cfg(target_arch = "x86_64")]
 pub(super) fn open(context: &Context, call: &Call) -> Outcome {
     let at_cwd = u64::from(libc::AT_FDCWD.cast_unsigned());
     serve(context, call, at_cwd, call.args[0], How::lenient(call.args[1], call.args[2]))
 }
 
+#[cfg(target_arch = "x86_64")]
 pub(super) fn creat(context: &Context, call: &Call) -> Outcome {
-    let flags = flag_bits(libc::O_CREAT | libc::O_WRONLY | libc::O_TRUNC);
+    let flags = super::resolve::flag_bits(libc::O_CREAT | libc::O_WRONLY | libc::O_TRUNC);
     let at_cwd = u64::from(libc::AT_FDCWD.cast_unsigned());
     serve(context, call, at_cwd, call.args[0], How::lenient(flags, call.args[1]))
 }

@@ -7,7 +7,9 @@ use rustix::fs::{AtFlags, CWD, Mode, OFlags, RenameFlags, Stat};
 
 use super::create::{entry_path, may_change};
 use super::decide::{Granted, Job, Need, judge};
-use super::entries::{AT_CWD, beneath_link, is_device, is_directory, standing, sticky_refuses};
+#[cfg(target_arch = "x86_64")]
+use super::entries::AT_CWD;
+use super::entries::{beneath_link, is_device, is_directory, standing, sticky_refuses};
 use super::errno::Errno;
 use super::held::Held;
 use super::resolve::{Entry, mount_of};
