@@ -46,7 +46,7 @@ pub(super) fn conclude(mut found: Assessment, declared: Option<Risk>, authority:
 const STACK_BYTES: usize = 64 << 20;
 
 /// Words of letters, digits and a few signs: whatever reads them as a shell's text finds nothing in
-/// anything, so the stack at hand is deep enough, and a thread is saved.
+/// anything, so the stack at hand is deep enough.
 fn cannot_nest(subject: &Subject<'_>) -> bool {
     let flat = |byte: &u8| byte.is_ascii_alphanumeric() || b" _-./=:,@%+".contains(byte);
     match subject {
@@ -65,15 +65,8 @@ fn unread() -> Assessment {
 }
 
 /// As [`in_place`], on a stack for nested texts.
-fn on_a_deep_stack(work: impl FnOnce() -> Assessment + Send) -> Assessment {
-    std::thread::scope(|scope| {
-        let thread = std::thread::Builder::new().stack_size(STACK_BYTES).spawn_scoped(scope, work);
-        match thread.map(std::thread::ScopedJoinHandle::join) {
-            Ok(Ok(found)) => found,
-            Ok(Err(_)) => unread(),
-            Err(_) => Assessment::unknown("no thread could be had to read it"),
-        }
-    })
+fn on_a_deep_stack(work: impl FnOnce() -> Assessment) -> Assessment {
+    in_place(|| stacker::grow(STACK_BYTES, work))
 }
 
 fn decide(found: &mut Assessment, risk: Risk, authority: Authority) -> (Ground, Decision, Option<Rule>, String) {
