@@ -57,6 +57,9 @@ for_each_user! {
         prepare(&scene);
         let line = "for i in $(seq 200); do mkdir d$i && echo $i > f$i && cat f$i > d$i/f || exit 1; done; cat d*/f | wc -l";
         scene.shell(line).success().says("200\n").asks_nothing();
+        // A name that is made again when none is left is another inode than the rule's.
+        let line = "mkdir d && echo 1 > d/f && cat d/f && mkdir $(seq 100) && rm -r d && mkdir d && echo 2 > d/f && cat d/f && cat d/f";
+        scene.shell(line).success().says("1\n2\n2\n").asks_nothing();
     }
 }
 
@@ -82,6 +85,43 @@ for_each_user! {
         let mut words = vec![program.to_str().unwrap(), "open", good.to_str().unwrap(), secret.to_str().unwrap()];
         words.extend(limit.iter().map(String::as_str));
         scene.askance().run(&words).success().holds().says("opened ");
+    }
+}
+
+for_each_user! {
+    fn row_01_what_is_denied_is_not_moved_to_where_a_floor_may_cover_it(scene) {
+        prepare(&scene);
+        scene.make_dir(&scene.workspace.join("old_dir"));
+        let top = scene.workspace.join(".env");
+        let held = |line: &str| {
+            scene.shell(&format!("{line}; ls -A")).denies(&format!("read {}", top.display())).says(".env");
+            assert!(top.exists(), "{line}");
+        };
+        // Below a rule that has another name by now: of the nursery, and from the start.
+        held("mkdir d; mkdir d/deep; mv d dd; mv .env dd/.env; mv .env dd/deep/.env; rm -r dd");
+        held("mkdir old_dir/deep; mv old_dir new; mv .env new/.env; mv .env new/deep/.env; rm -r new/deep; mv new old_dir");
+        // Where this run has no rule and another, started meanwhile, has one.
+        held("mkdir $(seq 100); mv .env 100/.env; rmdir $(seq 100)");
+        // Away from where another run, started meanwhile, looks for it.
+        held("mv .env x; mv .env .ENV; mv .env sub/y");
+        let line = "mv sub sub2; mkdir d; mv sub d/sub; mv -T sub old_dir; python3 -c 'import ctypes; print(ctypes.CDLL(None).renameat2(-100, b\"sub\", -100, b\"old_dir\", 2))'; ls sub old_dir d";
+        let below = scene.workspace.join("sub/.env");
+        scene.shell(line).denies(&format!("read {}", below.display())).says("-1");
+        assert!(below.exists());
+        // Within what is denied as a whole it is moved freely.
+        scene.make_dir(&scene.workspace.join("v/.env/in"));
+        scene.file(&scene.workspace.join("v/.env/k"), "k");
+        scene.shell("mv v/.env/k v/.env/in/k && mv v/.env/in v/.env/out").success().asks_nothing();
+    }
+}
+
+for_each_user! {
+    fn a_rule_that_was_moved_allows_nothing_that_the_new_name_denies(scene) {
+        let settings = "{\"sandbox\": {\"filesystem\": {\"denyRead\": [\"./.env\", \"./later/key\"]}}}";
+        scene.user_settings(settings);
+        scene.file(&scene.workspace.join(".env"), support::scene::SECRET);
+        let line = "mkdir d && echo x > d/key && echo y > d/other && mv d later && cat later/other && cat later/key";
+        scene.shell(line).fails().says("y").denies(&format!("read {}", scene.workspace.join("later/key").display()));
     }
 }
 

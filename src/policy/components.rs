@@ -6,8 +6,8 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-/// Anything by the [`key`] of a path. Looked up at every access, hence no slow hash; what an attacker
-/// names is looked for here, never put in.
+/// Anything by the [`key`] of a path. Looked up at every access, hence no slow hash: its keys come from
+/// lists and from the way to what they name, not from what a command asks for.
 pub type ByPath<V> = HashMap<Box<[u8]>, V, foldhash::fast::RandomState>;
 
 /// The path's bytes without a trailing slash: `/` is empty.

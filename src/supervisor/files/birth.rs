@@ -48,13 +48,13 @@ pub(super) fn file(
 fn nursery<'a>(context: &'a Context, path: &Path) -> Option<&'a Nursery> {
     let nursery = context.floor().nursery()?;
     let above = path.parent().unwrap_or(path);
-    let ruled = quick::is_granted(context, above.as_os_str().as_bytes());
+    let ruled = quick::covered(context, above.as_os_str().as_bytes(), Rights::READ);
     let read = context.policy().judge(&Access::Read(path), context.facts());
     (!ruled && matches!(read, Verdict::Allow(_))).then_some(nursery)
 }
 
 fn note(context: &Context, waited: &Path, path: &Path) {
     if let Some(rule) = context.floor().covers(waited, Rights::READ) {
-        context.files().born(rule, path);
+        context.files().move_rule(rule, path.to_owned());
     }
 }

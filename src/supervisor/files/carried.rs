@@ -12,7 +12,6 @@ use super::bound;
 use super::decide::Need;
 use super::entries::is_directory;
 use super::errno::Errno;
-use super::quick;
 use super::resolve::Entry;
 use crate::policy::{Access, Beneath, Change, Facts, Inspect, Policy, UnixName, Verdict};
 use crate::supervisor::Context;
@@ -23,7 +22,7 @@ const INSPECTED_MAX: usize = 100_000;
 /// What the moved object itself needs beyond its two names: a file that may not be read must not
 /// be moved to where it may.
 pub(super) fn itself(context: &Context, from: &Path, to: &Path) -> Option<Need> {
-    freed(context, &context.policy(), (from, to))
+    freed(&context.policy(), context.facts(), from, to)
 }
 
 /// What lies beneath the moved directory needs: whatever a rule guards at its old name, for moving
@@ -36,7 +35,7 @@ pub(super) fn beneath(
 ) -> Result<Vec<Need>, Errno> {
     let policy = context.policy();
     let facts = AsMoved { facts: context.facts(), from, to };
-    let carried = |rest: &Path| carried(context, &policy, &facts, (&from.join(rest), &to.join(rest)));
+    let carried = |rest: &Path| carried(&policy, &facts, &from.join(rest), &to.join(rest));
     let mut needs = Vec::new();
     for path in &beneath.restricted {
         let rest = path.strip_prefix(from).or_else(|_| path.strip_prefix(to)).unwrap_or(path);
@@ -71,7 +70,7 @@ pub(super) fn beneath(
     Ok(needs)
 }
 
-fn carried(context: &Context, policy: &Policy, facts: &AsMoved<'_>, (from, to): (&Path, &Path)) -> Vec<Need> {
+fn carried(policy: &Policy, facts: &AsMoved<'_>, from: &Path, to: &Path) -> Vec<Need> {
     let mut needs = Vec::new();
     if !is_allowed(policy, facts.facts, &Access::Write(from, Change::Existing)) {
         needs.push(Need::write(from, Change::Existing));
@@ -79,18 +78,17 @@ fn carried(context: &Context, policy: &Policy, facts: &AsMoved<'_>, (from, to): 
     if !is_allowed(policy, facts, &Access::Write(to, Change::Create)) {
         needs.push(Need::write(to, Change::Create));
     }
-    needs.extend(freed(context, policy, (from, to)));
+    needs.extend(freed(policy, facts.facts, from, to));
     needs
 }
 
-/// A file that may not be read at its old name, and may at its new one: by the policy, or by the floor,
-/// which grants a directory with all that comes into it.
-fn freed(context: &Context, policy: &Policy, (from, to): (&Path, &Path)) -> Option<Need> {
-    let guarded = !is_allowed(policy, context.facts(), &Access::Read(from));
-    let kept = || {
-        let above = to.parent().unwrap_or(to).as_os_str().as_bytes();
-        keeps_rule(policy, &Access::Read(from), &Access::Read(to)) && !quick::is_granted(context, above)
-    };
+/// A file that may not be read, and is not moved within what is denied as a whole. A pattern that denies both
+/// names is not enough: the floor of this run or of another may cover the new place, and a search for matches
+/// must not miss one because it moves.
+fn freed(policy: &Policy, facts: &dyn Facts, from: &Path, to: &Path) -> Option<Need> {
+    let guarded = !is_allowed(policy, facts, &Access::Read(from));
+    let around = from.ancestors().skip(1).find(|above| to.starts_with(above)).unwrap_or(from);
+    let kept = || [around, to].iter().all(|path| keeps_rule(policy, &Access::Read(from), &Access::Read(path)));
     (guarded && !kept()).then(|| Need::read(from))
 }
 

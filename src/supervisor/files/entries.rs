@@ -170,7 +170,8 @@ impl Job for Name {
             Ok(()) if self.deed.makes() => record::created_at(context, path),
             Ok(()) => {
                 // What is made there again is another inode than a rule of the floor was bound to.
-                if context.floor().rules().binary_search_by(|rule| rule.path.as_path().cmp(&path)).is_ok() {
+                let bound = context.floor().rules().binary_search_by(|rule| rule.path.as_path().cmp(&path)).is_ok();
+                if bound || context.files().moved_above(&path).is_some_and(|(place, _)| place == path) {
                     context.files().moved();
                 }
                 record::deleted(context, path);

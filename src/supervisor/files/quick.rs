@@ -4,7 +4,7 @@
 //! copy the path, look whether it still leads to the same inode, reply. A new one takes an `openat2`
 //! that meets no link, and its `close`, instead of the look; a relative one asks where it starts.
 //!
-//! Allocates nothing (but beneath what came from the nursery) and holds nothing. What it says is no judgement: a yes lets the kernel
+//! Allocates nothing (but beneath a rule that was moved) and holds nothing. What it says is no judgement: a yes lets the kernel
 //! resolve and decide again by itself, so a wrong yes can only refuse.
 
 use std::ffi::{CStr, OsStr};
@@ -156,26 +156,21 @@ pub(super) fn rule<'a>(context: &'a Context, path: &[u8], rights: Rights) -> Opt
         return None;
     }
     let path = Path::new(OsStr::from_bytes(path));
-    // A pattern denies names that were not there when its matches were looked for.
-    if context.floor().is_patterned() && !context.policy().may_read(path) {
-        return None;
-    }
-    rule_over(context, path, rights)
-}
-
-/// Does the kernel let everything be read that comes into the real directory `path`?
-pub(super) fn is_granted(context: &Context, path: &[u8]) -> bool {
-    rule_over(context, Path::new(OsStr::from_bytes(path)), Rights::READ).is_some()
-}
-
-fn rule_over<'a>(context: &'a Context, path: &Path, rights: Rights) -> Option<&'a Ruled> {
     match context.floor().covers(path, rights) {
+        // A pattern denies names that were not there when its matches were looked for.
+        Some(_) if context.floor().is_patterned() && !context.policy().may_read(path) => None,
         Some(ruled) => bound(context, ruled, &ruled.path),
-        None => {
-            let (place, rule) = context.files().born_above(path)?;
-            bound(context, context.floor().covers(&rule, rights)?, &place)
-        }
+        None => moved_rule(context, path, rights),
     }
+}
+
+/// A rule that stands at or above `path` since what it is bound to was moved there. The new name may be denied.
+fn moved_rule<'a>(context: &'a Context, path: &Path, rights: Rights) -> Option<&'a Ruled> {
+    let (place, inode) = context.files().moved_above(path)?;
+    let mut rules = context.floor().rules().iter();
+    let ruled = rules.find(|rule| (rule.dev, rule.ino) == inode && rule.rights.contains(rights))?;
+    let may = rights == Rights::READ && context.policy().may_read(path);
+    bound(context, ruled, &place).filter(|_| may)
 }
 
 /// The rule, if what stands at `place` is what it was bound to.

@@ -11,7 +11,6 @@ use rustix::fs::Stat;
 use super::bound::beneath;
 use super::held::{Held, Named};
 use super::proven::Proven;
-use crate::policy::{ByPath, key};
 use crate::sandbox::Ruled;
 
 /// Shared by every file call of a run.
@@ -28,8 +27,6 @@ pub(crate) struct State {
     proven: Proven,
     /// Where inodes that carry a rule of the floor were moved to.
     moved_rules: Mutex<HashMap<(u64, u64), PathBuf>>,
-    /// What came from the nursery, by its path: the place of its rule.
-    born: RwLock<ByPath<PathBuf>>,
 }
 
 /// What the order of moves was when a path was read.
@@ -70,27 +67,22 @@ impl State {
     pub(super) fn move_rules(&self, rules: &[Ruled], from: &Path, to: &Path) {
         for rule in rules {
             if let Ok(rest) = self.place_of(rule).strip_prefix(from) {
-                let mut moved = self.moved_rules.lock().unwrap_or_else(PoisonError::into_inner);
-                moved.insert((rule.dev, rule.ino), beneath(to, rest));
+                self.move_rule(rule, beneath(to, rest));
             }
         }
     }
 
-    /// What waited at `from` stands at `to` now, with its rule.
-    pub(super) fn born(&self, rule: &Ruled, to: &Path) {
-        let mut moved = self.moved_rules.lock().unwrap_or_else(PoisonError::into_inner);
-        moved.insert((rule.dev, rule.ino), to.to_owned());
-        let mut born = self.born.write().unwrap_or_else(PoisonError::into_inner);
-        born.insert(key(to).into(), rule.path.clone());
+    /// What `rule` is bound to was moved `to` there.
+    pub(super) fn move_rule(&self, rule: &Ruled, to: PathBuf) {
+        self.moved_rules.lock().unwrap_or_else(PoisonError::into_inner).insert((rule.dev, rule.ino), to);
     }
 
-    /// What came from the nursery and stands at or above `path`: its place, and its rule's.
-    pub(super) fn born_above(&self, path: &Path) -> Option<(PathBuf, PathBuf)> {
-        let born = self.born.read().unwrap_or_else(PoisonError::into_inner);
-        if born.is_empty() {
-            return None;
-        }
-        path.ancestors().find_map(|above| Some((above.to_owned(), born.get(key(above))?.clone())))
+    /// The nearest place at or above `path` that a rule's inode was moved to, and which inode that is.
+    pub(super) fn moved_above(&self, path: &Path) -> Option<(PathBuf, (u64, u64))> {
+        let moved = self.moved_rules.lock().unwrap_or_else(PoisonError::into_inner);
+        let above = moved.iter().filter(|(_, place)| path.starts_with(place));
+        let nearest = above.max_by_key(|(_, place)| place.as_os_str().len());
+        nearest.map(|(inode, place)| (place.clone(), *inode))
     }
 
     /// A directory has another name now: paths read before may be wrong.
