@@ -6,8 +6,8 @@
 use std::hint::black_box;
 use std::path::Path;
 
-use askance::policy::{Access, Change, Host};
-use askance::run::{NothingYet, foresee};
+use askance::policy::{Access, Change, Host, NothingYet};
+use askance::run::foresee;
 use askance::settings::load::Runtime;
 use askance::settings::{Locations, Settings};
 use criterion::{Criterion, criterion_group, criterion_main};

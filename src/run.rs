@@ -21,7 +21,7 @@ use std::ffi::{CString, NulError, OsString};
 use std::io;
 use std::os::fd::RawFd;
 use std::os::unix::ffi::OsStringExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
@@ -30,7 +30,7 @@ use tempfile::TempDir;
 use crate::approval::{self, Authority, BadPattern, Chosen, Risk};
 use crate::dns::{Dns, DnsConfig, Nameserver, NameserverError};
 use crate::journal::{self, Decision, Exit, FloorReport, Journal};
-use crate::policy::{CompileError, Operation, Places, Policy};
+use crate::policy::{CompileError, Places, Policy};
 use crate::prompt::{Choice, Console, ConsoleError, PromptError, Situation};
 use crate::sandbox::{self, ChildPlan, Filter, FilterPlan, Floor, Launched, ProcessLimits, Survey, resolve_program};
 use crate::session::{Kind, NoMission, Session};
@@ -44,7 +44,7 @@ use keeper::SettingsKeeper;
 use meter::Meter;
 use outlet::Outlet;
 pub use outlet::Output;
-pub use places::{NothingYet, PlaceError};
+pub use places::PlaceError;
 use streams::Streams;
 pub use subject::{Subject, Tool};
 use wait::Watched;
@@ -215,7 +215,7 @@ fn carry_out(request: &RunRequest, begun: Begun, outlet: &Outlet) -> Result<u8, 
     }
     let signals = wait::take_signals().map_err(RunError::Wait)?;
     let streams = Streams::of(request, console.as_ref(), meter.as_mut())?;
-    let plan = ChildPlan { temporary: Some(temporary.path()), ..child_plan(request, program, &prepared, streams)? };
+    let plan = child_plan(request, program, (&prepared, temporary.path()), streams)?;
     let ready = Ready::new(prepared.keep_root_capabilities)?;
     let launched = Arc::new(sandbox::launch(plan)?);
     // Set once: there is one command.
@@ -343,12 +343,12 @@ fn prepare(request: &RunRequest, begun: Begun, journal: &Arc<Journal>) -> Result
     let survey = Survey::default();
     let mut policy = keeper::in_session(compile(&settings, &places, &survey)?, &request.session);
     let environment = environment::build(std::env::vars_os(), &settings.sandbox.env, &places);
-    let read = policy.silent(Operation::Read, &sandbox::search);
+    let read = policy.silent_reading(&sandbox::search);
     let nursery = places::nursery(&mut places, &read, journal);
     if nursery.is_some() {
         policy = keeper::in_session(compile(&settings, &places, &survey)?, &request.session);
     }
-    let floor = Floor::lay_above(&read, &policy.silent(Operation::Write, &sandbox::search), &survey, nursery)?;
+    let floor = Floor::lay_above(&read, &policy.silent_writing(), &survey, nursery)?;
     let reads_everything = policy.reads_everything();
     let live = Arc::new(LivePolicy::new(policy));
     let dns = dns(&settings, Arc::clone(&live))?;
@@ -422,7 +422,7 @@ fn dns(settings: &Settings, live: Arc<LivePolicy>) -> Result<Dns, RunError> {
 fn child_plan<'a>(
     request: &RunRequest,
     program: PathBuf,
-    prepared: &'a Prepared,
+    (prepared, temporary): (&'a Prepared, &'a Path),
     streams: Streams,
 ) -> Result<ChildPlan<'a>, RunError> {
     let Streams { stdio, controlling_terminal } = streams;
@@ -437,7 +437,7 @@ fn child_plan<'a>(
         keep_root_capabilities: prepared.keep_root_capabilities,
         floor: &prepared.floor,
         filter: &prepared.filter,
-        temporary: None,
+        temporary: Some(temporary),
     })
 }
 

@@ -2,12 +2,11 @@
 #![allow(clippy::unwrap_used)]
 
 use std::fs;
-use std::net::IpAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use askance::approval::{self, Authority, Decision, Request, Rules, Subject, Surroundings};
-use askance::policy::{Access, Change, Facts, Host, UnixName, Verdict};
+use askance::policy::{Access, Change, Host, NothingYet, Verdict};
 use askance::run::foresee;
 use askance::session::Kind;
 use askance::settings::load::{Runtime, understand};
@@ -34,23 +33,6 @@ impl Surroundings for Plain {
     }
     fn repository_runs(&self, _: &Path) -> Option<String> {
         None
-    }
-}
-
-struct Nothing;
-
-impl Facts for Nothing {
-    fn entry_born_in_run(&self, _: &Path) -> bool {
-        false
-    }
-    fn repository_born_in_run(&self, _: &Path) -> bool {
-        false
-    }
-    fn listens(&self, _: IpAddr, _: u16) -> bool {
-        false
-    }
-    fn socket_born_in_run(&self, _: &UnixName) -> bool {
-        false
     }
 }
 
@@ -191,7 +173,7 @@ fn accesses(settings: &Settings, locations: &Locations) -> Vec<Strictness> {
     let reads = paths.clone().map(Access::Read);
     let writes = paths.map(|path| Access::Write(path, Change::Existing));
     let connects = hosts.iter().map(|host| Access::Connect { host, port: 443 });
-    let judged = reads.chain(writes).chain(connects).map(|access| match policy.judge(&access, &Nothing) {
+    let judged = reads.chain(writes).chain(connects).map(|access| match policy.judge(&access, &NothingYet) {
         Verdict::Allow(_) => (0, false),
         // The organisation's question can only be denied.
         Verdict::Ask(question) => (1 + u8::from(question.organisation), question.organisation),

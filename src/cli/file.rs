@@ -15,7 +15,7 @@ use super::agent_args::FileArgs;
 use super::run::report_place;
 use super::{FAILED, Outcome, approval, layers, print, report};
 use crate::approval::Risk;
-use crate::policy::{Access, Change, Policy, Verdict};
+use crate::policy::{Access, Change, NothingYet, Policy, Verdict};
 use crate::run::{self, Approving, RunRequest, Subject, Tool};
 use crate::session::Kind;
 use crate::settings::{AutonomyLevel, Document, Locations};
@@ -88,7 +88,7 @@ fn start(args: FileArgs) -> Result<u8, Box<dyn std::error::Error>> {
 
 /// Would writing this name ask nothing?
 fn is_free(path: &Path, policy: &Policy) -> bool {
-    matches!(policy.judge(&Access::Write(path, Change::Create), &run::NothingYet), Verdict::Allow(_))
+    matches!(policy.judge(&Access::Write(path, Change::Create), &NothingYet), Verdict::Allow(_))
 }
 
 /// What the path really is, as far as it exists. Only how a file is written depends on it, never whether.

@@ -8,7 +8,7 @@ use super::layers;
 use crate::approval::{
     self, Authority, BadPattern, Host, KnownTool, McpCall, McpRules, McpVerdict, Request, Risk, Rules, Subject, Verdict,
 };
-use crate::policy::{self, Access, Change, Policy};
+use crate::policy::{self, Access, Change, NothingYet, Policy};
 use crate::run::{self, RunError};
 use crate::session::{Kind, NoMission};
 use crate::settings::{AutonomyLevel, Locations, Settings};
@@ -55,7 +55,7 @@ impl Bench {
 
     fn host(&self) -> Host<'_> {
         let writable = |path: &Path| {
-            let verdict = self.policy.judge(&Access::Write(path, Change::Existing), &run::NothingYet);
+            let verdict = self.policy.judge(&Access::Write(path, Change::Existing), &NothingYet);
             matches!(verdict, policy::Verdict::Allow(_))
         };
         Host::new(std::env::var_os("PATH").unwrap_or_default(), self.locations.cwd.clone(), writable)
@@ -86,7 +86,7 @@ impl Bench {
         judge(&McpRules {
             overrides: &self.settings.approval.mcp_autonomy_overrides,
             policy: &self.policy,
-            facts: &run::NothingYet,
+            facts: &NothingYet,
             surroundings: &self.host(),
             cwd: &self.locations.cwd,
             workspace: &self.locations.workspace,

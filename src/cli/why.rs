@@ -11,7 +11,7 @@ use super::args::{AccessKind, Format, WhyArgs};
 use super::grant::{self, TargetError};
 use super::settings::origin;
 use super::{Outcome, layers, print, visible};
-use crate::policy::{Access, Change, Host, Reason, Rule, Target, UnixName, Verdict};
+use crate::policy::{Access, Change, Host, NothingYet, Reason, Rule, Target, UnixName, Verdict};
 use crate::run;
 use crate::settings::Locations;
 
@@ -27,7 +27,7 @@ pub(super) fn run(args: &WhyArgs) -> Outcome {
         operation: access.operation().word(),
         target: access.target(),
         rule: policy.deciding_rule(&access),
-        verdict: policy.judge(&access, &run::NothingYet),
+        verdict: policy.judge(&access, &NothingYet),
     };
     print(&match args.output {
         Format::Text => explained.text(),

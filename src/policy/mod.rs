@@ -49,6 +49,25 @@ pub trait Facts {
     fn socket_born_in_run(&self, name: &UnixName) -> bool;
 }
 
+/// A run that has not begun has made nothing.
+#[derive(Debug)]
+pub struct NothingYet;
+
+impl Facts for NothingYet {
+    fn entry_born_in_run(&self, _: &Path) -> bool {
+        false
+    }
+    fn repository_born_in_run(&self, _: &Path) -> bool {
+        false
+    }
+    fn listens(&self, _: IpAddr, _: u16) -> bool {
+        false
+    }
+    fn socket_born_in_run(&self, _: &UnixName) -> bool {
+        false
+    }
+}
+
 /// The places that a run's lists are relative to.
 #[derive(Debug, Clone)]
 pub struct Places {
@@ -98,6 +117,16 @@ impl SilentYes {
         self.carve.dedup();
         let carve = &self.carve;
         self.roots.retain(|root| carve.binary_search_by(|carved| key(carved).cmp(key(root))).is_err());
+        self
+    }
+
+    /// Never terminals: only whoever opened the other end of one may open it, which no list says, and a
+    /// path can be flipped after it was judged.
+    fn without_terminals(mut self) -> Self {
+        self.roots.retain(|root| !root.starts_with(TERMINALS) || root.ends_with("ptmx"));
+        if let Err(at) = self.carve.binary_search_by(|carve| key(carve).cmp(TERMINALS.as_bytes())) {
+            self.carve.insert(at, TERMINALS.into());
+        }
         self
     }
 }
@@ -261,19 +290,14 @@ impl Policy {
         }
     }
 
-    /// What the floor may grant for reading or writing. Never terminals: only whoever opened the other
-    /// end of one may open it, which no list says, and a path can be flipped after it was judged.
-    pub fn silent(&self, operation: Operation, search: &Search<'_>) -> SilentYes {
-        let mut silent = match operation {
-            Operation::Read => self.read.silent_reading(search),
-            Operation::Write => self.write.silent_writing(),
-            _ => return SilentYes::default(),
-        };
-        silent.roots.retain(|root| !root.starts_with(TERMINALS) || root.ends_with("ptmx"));
-        if let Err(at) = silent.carve.binary_search_by(|carve| key(carve).cmp(TERMINALS.as_bytes())) {
-            silent.carve.insert(at, TERMINALS.into());
-        }
-        silent
+    /// What the floor may grant for reading.
+    pub fn silent_reading(&self, search: &Search<'_>) -> SilentYes {
+        self.read.silent_reading(search).without_terminals()
+    }
+
+    /// What the floor may grant for writing.
+    pub fn silent_writing(&self) -> SilentYes {
+        self.write.silent_writing().without_terminals()
     }
 
     /// Do the lists allow reading the real `path`?

@@ -278,9 +278,9 @@ fn what_always_writes_covers_what_was_asked() {
 #[test]
 fn the_floor_excludes_what_a_rule_for_any_depth_could_deny() {
     let policy = compile(&defaults());
-    let write = policy.silent(Operation::Write, &|_, _| None);
+    let write = policy.silent_writing();
     assert_eq!(write.roots, [PathBuf::from("/home/u/.cache/askance/w"), PathBuf::from("/tmp/ask.1")]);
-    let read = policy.silent(Operation::Read, &|_, _| None);
+    let read = policy.silent_reading(&|_, _| None);
     assert!(read.roots.contains(&"/".into()) && read.roots.contains(&"/home/u".into()));
     assert!(read.carve.contains(&"/home".into()) && read.carve.contains(&"/home/u/.ssh".into()));
 }
@@ -297,12 +297,12 @@ fn the_floor_reads_a_workspace_but_for_what_patterns_deny_in_it() {
         assert_eq!(base, Path::new("/w"));
         Some(tree.iter().filter(|path| interesting(path)).cloned().collect())
     };
-    let read = policy.silent(Operation::Read, &search);
+    let read = policy.silent_reading(&search);
     let inside: Vec<_> = read.carve.iter().filter(|carve| carve.starts_with("/w")).collect();
     assert_eq!(inside, [Path::new("/w/.env"), Path::new("/w/a/.env"), Path::new("/w/conf/b.key")]);
     assert!(read.patterned && read.roots.contains(&"/w".into()), "{:?}", read.roots);
     // Too much to look at: nothing of it.
-    let read = policy.silent(Operation::Read, &|_, _| None);
+    let read = policy.silent_reading(&|_, _| None);
     assert!(read.carve.contains(&"/w".into()) && !read.roots.iter().any(|root| root.starts_with("/w")));
 }
 
@@ -313,9 +313,8 @@ fn the_floor_grants_no_terminal_whatever_the_lists_say() {
         entries.extend(list(Layer::User, &["/dev", "/dev/pts", "/dev/pts/3"]));
     }
     let policy = compile(&settings);
-    for operation in [Operation::Read, Operation::Write] {
-        let silent = policy.silent(operation, &|_, _| None);
-        assert!(silent.carve.contains(&"/dev/pts".into()), "{operation:?}");
+    for silent in [policy.silent_reading(&|_, _| None), policy.silent_writing()] {
+        assert!(silent.carve.contains(&"/dev/pts".into()), "{:?}", silent.carve);
         assert!(!silent.roots.iter().any(|root| root.starts_with("/dev/pts")), "{:?}", silent.roots);
     }
 }
@@ -391,7 +390,7 @@ fn an_allow_rule_follows_no_link_that_a_run_may_have_made() {
         let policy = Policy::compile(&sandbox, places(), &real).unwrap();
         let access = Access::Write(Path::new(path), Change::Existing);
         assert_eq!(word(&policy.judge(&access, &Nothing)), expected, "{entry}: {path}");
-        let target = policy.silent(Operation::Read, &|_, _| None).roots;
+        let target = policy.silent_reading(&|_, _| None).roots;
         assert!(!target.contains(&PathBuf::from("/home/u/out")), "{target:?}");
     }
 }
@@ -405,5 +404,5 @@ fn spec_mode_writes_nothing_but_its_temporary_directory() {
     {
         assert_eq!(word(&policy.judge(&Access::Write(Path::new(path), Change::Create), &Nothing)), expected, "{path}");
     }
-    assert_eq!(policy.silent(Operation::Write, &|_, _| None).roots, [PathBuf::from("/tmp/ask.1")]);
+    assert_eq!(policy.silent_writing().roots, [PathBuf::from("/tmp/ask.1")]);
 }

@@ -7,13 +7,13 @@ use std::sync::{Arc, OnceLock, mpsc};
 use std::time::Duration;
 
 use super::hooks::Opinion;
-use super::{Approving, NothingYet, RunError, RunRequest, Subject, Tool};
+use super::{Approving, RunError, RunRequest, Subject, Tool};
 use crate::approval::{
     self, Authority, BadPattern, Decision, Ground, Host, Refusal, Request, Risk, Rules, Spoken, Surroundings,
     ToolRequest, Verdict, exact_pattern,
 };
 use crate::journal::{self, Journal, ProcessReport, QuestionRecord, RuleReport};
-use crate::policy::{self, Access, Answer, Change, Places, Question, Rule};
+use crate::policy::{self, Access, Answer, Change, NothingYet, Places, Question, Rule};
 use crate::session::{CommandGrant, Form, Session};
 use crate::settings::{self, AutonomyLevel, Layer, Settings, Source, Sourced};
 use crate::supervisor::{Asked, Asker, Execution, Executions, Lasting, LivePolicy, Process, Standing};

@@ -3,7 +3,6 @@
 
 use std::fs;
 use std::io;
-use std::net::IpAddr;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -12,7 +11,7 @@ use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
 use crate::journal::Journal;
-use crate::policy::{Facts, Places, SilentYes, UnixName};
+use crate::policy::{Places, SilentYes};
 use crate::sandbox::Nursery;
 use crate::settings::Locations;
 
@@ -61,25 +60,6 @@ pub(super) fn nursery(places: &mut Places, read: &SilentYes, journal: &Journal) 
             journal.note(format!("what is made beside a denied file cannot be executed in this run: {error}"));
             None
         }
-    }
-}
-
-/// A run that has not begun has made nothing.
-#[derive(Debug)]
-pub struct NothingYet;
-
-impl Facts for NothingYet {
-    fn entry_born_in_run(&self, _: &Path) -> bool {
-        false
-    }
-    fn repository_born_in_run(&self, _: &Path) -> bool {
-        false
-    }
-    fn listens(&self, _: IpAddr, _: u16) -> bool {
-        false
-    }
-    fn socket_born_in_run(&self, _: &UnixName) -> bool {
-        false
     }
 }
 

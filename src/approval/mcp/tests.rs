@@ -1,27 +1,9 @@
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::*;
 use crate::approval::tests::{Machine, at};
-use crate::policy::{Places, UnixName};
+use crate::policy::{NothingYet, Places};
 use crate::settings::{Filesystem, InteractionMode, Layer, Network, Sandbox, Source, Sourced};
-
-struct Nothing;
-
-impl Facts for Nothing {
-    fn entry_born_in_run(&self, _: &Path) -> bool {
-        false
-    }
-    fn repository_born_in_run(&self, _: &Path) -> bool {
-        false
-    }
-    fn listens(&self, _: IpAddr, _: u16) -> bool {
-        false
-    }
-    fn socket_born_in_run(&self, _: &UnixName) -> bool {
-        false
-    }
-}
 
 fn sourced<T>(value: T) -> Sourced<T> {
     Sourced { value, source: Arc::new(Source { layer: Layer::User, file: None, line: None }) }
@@ -62,7 +44,7 @@ fn judged(call: Value, overrides: &BTreeMap<String, McpOverrides>, authority: Au
     let rules = McpRules {
         overrides,
         policy: &policy,
-        facts: &Nothing,
+        facts: &NothingYet,
         surroundings: &machine,
         cwd: Path::new("/home/me/project"),
         workspace: Path::new("/home/me/project"),
