@@ -102,13 +102,14 @@ pub struct Parts {
 }
 
 impl Context {
-    pub(super) fn new(parts: Parts, callers: Callers) -> Self {
+    /// Remembers so many callers at most.
+    pub fn new(parts: Parts, callers: usize) -> Self {
         Self {
             listener: parts.listener,
             policy: parts.policy,
             floor: parts.floor,
             tree: Tree::below(parts.monitor),
-            callers,
+            callers: Callers::at_most(callers),
             facts: RunFacts::default(),
             files: files::State::default(),
             dns: parts.dns,

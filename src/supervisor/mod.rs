@@ -41,7 +41,6 @@ pub use questions::WAITING_MAX;
 pub use tree::Tree;
 
 use crate::sys::{notify, thread as sys_thread};
-use caller::Callers;
 use descriptors::Shares;
 use questions::{Questions, follow};
 pub use receivers::Ready;
@@ -56,6 +55,16 @@ pub fn fuzz_paths(bytes: &[u8]) {
 
 /// What reads, decides, acts and replies for one kind of call.
 pub type Handler = fn(&Context, &Call) -> Outcome;
+
+/// What becomes of one received call, all but the reply. A panic refuses this call and nothing else.
+pub fn outcome(context: &Context, call: &Call) -> Outcome {
+    let Some(handler) = dispatch::handler(call.nr) else { return Outcome::errno(libc::ENOSYS) };
+    let handled = || match exec::prove(context, call) {
+        true => handler(context, call),
+        false => Outcome::errno(libc::EACCES),
+    };
+    catch_unwind(AssertUnwindSafe(handled)).unwrap_or(Outcome::errno(libc::EACCES))
+}
 
 /// How often waiting calls are looked after, while there are any.
 const LOOK_AFTER: Duration = Duration::from_millis(10);
@@ -108,7 +117,7 @@ impl Supervisor {
         let _ = notify::set_sync_wake_up(setup.parts.listener.as_fd());
         let shares = Shares::take();
         let supervisor = Arc::new(Self {
-            context: Context::new(setup.parts, Callers::at_most(shares.callers)),
+            context: Context::new(setup.parts, shares.callers),
             questions: Questions::new(setup.asker, setup.request, shares.waiting),
             workers: Workers::default(),
             stopping: AtomicBool::new(false),
@@ -134,16 +143,9 @@ impl Supervisor {
         self.stopping.load(Ordering::Acquire)
     }
 
-    /// One call, from registers to reply. A panic refuses this call and nothing else.
+    /// One call, from registers to reply.
     fn serve(self: &Arc<Self>, call: Call) {
-        let outcome = match dispatch::handler(call.nr) {
-            Some(handler) => catch_unwind(AssertUnwindSafe(|| match exec::prove(&self.context, &call) {
-                true => handler(&self.context, &call),
-                false => Outcome::errno(libc::EACCES),
-            }))
-            .unwrap_or(Outcome::Reply(Reply::Errno(libc::EACCES))),
-            None => Outcome::Reply(Reply::Errno(libc::ENOSYS)),
-        };
+        let outcome = outcome(&self.context, &call);
         follow(self, call, outcome);
     }
 

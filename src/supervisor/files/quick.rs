@@ -1,11 +1,14 @@
 //! The hot path of an open: does the floor decide it anyway?
 //!
-//! A path that was proven within the last tenth of a second costs four system calls in all: receive,
-//! copy the path, look whether it still leads to the same inode, reply. A new one takes an `openat2`
-//! that meets no link, and its `close`, instead of the look; a relative one asks where it starts.
+//! A permitted open costs four system calls in all: receive, copy the path, prove it, reply. The proof is
+//! an `openat2` that meets no link, or, of a path that was proven twice within a tenth of a second, a look
+//! whether it still leads to the same inode. A relative path is one more: the kernel alone knows where
+//! it starts, and a remembered answer would be another directory's as soon as the number is used again.
+//! A directory is one more too, its `close`. None of them can go: without the copy nothing is known, without
+//! the proof a link could lead above the floor, where the broker has to act (I8).
 //!
 //! Allocates nothing (but beneath a rule that was moved) and holds nothing. What it says is no judgement: a yes lets the kernel
-//! resolve and decide again by itself, so a wrong yes can only refuse.
+//! resolve and decide again by itself (I2), so a wrong yes can only refuse.
 
 use std::ffi::{CStr, OsStr};
 use std::mem::MaybeUninit;
@@ -36,30 +39,33 @@ pub(super) struct Wanted {
 const BOUND: u64 = u64::MAX;
 
 impl Wanted {
-    /// Opens of one spelling that differ in nothing else that counts have equal purposes.
-    fn purpose(self, dirfd: u64, path: &PathBuffer) -> u64 {
-        let base = if path.bytes().starts_with(b"/") { 0 } else { dirfd & 0xffff_ffff };
-        base << 8 | u64::from(self.rights.bits()) << 2 | u64::from(self.creates) << 1 | u64::from(self.follows)
+    /// Opens of one path that differ in nothing else that counts have equal purposes.
+    fn purpose(self) -> u64 {
+        u64::from(self.rights.bits()) << 2 | u64::from(self.creates) << 1 | u64::from(self.follows)
     }
 }
 
 /// Would the kernel decide this open by itself: because the floor covers what it reaches, or
 /// because it fails before the floor is asked?
 pub(super) fn decides(context: &Context, call: &Call, dirfd: u64, path: &PathBuffer, wanted: Wanted) -> bool {
+    let mut raw = [0; PATH_MAX];
+    let Some(spelled) = absolute(call, int(dirfd), path, &mut raw) else { return false };
     let (proven, span) = (context.files().proven(), context.files().span(context.moment()));
-    let key = proven.key(path.bytes(), wanted.purpose(dirfd, path), span);
-    match proven.inode(key) {
-        // Brokered a moment ago, and so it is again: what the floor decided would be the same.
-        Some(BROKERED) => return false,
-        Some(inode) if leads_to(call, int(dirfd), path, wanted) == Some(inode) => return true,
-        _ => {}
+    let key = proven.key(spelled.to_bytes(), wanted.purpose(), span);
+    let remembered = proven.inode(key);
+    if remembered == Some(BROKERED) {
+        // As a moment ago: what the floor decided would be the same.
+        return false;
     }
-    match prove(context, call, dirfd, path, wanted) {
-        Proof::Of(held) => {
-            if proven.again(key)
-                && let Ok(stat) = rustix::fs::fstat(&held)
-            {
-                proven.keep(key, (stat.st_dev, stat.st_ino));
+    // Looked at before the proof: what is put there in between is another inode, and proven anew.
+    let now = if proven.again(key) { leads_to(spelled, wanted) } else { None };
+    if now.is_some() && now == remembered {
+        return true;
+    }
+    match prove(context, spelled, wanted) {
+        Proof::Of => {
+            if let Some(inode) = now {
+                proven.keep(key, inode);
             }
             true
         }
@@ -77,16 +83,16 @@ const BROKERED: (u64, u64) = (u64::MAX, u64::MAX);
 
 /// Why the kernel may decide an open by itself.
 enum Proof {
-    /// The floor covers this.
-    Of(OwnedFd),
+    /// The floor covers what is there.
+    Of,
     /// It fails, or makes a name where the floor decides.
     Fails,
     None,
 }
 
 impl Proof {
-    fn of(held: OwnedFd, covered: bool) -> Self {
-        if covered { Self::Of(held) } else { Self::None }
+    fn of(covered: bool) -> Self {
+        if covered { Self::Of } else { Self::None }
     }
 
     fn fails(fails: bool) -> Self {
@@ -94,44 +100,29 @@ impl Proof {
     }
 }
 
-/// Device and inode behind the path as the caller spells it: the object that an earlier proof was
-/// of, or another. One look-up, from the caller's own directory.
-fn leads_to(call: &Call, dirfd: i32, path: &PathBuffer, wanted: Wanted) -> Option<(u64, u64)> {
+/// Device and inode behind the path: the object that an earlier proof was of, or another.
+fn leads_to(spelled: &CStr, wanted: Wanted) -> Option<(u64, u64)> {
     let at = if wanted.follows { AtFlags::empty() } else { AtFlags::SYMLINK_NOFOLLOW };
-    let stat = match path.bytes() {
-        [b'/', ..] => rustix::fs::statat(CWD, path.with_nul(), at),
-        relative => {
-            let mut raw = [0; PATH_MAX];
-            let start = if dirfd == libc::AT_FDCWD {
-                write_path(&mut raw, format_args!("/proc/{}/cwd/", call.tid))?
-            } else {
-                write_path(&mut raw, format_args!("/proc/{}/fd/{dirfd}/", call.tid))?
-            };
-            let start = start.to_bytes().len();
-            raw.get_mut(start..start + relative.len())?.copy_from_slice(relative);
-            rustix::fs::statat(CWD, CStr::from_bytes_until_nul(&raw).ok()?, at)
-        }
-    };
-    stat.ok().map(|stat| (stat.st_dev, stat.st_ino))
+    rustix::fs::statat(CWD, spelled, at).ok().map(|stat| (stat.st_dev, stat.st_ino))
 }
 
-fn prove(context: &Context, call: &Call, dirfd: u64, path: &PathBuffer, wanted: Wanted) -> Proof {
-    let mut raw = [0; PATH_MAX];
-    let Some(spelled) = absolute(call, int(dirfd), path, &mut raw) else { return Proof::None };
+fn prove(context: &Context, spelled: &CStr, wanted: Wanted) -> Proof {
     // Few places may be written under the floor, and links to them are rare: there the broker
     // acts, which comes to the same.
     if wanted.rights != Rights::READ && !could_cover(context, spelled.to_bytes(), wanted.rights) {
         return Proof::None;
     }
-    match open(spelled, libc::RESOLVE_NO_SYMLINKS | libc::RESOLVE_NO_MAGICLINKS) {
-        Ok(held) => {
+    // Asked for a directory, the kernel walks the whole path and then makes no descriptor for a file, so that
+    // there is none to close. The other way to this error, a file in the middle, fails for the caller too.
+    match open(spelled, libc::O_DIRECTORY, libc::RESOLVE_NO_SYMLINKS | libc::RESOLVE_NO_MAGICLINKS) {
+        Ok(_) | Err(libc::ENOTDIR) => {
             let mut spelling = Spelling::new();
             let covered = spelling.push(spelled.to_bytes()) && covered(context, spelling.finish(), wanted.rights);
-            Proof::of(held, covered)
+            Proof::of(covered)
         }
         Err(libc::ELOOP) if wanted.follows => through_links(context, spelled, wanted),
         Err(libc::ENOENT) if wanted.creates => Proof::fails(makes_under_floor(context, spelled, wanted.rights)),
-        Err(libc::ENOENT | libc::ENOTDIR | libc::EACCES) => Proof::fails(!wanted.creates),
+        Err(libc::ENOENT | libc::EACCES) => Proof::fails(!wanted.creates),
         Err(_) => Proof::None,
     }
 }
@@ -241,8 +232,8 @@ fn read_link(dir: BorrowedFd<'_>, link: &CStr, into: &mut [u8; PATH_MAX]) -> Opt
     Some(text.len())
 }
 
-fn open(path: &CStr, resolve: u64) -> Result<OwnedFd, i32> {
-    let how = OpenHow { flags: flag_bits(libc::O_PATH | libc::O_CLOEXEC), mode: 0, resolve };
+fn open(path: &CStr, flags: i32, resolve: u64) -> Result<OwnedFd, i32> {
+    let how = OpenHow { flags: flag_bits(libc::O_PATH | libc::O_CLOEXEC | flags), mode: 0, resolve };
     files::openat2(files::at_cwd(), path, &how).map_err(|error| error.raw_os_error().unwrap_or(libc::EIO))
 }
 
@@ -250,7 +241,7 @@ fn open(path: &CStr, resolve: u64) -> Result<OwnedFd, i32> {
 fn through_links(context: &Context, path: &CStr, wanted: Wanted) -> Proof {
     let mut name = [0; PATH_MAX];
     match follow(path, &mut name) {
-        Ok((held, real)) => Proof::of(held, covered(context, real, wanted.rights)),
+        Ok((_, real)) => Proof::of(covered(context, real, wanted.rights)),
         Err(libc::ENOENT) => Proof::fails(!wanted.creates && is_missing(path)),
         Err(_) => Proof::None,
     }
@@ -258,7 +249,7 @@ fn through_links(context: &Context, path: &CStr, wanted: Wanted) -> Proof {
 
 /// Opens `path` through links, and gives its real name; never anything of `/proc`.
 fn follow<'a>(path: &CStr, name: &'a mut [u8; PATH_MAX]) -> Result<(OwnedFd, &'a [u8]), i32> {
-    let held = open(path, libc::RESOLVE_NO_MAGICLINKS)?;
+    let held = open(path, 0, libc::RESOLVE_NO_MAGICLINKS)?;
     let length = read_link(CWD.as_fd(), &files::descriptor_path(held.as_fd()), name).ok_or(libc::EIO)?;
     let real = &name[..length];
     if real.starts_with(b"/") && !real.starts_with(b"/proc/") { Ok((held, real)) } else { Err(libc::EIO) }
@@ -337,6 +328,6 @@ fn real_directory<'a>(directory: &[u8], spelling: &'a mut Spelling) -> Result<&'
     let mut raw = [0; PATH_MAX];
     raw[..directory.len()].copy_from_slice(directory);
     let path = CStr::from_bytes_until_nul(&raw).map_err(|_| libc::ENAMETOOLONG)?;
-    open(path, libc::RESOLVE_NO_SYMLINKS | libc::RESOLVE_NO_MAGICLINKS)?;
+    open(path, libc::O_DIRECTORY, libc::RESOLVE_NO_SYMLINKS | libc::RESOLVE_NO_MAGICLINKS)?;
     if spelling.push(directory) { Ok(spelling.finish()) } else { Err(libc::ENAMETOOLONG) }
 }
