@@ -3,6 +3,7 @@
 //! Settings → policy → floor and filter → launch → supervise → report → exit status.
 
 mod commands;
+mod end;
 mod environment;
 mod hooks;
 mod keeper;
@@ -38,6 +39,7 @@ use crate::settings::{AutonomyLevel, InteractionMode, Limits, Locations, Setting
 use crate::supervisor::{self, Asker, LivePolicy, Parts, Ready, Setup, Supervisor};
 
 use commands::Commands;
+use end::{Concluded, conclude};
 use environment::Environment;
 use hooks::Opinion;
 use keeper::SettingsKeeper;
@@ -237,44 +239,11 @@ fn carry_out(request: &RunRequest, begun: Begun, outlet: &Outlet) -> Result<u8, 
         let watched = Watched { launched, console, signals, limits, group, meter, reader, journal: &journal };
         wait::until_the_end(&watched).map_err(RunError::Wait)
     });
-    let ended = launched.end();
-    // Its processes are dead: it can be removed.
-    drop(group);
-    supervisor.finish();
-    drop(supervisor);
-    if let Some(console) = console {
-        console.finish();
-    }
-    if let Some(meter) = meter {
-        meter.finish();
-    }
+    let ended = end::take_down(&launched, &ending, end::Running { supervisor, console, meter, group });
     let (ending, ()) = (ending?, ended.map_err(RunError::Wait)?);
     drop(temporary);
     let facts = telling::Facts { decision, exit: ending.report(), duration: started.elapsed(), floor, removed };
     conclude(request, outlet, &journal, Concluded { status: ending.exit_status(), facts })
-}
-
-/// How a run that was started ended.
-struct Concluded {
-    status: u8,
-    facts: telling::Facts,
-}
-
-/// Tells what was denied, writes the report, and gives the exit status.
-fn conclude(request: &RunRequest, outlet: &Outlet, journal: &Journal, ended: Concluded) -> Result<u8, RunError> {
-    let Concluded { status, facts } = ended;
-    if outlet.is_text() {
-        telling::tell_denials(journal);
-    }
-    if outlet.is_text() && request.report.is_none() {
-        return Ok(status);
-    }
-    let report = telling::report(request, journal, facts);
-    if let Some(place) = &request.report {
-        report.write(place)?;
-    }
-    outlet.ended(status, &report).map_err(RunError::Print)?;
-    Ok(status)
 }
 
 /// Lets the request start, or says why not.
@@ -363,9 +332,12 @@ fn prepare(request: &RunRequest, begun: Begun, journal: &Arc<Journal>) -> Result
         limits.wall_time_ms = Some(u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX));
     }
     let commands = Arc::new(Commands::new(&settings, &places, Arc::clone(&live), request)?);
+    keep(&live);
+    keep(&commands);
     let keeper = Arc::new(SettingsKeeper::new(request, settings.approval.clone(), places, Arc::clone(journal)));
     let keep_root_capabilities = settings.sandbox.keep_root_capabilities;
     let sandboxed = settings.sandbox.enabled;
+    std::mem::forget(settings);
     let prepared = Prepared {
         sandboxed,
         live,
@@ -381,6 +353,12 @@ fn prepare(request: &RunRequest, begun: Begun, journal: &Arc<Journal>) -> Result
         keep_root_capabilities,
     };
     Ok((prepared, temporary))
+}
+
+/// Lists are needed to the end, and a process serves one run: the kernel takes them back at once, where
+/// taking them apart would touch every page that the forks share.
+fn keep<T>(lists: &Arc<T>) {
+    std::mem::forget(Arc::clone(lists));
 }
 
 /// A level that a person chose by a flag is the session's, and the next one's too. What a program

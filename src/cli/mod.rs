@@ -29,6 +29,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
+use crate::sys::memory;
 use args::{Cli, Command};
 use deferred::Deferred;
 
@@ -40,6 +41,7 @@ pub(crate) const FAILED: u8 = 125;
 
 /// Parses the arguments, runs the subcommand and maps its result to an exit status.
 pub fn main() -> ExitCode {
+    memory::keep_one_heap();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(usage) => {

@@ -50,6 +50,11 @@ impl LazyGlob {
     }
 }
 
+/// Could this byte of an entry mean anything but itself?
+pub(super) fn is_meta(byte: u8) -> bool {
+    META.iter().any(|meta| *meta == char::from(byte))
+}
+
 pub(super) fn first_meta(text: &str) -> Option<usize> {
     let mut escaped = false;
     text.bytes().position(|byte| match byte {

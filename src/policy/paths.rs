@@ -6,7 +6,7 @@ use std::path::{Component, Path, PathBuf};
 
 use super::any_depth::{self, AnyDepth, Name, open_tails};
 use super::components::{ByPath, Components, as_path, key, plain};
-use super::glob::{LazyGlob, escape, first_meta, unescape};
+use super::glob::{LazyGlob, escape, first_meta, is_meta, unescape};
 use super::links::Links;
 use super::lists::{
     CompileError, Effect, Entry, Lists, Match, Problem, Ruling, deciding, runtime_source, specificity, weigh,
@@ -77,8 +77,13 @@ impl PathLists {
             let entry = Entry { effect, rule };
             match pattern {
                 Pattern::Literal(path) => {
-                    for path in links.meant(path, effect) {
+                    let mut meant = links.meant(path, effect);
+                    let last = meant.pop();
+                    for path in meant {
                         compiled.insert(Pattern::Literal(path), entry.clone());
+                    }
+                    if let Some(path) = last {
+                        compiled.insert(Pattern::Literal(path), entry);
                     }
                 }
                 other => compiled.insert(other, entry),
@@ -297,6 +302,9 @@ pub(super) fn parse(text: &str, places: &Places) -> Result<Pattern, Problem> {
         return any_depth::parse(names).map(Pattern::AnyDepth);
     }
     let text = text.strip_suffix("/**").unwrap_or(text);
+    if let Some(path) = unescaped(text, places) {
+        return Ok(Pattern::Literal(path));
+    }
     let absolute = if text == "~" {
         escape(&places.home)
     } else if let Some(rest) = text.strip_prefix("~/") {
@@ -318,9 +326,25 @@ pub(super) fn parse(text: &str, places: &Places) -> Result<Pattern, Problem> {
     }
 }
 
+/// An entry that is spelled without any escape, glob or detour, which nearly all are: some three hundred
+/// at each start.
+fn unescaped(text: &str, places: &Places) -> Option<PathBuf> {
+    let (place, rest) = match text.strip_prefix("~/") {
+        Some(rest) => (places.home.as_path(), rest),
+        None => (Path::new("/"), text.strip_prefix('/')?),
+    };
+    let odd = rest.bytes().any(|byte| byte == 0 || is_meta(byte))
+        || rest.split('/').any(|name| matches!(name, "" | "." | ".."));
+    (!odd && is_plain(place)).then(|| place.join(rest))
+}
+
+fn is_plain(path: &Path) -> bool {
+    path.is_absolute() && matches!(plain(path), std::borrow::Cow::Borrowed(_))
+}
+
 fn normalise(path: Vec<u8>) -> PathBuf {
     let path = PathBuf::from(std::ffi::OsString::from_vec(path));
-    if matches!(plain(&path), std::borrow::Cow::Borrowed(_)) && path.is_absolute() {
+    if is_plain(&path) {
         return path;
     }
     let mut normal = PathBuf::from("/");

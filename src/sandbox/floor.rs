@@ -9,10 +9,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use landlock::{
-    ABI, Access, AccessFs, AccessNet, CompatLevel, Compatible, PathBeneath, Ruleset, RulesetAttr, RulesetCreated,
-    RulesetCreatedAttr, Scope,
-};
+use landlock::{ABI, Access, AccessFs, AccessNet, CompatLevel, Compatible, Ruleset, RulesetAttr, Scope};
 use rustix::fs::{FileType, Mode, OFlags, ResolveFlags};
 
 use super::nursery::Nursery;
@@ -52,7 +49,7 @@ pub enum LeftOut {
     List { path: PathBuf, source: io::Error },
     /// The kernel refused the rule.
     #[error("bind a rule to {path}")]
-    Bind { path: PathBuf, source: landlock::RulesetError },
+    Bind { path: PathBuf, source: io::Error },
     /// More children than are granted one by one.
     #[error("grant {count} of the entries of {path}, which holds something denied")]
     Crowded { path: PathBuf, count: usize },
@@ -132,15 +129,15 @@ impl Floor {
         inherit(&mut planned);
         // Bound alone, whatever is granted where they wait: they leave.
         planned.extend(nursery.iter().flat_map(Nursery::everyone).map(|path| (Key::of(&path), Rights::READ)));
-        let mut created = handled(abi)?;
+        let ruleset = handled(abi)?;
         let mut rules = Vec::with_capacity(planned.len());
         for (key, rights) in planned {
             let path = key.path();
             match open_rule(&path, rights) {
                 Ok((_, ruled)) if denied_elsewhere(&ruled, &marks) => left_out.push(LeftOut::Alias { path }),
                 Ok((_, ruled)) if ruled.rights.is_empty() => {}
-                Ok((rule, ruled)) => match (&mut created).add_rule(rule.for_abi(abi)) {
-                    Ok(_) => rules.push(ruled),
+                Ok((rule, ruled)) => match rule.bind(&ruleset, abi) {
+                    Ok(()) => rules.push(ruled),
                     Err(source) => left_out.push(LeftOut::Bind { path, source }),
                 },
                 // Nothing there to grant; what is made there later is brokered.
@@ -148,7 +145,6 @@ impl Floor {
                 Err(source) => left_out.push(LeftOut::Open { path, source }),
             }
         }
-        let ruleset = Option::<OwnedFd>::from(created).ok_or(FloorError::NoDescriptor)?;
         Ok(Self { ruleset, table: Table::new(rules), abi: abi_number, left_out, nursery, patterned: read.patterned })
     }
 
@@ -216,12 +212,12 @@ struct Opened {
 }
 
 impl Opened {
-    fn for_abi(self, abi: ABI) -> PathBeneath<OwnedFd> {
+    fn bind(&self, ruleset: &OwnedFd, abi: ABI) -> io::Result<()> {
         let mut access = self.rights.to_access(abi);
         if !self.directory {
             access &= !AccessFs::ReadDir;
         }
-        PathBeneath::new(self.fd, access).set_compatibility(CompatLevel::HardRequirement)
+        sys::landlock::add_rule_beneath(ruleset.as_fd(), self.fd.as_fd(), access.bits())
     }
 }
 
@@ -246,7 +242,7 @@ fn denied_elsewhere(ruled: &Ruled, marks: &[(Marks, Rights); 2]) -> bool {
 }
 
 /// A ruleset that handles every right of `abi`: what no rule grants is denied.
-fn handled(abi: ABI) -> Result<RulesetCreated, FloorError> {
+fn handled(abi: ABI) -> Result<OwnedFd, FloorError> {
     let mut ruleset =
         Ruleset::default().set_compatibility(CompatLevel::HardRequirement).handle_access(AccessFs::from_all(abi))?;
     if abi >= ABI::V4 {
@@ -255,5 +251,5 @@ fn handled(abi: ABI) -> Result<RulesetCreated, FloorError> {
     if abi >= ABI::V6 {
         ruleset = ruleset.scope(Scope::AbstractUnixSocket | Scope::Signal)?;
     }
-    Ok(ruleset.create()?)
+    Option::<OwnedFd>::from(ruleset.create()?).ok_or(FloorError::NoDescriptor)
 }

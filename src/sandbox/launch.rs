@@ -293,6 +293,12 @@ impl Launched {
         self.monitor.order(Order::Signal(signal))
     }
 
+    /// After `Exited` or `Signaled`: lets the monitor go, for which [`Launched::end`] then waits less.
+    pub fn dismiss(&self) {
+        // Where it is gone already, there is nothing to say.
+        let _ = self.monitor.order(Order::End);
+    }
+
     /// Kills everything that is left of the run and waits until it is dead.
     pub fn end(&self) -> io::Result<()> {
         self.monitor.end()

@@ -20,55 +20,63 @@ use crate::policy::{SilentYes, key};
 pub(super) const MOST_CHILDREN: usize = 256;
 
 /// Names that programs need most, granted first where a directory has too many children.
-const LIKELY: [&str; 34] = [
-    "usr",
-    "lib",
-    "lib64",
-    "bin",
-    "sbin",
-    "etc",
-    "opt",
-    "proc",
-    "sys",
-    "dev",
-    "run",
-    "var",
-    "tmp",
-    "home",
-    "nix",
-    "srv",
-    "mnt",
-    "root",
-    "ld.so.cache",
-    "ld.so.conf",
-    "ld.so.preload",
-    "passwd",
-    "group",
-    "nsswitch.conf",
-    "resolv.conf",
-    "hosts",
-    "localtime",
-    "ssl",
-    "ca-certificates",
-    "alternatives",
-    ".cargo",
-    ".rustup",
-    ".local",
-    ".cache",
+const LIKELY: [&str; 22] = [
+    "usr", "lib", "lib64", "bin", "sbin", "etc", "opt", "proc", "sys", "dev", "run", "var", "tmp", "home", "nix",
+    "srv", "mnt", "root", ".cargo", ".rustup", ".local", ".cache",
 ];
 
-/// Where a split directory's plain files are read now and then and never executed: most are left to
-/// the broker, because a rule for each costs every start more than it saves.
+/// Where a split directory's entries are read now and then and hardly ever executed: all but these are left
+/// to the broker, because a rule for each of a hundred costs every start more than it saves.
 const READ_ONE_BY_ONE: &str = "/etc";
+
+/// What of it is executed, or read by nearly every program of some kind.
+const IN_ETC: [&str; 40] = [
+    "NetworkManager",
+    "X11",
+    "acpi",
+    "alternatives",
+    "ca-certificates",
+    "certs",
+    "cron.d",
+    "cron.daily",
+    "cron.hourly",
+    "cron.monthly",
+    "cron.weekly",
+    "crypto-policies",
+    "dhcp",
+    "fonts",
+    "group",
+    "hosts",
+    "init.d",
+    "kernel",
+    "ld.so.cache",
+    "ld.so.conf",
+    "ld.so.conf.d",
+    "ld.so.preload",
+    "localtime",
+    "network",
+    "nsswitch.conf",
+    "opt",
+    "passwd",
+    "perl",
+    "pki",
+    "ppp",
+    "profile.d",
+    "rc.d",
+    "resolv.conf",
+    "ssl",
+    "static",
+    "terminfo",
+    "texmf",
+    "update-motd.d",
+    "vim",
+    "xdg",
+];
 
 /// The private temporary directory of another run, or what is left of one that was killed: hundreds
 /// of them must not push out what a run needs.
 fn is_of_another_run(directory: &Path, name: &OsStr) -> bool {
     directory == Path::new("/tmp") && name.as_bytes().starts_with(b"ask.")
-}
-
-fn is_likely(name: &OsStr) -> bool {
-    LIKELY.iter().any(|likely| OsStr::new(likely) == name)
 }
 
 /// What may be granted whole, and what was left out on the way there.
@@ -208,10 +216,10 @@ impl Splitting<'_> {
             Err(error) => return self.split.unlisted.push((path, error)),
         };
         let mut names: Vec<_> = entries.iter().filter(|(_, kind)| *kind != FileType::Symlink).collect();
-        if path.starts_with(READ_ONE_BY_ONE) {
-            names.retain(|(name, kind)| *kind == FileType::Directory || is_likely(name));
-        }
         let needed = self.marks.on_the_way(key);
+        if path.starts_with(READ_ONE_BY_ONE) {
+            names.retain(|(name, _)| needed.contains(*name) || IN_ETC.iter().any(|known| OsStr::new(known) == *name));
+        }
         names.retain(|(name, _)| needed.contains(*name) || !is_of_another_run(&path, name));
         if names.len() > MOST_CHILDREN {
             names.sort_by_cached_key(|(name, kind)| (!needed.contains(*name), rank(name, *kind), *name));

@@ -1,7 +1,8 @@
-//! Landlock calls that have to be made raw: in a forked child, and for what a crate hides.
+//! Landlock calls that have to be made raw: in a forked child, for what a crate hides, and a hundred times at
+//! each start, where a crate looks once more at what was looked at.
 
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 
 /// `LANDLOCK_CREATE_RULESET_VERSION`.
 const VERSION: u32 = 1 << 0;
@@ -25,6 +26,25 @@ pub fn abi() -> u32 {
 /// is fixed, 0 where the kernel cannot say. `Documentation/userspace-api/landlock.rst`.
 pub fn errata() -> u32 {
     ask(ERRATA)
+}
+
+/// `struct landlock_path_beneath_attr`.
+#[repr(C, packed)]
+struct PathBeneath {
+    allowed_access: u64,
+    parent: RawFd,
+}
+
+/// `landlock_add_rule(ruleset, LANDLOCK_RULE_PATH_BENEATH, …, 0)`. `allowed` are rights that the ruleset
+/// handles, and only a file's where `beneath` is none of the directories. `man 2 landlock_add_rule`.
+pub fn add_rule_beneath(ruleset: BorrowedFd<'_>, beneath: BorrowedFd<'_>, allowed: u64) -> io::Result<()> {
+    const RULE_PATH_BENEATH: libc::c_int = 1;
+    let rule = PathBeneath { allowed_access: allowed, parent: beneath.as_raw_fd() };
+    // SAFETY: the kernel reads the rule during the call; both descriptors are open for its duration.
+    let done = unsafe {
+        libc::syscall(libc::SYS_landlock_add_rule, ruleset.as_raw_fd(), RULE_PATH_BENEATH, &raw const rule, 0_u32)
+    };
+    if done < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
 /// `landlock_restrict_self(ruleset, 0)`: async-signal-safe. Needs `no_new_privs`.

@@ -1,4 +1,4 @@
-//! Another process's memory, copied. `man 2 process_vm_readv`.
+//! Another process's memory, copied. `man 2 process_vm_readv`. And one setting of our own.
 
 use std::io;
 use std::mem::MaybeUninit;
@@ -81,4 +81,15 @@ pub fn read_value<T: Plain>(pid: i32, address: u64) -> io::Result<T> {
     }
     // SAFETY: T is plain data, and every byte is initialised.
     Ok(unsafe { value.assume_init() })
+}
+
+/// `mallopt(M_ARENA_MAX, 1)`: threads allocate from the one heap that there is. A heap of its own for each
+/// costs every thread's start a reservation of 128 MB, which holds up whoever maps or forks meanwhile; the
+/// threads here allocate too little to get in each other's way.
+pub fn keep_one_heap() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: takes numbers; called before there is a second thread.
+    unsafe {
+        libc::mallopt(libc::M_ARENA_MAX, 1);
+    }
 }

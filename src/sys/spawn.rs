@@ -67,12 +67,12 @@ pub fn fork_sharing_descriptors(child: impl FnOnce() -> Infallible) -> io::Resul
 
 /// What a child that shares its parent's memory runs on until it executes something else.
 #[derive(Debug)]
-pub struct ChildStack(Box<[UnsafeCell<MaybeUninit<u128>>]>);
+pub struct ChildStack(Box<[MaybeUninit<UnsafeCell<u128>>]>);
 
 impl Default for ChildStack {
     fn default() -> Self {
         const BYTES: usize = 128 * 1024;
-        Self((0..BYTES / size_of::<u128>()).map(|_| UnsafeCell::new(MaybeUninit::uninit())).collect())
+        Self(Box::new_uninit_slice(BYTES / size_of::<u128>()))
     }
 }
 

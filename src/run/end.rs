@@ -1,0 +1,73 @@
+//! The end of a run: what was running is taken down, and what is to be told is told.
+
+use std::io;
+use std::sync::Arc;
+
+use super::meter::Meter;
+use super::outlet::Outlet;
+use super::wait::Ending;
+use super::{RunError, RunRequest, telling};
+use crate::journal::Journal;
+use crate::prompt::Console;
+use crate::sandbox::Launched;
+use crate::sandbox::limits::Group;
+use crate::supervisor::Supervisor;
+
+/// What serves the command while it runs.
+pub(super) struct Running {
+    pub(super) supervisor: Arc<Supervisor>,
+    pub(super) console: Option<Console>,
+    pub(super) meter: Option<Meter>,
+    pub(super) group: Option<Group>,
+}
+
+/// Sees to it that nothing of the run lives, and ends what served it.
+pub(super) fn take_down(launched: &Launched, ending: &Result<Ending, RunError>, running: Running) -> io::Result<()> {
+    let Running { supervisor, console, meter, group } = running;
+    let ended = if matches!(ending, Ok(Ending::Exited(_) | Ending::Signalled(_))) {
+        // Its tree is dead: the monitor ends while the threads here do.
+        launched.dismiss();
+        Ok(())
+    } else {
+        launched.end()
+    };
+    // Its processes are dead: it can be removed.
+    drop(group);
+    supervisor.finish();
+    drop(supervisor);
+    if let Some(console) = console {
+        console.finish();
+    }
+    if let Some(meter) = meter {
+        meter.finish();
+    }
+    ended.and_then(|()| launched.end())
+}
+
+/// How a run that was started ended.
+pub(super) struct Concluded {
+    pub(super) status: u8,
+    pub(super) facts: telling::Facts,
+}
+
+/// Tells what was denied, writes the report, and gives the exit status.
+pub(super) fn conclude(
+    request: &RunRequest,
+    outlet: &Outlet,
+    journal: &Journal,
+    ended: Concluded,
+) -> Result<u8, RunError> {
+    let Concluded { status, facts } = ended;
+    if outlet.is_text() {
+        telling::tell_denials(journal);
+    }
+    if outlet.is_text() && request.report.is_none() {
+        return Ok(status);
+    }
+    let report = telling::report(request, journal, facts);
+    if let Some(place) = &request.report {
+        report.write(place)?;
+    }
+    outlet.ended(status, &report).map_err(RunError::Print)?;
+    Ok(status)
+}
