@@ -5,7 +5,7 @@ pub(super) const UNKNOWN: char = '\0';
 /// The same for a number.
 pub(super) const NUMBER: char = '\u{1}';
 
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub(super) struct Arg {
     /// With [`UNKNOWN`] and [`NUMBER`] in the place of what is not known.
     pub(super) text: String,

@@ -1,7 +1,9 @@
 //! The real machine behind [`Surroundings`]: looks at files, changes nothing.
 
 use std::ffi::OsString;
-use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
+use std::fs::File;
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use super::languages::git::running_key;
@@ -40,11 +42,11 @@ impl Surroundings for Host<'_> {
     }
 
     fn sandbox_may_write(&self, path: &Path) -> bool {
-        (self.writable)(path) || path.canonicalize().is_ok_and(|real| (self.writable)(&real))
+        (self.writable)(path) || real(path).is_some_and(|real| (self.writable)(&real))
     }
 
     fn canonical(&self, path: &Path) -> Option<PathBuf> {
-        path.canonicalize().ok()
+        real(path)
     }
 
     fn is_mount_point(&self, path: &Path) -> bool {
@@ -77,6 +79,14 @@ impl Surroundings for Host<'_> {
     }
 }
 
+/// What the kernel calls what a path leads to. Costs the same however deep that lies, unlike a look at each component.
+fn real(path: &Path) -> Option<PathBuf> {
+    let held = File::options().read(true).custom_flags(libc::O_PATH).open(path).ok()?;
+    let named = std::fs::read_link(format!("/proc/self/fd/{}", held.as_raw_fd()));
+    // Without /proc.
+    named.or_else(|_| path.canonicalize()).ok().filter(|real| real.is_absolute())
+}
+
 /// The repository's directory for a work tree at `dir`, or `dir` itself where it is a bare one.
 fn git_dir(dir: &Path) -> Option<PathBuf> {
     let dot_git = dir.join(".git");
@@ -90,4 +100,29 @@ fn git_dir(dir: &Path) -> Option<PathBuf> {
     }
     let bare = dir.join("HEAD").is_file() && dir.join("objects").is_dir() && dir.join("refs").is_dir();
     bare.then(|| dir.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As `realpath` says, for links, what is not there, and what leads nowhere or in a circle.
+    #[test]
+    fn a_real_path_is_what_a_look_at_each_component_gives() {
+        use std::os::unix::fs::symlink;
+        let scene = tempfile::tempdir().unwrap();
+        let at = |name: &str| scene.path().join(name);
+        std::fs::create_dir_all(at("a/b")).unwrap();
+        std::fs::write(at("a/b/file"), "").unwrap();
+        symlink("a/b", at("link")).unwrap();
+        symlink("link/file", at("second")).unwrap();
+        symlink("nowhere", at("dangling")).unwrap();
+        symlink("circle", at("circle")).unwrap();
+        nix::unistd::mkfifo(&at("fifo"), nix::sys::stat::Mode::S_IRUSR).unwrap();
+        let names =
+            ["a", "a/b/file", "link", "link/file", "second", "dangling", "circle", "none", "a/b/file/x", "fifo"];
+        for path in names.iter().map(|name| at(name)).chain(["/".into(), "/proc/self/cwd".into(), "/dev/null".into()]) {
+            assert_eq!(real(&path), path.canonicalize().ok(), "{}", path.display());
+        }
+    }
 }

@@ -317,8 +317,10 @@ pub(super) fn lookup(name: &str) -> Option<Arc<Program>> {
 
 /// Cuts the entry of one program out of a file.
 fn entry(family: &'static str, name: &str) -> Option<&'static str> {
-    let listed = family.lines().next()?.strip_prefix("// ")?;
-    if !listed.split(' ').any(|known| known == name) {
+    // Each name stands between spaces, the last before the end of the line: nearly all are not there.
+    let listed = family.lines().next()?.strip_prefix("//")?;
+    let between = format!(" {name} ");
+    if !listed.contains(&between) && !listed.ends_with(between.trim_end_matches(' ')) {
         return None;
     }
     let mut at = 0;

@@ -43,8 +43,8 @@ pub struct Chosen {
     pub mode: Option<InteractionMode>,
 }
 
-/// The machine, as far as judgement needs it. Answers may be remembered; none may block.
-pub trait Surroundings: Sync {
+/// The machine, as far as judgement needs it. Answers are remembered while one request is judged; none may block.
+pub trait Surroundings {
     /// The file that a bare word runs, by `PATH`.
     fn find_program(&self, name: &str) -> Option<PathBuf>;
     /// May the sandbox write this file or directory without a question?

@@ -74,6 +74,23 @@ fn verdict(rules: &Rules, text: &str, level: AutonomyLevel) -> Verdict {
 }
 
 #[test]
+fn no_number_of_words_hides_a_command_from_lists_and_interlocks() {
+    let rules = rules(&["git push --force"], &["npm publish"], &[]);
+    let table = [
+        ("git push --force", Ground::Blocklist),
+        ("npm publish", Ground::Denylist),
+        ("rm -rf ~", Ground::Interlock),
+        ("tee /etc/passwd", Ground::Interlock),
+        ("env npm publish", Ground::Denylist),
+        ("bash -c 'npm publish'", Ground::Denylist),
+    ];
+    for (text, ground) in table {
+        let verdict = verdict(&rules, &format!("{text} {}", "a ".repeat(30_000)), AutonomyLevel::High);
+        assert_eq!(verdict.ground, ground, "{text}");
+    }
+}
+
+#[test]
 fn the_first_step_that_matches_decides() {
     use AutonomyLevel::{High, Low, Medium, Off};
     let rules = rules(&["git push --force"], &["git push", "npm publish"], &["npm test", "=make check", "git *"]);

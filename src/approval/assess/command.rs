@@ -53,6 +53,8 @@ impl Call {
 impl Walk<'_> {
     /// Judges a command and everything that it is known to start.
     pub(super) fn command(&mut self, argv: &[Arg], state: &mut State, call: Call) -> Output {
+        // However much there is of it: no padding hides a command from these.
+        self.lists_and_interlocks(argv, state);
         self.commands += 1;
         self.words += argv.len();
         if self.commands > MAX_COMMANDS || self.words > MAX_WORDS {
@@ -62,7 +64,6 @@ impl Walk<'_> {
             }
             return Output::default();
         }
-        self.lists_and_interlocks(argv, state);
         let Some(name) = argv[0].exact().filter(|_| !argv[0].expanded) else {
             self.report(argv, Said::new(Risk::High, ""), Some("the program's name is not literal".into()), None);
             self.cannot_know(|| format!("the program's name in `{}` is not literal", argv[0].shown()));

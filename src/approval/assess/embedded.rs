@@ -94,7 +94,7 @@ impl Walk<'_> {
             return;
         }
         self.probing(|walk| {
-            walk.nested_script(label, text, state, &Input::default());
+            walk.nested_script(label, text, state.clone(), &Input::default());
         });
     }
 

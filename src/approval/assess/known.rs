@@ -9,6 +9,7 @@ use crate::approval::arg::{Arg, base_name};
 use crate::approval::languages::{awk, git, sed};
 use crate::approval::options::{self, Weighed};
 use crate::approval::programs::{self, Program, Reader};
+use crate::approval::request::Surroundings;
 use crate::approval::verdict::Risk;
 
 /// Programs that bring data from the network.
@@ -118,7 +119,7 @@ impl Walk<'_> {
             let why = "the configuration of a repository in another directory may name programs";
             return Some((Said::new(Risk::Medium, why), Some(why.to_owned())));
         }
-        if let Some(key) = state.cwd.as_deref().and_then(|cwd| self.surroundings.repository_runs(cwd)) {
+        if let Some(key) = state.cwd.as_deref().and_then(|cwd| self.machine.repository_runs(cwd)) {
             let why = format!("the repository's configuration runs a program ({key})");
             return Some((Said::new(Risk::Medium, ""), Some(why)));
         }

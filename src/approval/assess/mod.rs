@@ -8,6 +8,7 @@ mod command;
 mod embedded;
 mod identity;
 mod known;
+mod machine;
 mod saved;
 mod shells;
 mod simple;
@@ -26,13 +27,14 @@ use super::verdict::{Finding, Risk, Spoken};
 use crate::approval::arg::{self, Arg};
 use crate::approval::expand;
 use crate::policy::Rule;
+use machine::Machine;
 use saved::Saved;
 use state::{Input, Mark, Output, State};
 
 /// More simple commands than this in one request are not followed.
 const MAX_COMMANDS: usize = 1_000;
-/// Words of all commands together, those in other commands' arguments again.
-const MAX_WORDS: usize = 50_000;
+/// Words of all commands together, those in other commands' arguments again: as many as the longest text can hold.
+const MAX_WORDS: usize = shell::MAX_TEXT_BYTES / 2;
 /// More nodes of the tree, repeated rounds and calls included, are not either.
 const MAX_STEPS: usize = 10_000;
 /// Nodes in nodes, through nested texts and functions: bounds the stack.
@@ -119,7 +121,7 @@ pub(super) fn assess(rules: &Rules, request: &Request<'_>, surroundings: &dyn Su
     let mut walk = Walk {
         rules,
         request,
-        surroundings,
+        machine: Machine::new(surroundings),
         out: Assessment::default(),
         via: Vec::new(),
         commands: 0,
@@ -153,13 +155,16 @@ pub(super) fn assess(rules: &Rules, request: &Request<'_>, surroundings: &dyn Su
             }
         }
     }
+    if walk.machine.is_exhausted() {
+        walk.undecidable("names too many files to look at".into());
+    }
     walk.out
 }
 
 struct Walk<'a> {
     rules: &'a Rules,
     request: &'a Request<'a>,
-    surroundings: &'a dyn Surroundings,
+    machine: Machine<'a>,
     out: Assessment,
     /// How the place that is walked is reached.
     via: Vec<String>,
@@ -186,7 +191,7 @@ impl<'a> Walk<'a> {
             cwd: state.cwd.as_deref(),
             workspace: self.request.workspace,
             home: self.request.home,
-            surroundings: self.surroundings,
+            surroundings: &self.machine,
         }
     }
 
@@ -207,9 +212,9 @@ impl<'a> Walk<'a> {
     }
 
     /// The same, reached through something: its own variables and directory are lost afterwards.
-    fn nested_script(&mut self, label: &str, text: &str, state: &State, input: &Input) -> Output {
+    fn nested_script(&mut self, label: &str, text: &str, mut state: State, input: &Input) -> Output {
         self.via.push(label.to_owned());
-        let output = self.script(text, &mut state.clone(), input);
+        let output = self.script(text, &mut state, input);
         self.via.pop();
         output
     }
@@ -457,7 +462,7 @@ impl<'a> Walk<'a> {
             downloaded |= state.holds_download(word);
         }
         for text in texts {
-            downloaded |= self.nested_script("$(…)", text, state, input).downloaded;
+            downloaded |= self.nested_script("$(…)", text, state.clone(), input).downloaded;
         }
         downloaded
     }

@@ -34,10 +34,10 @@ impl Walk<'_> {
                     inside.variables.set("0", expand::value_of(zeroth));
                     inside.set_positional(rest);
                 }
-                self.shell_text(label, &text, &inside, call);
+                self.shell_text(label, text, inside, call);
             }
             (None, Some(file)) if !STANDARD_INPUT.contains(&file.text.as_str()) => {
-                self.shell_file(&file, argv, state, call);
+                self.shell_file(file, argv, state, call);
             }
             (None, _) => return self.shell_input(argv, state, call),
         }
@@ -65,7 +65,7 @@ impl Walk<'_> {
         }
         let label = base_name(&argv[0].text);
         if let Some(text) = &call.input.text {
-            return self.nested_script(&format!("… | {label}"), text, state, &Input::default());
+            return self.nested_script(&format!("… | {label}"), text, state.clone(), &Input::default());
         }
         let said = Said::new(Risk::High, "runs what it reads from its standard input");
         self.report(argv, said, None, None);
@@ -101,18 +101,18 @@ impl Walk<'_> {
 
 /// How a shell was called.
 #[derive(Default)]
-struct Invocation {
-    text: Option<Arg>,
+struct Invocation<'a> {
+    text: Option<&'a Arg>,
     /// What stands after the text: `$0` and the positional parameters.
-    rest: Vec<Arg>,
-    file: Option<Arg>,
+    rest: &'a [Arg],
+    file: Option<&'a Arg>,
     startup_file: bool,
     /// Only prints something about itself, or checks syntax.
     harmless: bool,
 }
 
-impl Invocation {
-    fn read(args: &[Arg]) -> Invocation {
+impl<'a> Invocation<'a> {
+    fn read(args: &'a [Arg]) -> Self {
         let mut invocation = Invocation::default();
         let mut wants_text = false;
         let mut wants_stdin = false;
@@ -122,7 +122,7 @@ impl Invocation {
             match text {
                 "--" | "-" => {
                     invocation.take(rest.next(), wants_text, wants_stdin);
-                    invocation.rest = rest.cloned().collect();
+                    invocation.rest = rest.as_slice();
                     return invocation;
                 }
                 "--rcfile" | "--init-file" => {
@@ -147,7 +147,7 @@ impl Invocation {
                 }
                 _ => {
                     invocation.take(Some(arg), wants_text, wants_stdin);
-                    invocation.rest = rest.cloned().collect();
+                    invocation.rest = rest.as_slice();
                     return invocation;
                 }
             }
@@ -155,11 +155,11 @@ impl Invocation {
         invocation
     }
 
-    fn take(&mut self, arg: Option<&Arg>, wants_text: bool, wants_stdin: bool) {
+    fn take(&mut self, arg: Option<&'a Arg>, wants_text: bool, wants_stdin: bool) {
         if wants_text {
-            self.text = arg.cloned();
+            self.text = arg;
         } else if !wants_stdin {
-            self.file = arg.cloned();
+            self.file = arg;
         }
     }
 }

@@ -78,9 +78,9 @@ impl Walk<'_> {
                 // `tar --checkpoint-action=exec=COMMAND`
                 options::Run::Shell(text) if text.text.starts_with("exec=") => {
                     let command = Arg { text: text.text["exec=".len()..].to_owned(), ..text.clone() };
-                    self.shell_text(run.base, &command, state, call);
+                    self.shell_text(run.base, &command, state.clone(), call);
                 }
-                options::Run::Shell(text) => self.shell_text(run.base, text, state, call),
+                options::Run::Shell(text) => self.shell_text(run.base, text, state.clone(), call),
                 options::Run::Words(words) => {
                     let mut argv = words.clone();
                     argv.push(Arg::below("."));
@@ -106,7 +106,7 @@ impl Walk<'_> {
             _ => wrapped.how.shell.then(|| joined(&wrapped.argv)),
         };
         if let Some(text) = text {
-            self.shell_text(run.base, &text, state, call);
+            self.shell_text(run.base, &text, state.clone(), call);
             return Some(Output::default());
         }
         Some(self.start_wrapped(run, wrapped, state, call))
@@ -162,13 +162,13 @@ impl Walk<'_> {
     }
 
     /// A text that a shell runs, given as an argument.
-    pub(super) fn shell_text(&mut self, label: &str, text: &Arg, state: &State, call: &Call) {
+    pub(super) fn shell_text(&mut self, label: &str, text: &Arg, state: State, call: &Call) {
         if let Some(text) = text.exact() {
             self.nested_script(&format!("{label} -c"), text, state, &call.input);
             return;
         }
         if call.fetched_argument {
-            self.trip_download(std::slice::from_ref(text), state);
+            self.trip_download(std::slice::from_ref(text), &state);
         }
         self.undecidable(format!("the text that `{label}` runs is not known before it runs"));
     }

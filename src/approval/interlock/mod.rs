@@ -5,6 +5,8 @@
 
 mod paths;
 
+use std::collections::HashSet;
+
 pub(super) use paths::Place;
 
 use super::arg::{Arg, UNKNOWN, base_name};
@@ -191,6 +193,12 @@ fn operands(args: &[Arg]) -> impl Iterator<Item = &Arg> {
         .map(|(_, arg)| arg)
 }
 
+/// Each argument once: for rules to which the number and the order do not matter.
+fn different<'a>(args: impl Iterator<Item = &'a Arg>) -> impl Iterator<Item = &'a Arg> {
+    let mut seen = HashSet::new();
+    args.filter(move |arg| seen.insert(*arg))
+}
+
 fn removal(args: &[Arg], place: &Place<'_>) -> Option<Interlock> {
     if has_option(args, &[], "no-preserve-root", 2) {
         return Some(Interlock::new("recursive-removal", "`rm --no-preserve-root`"));
@@ -198,7 +206,7 @@ fn removal(args: &[Arg], place: &Place<'_>) -> Option<Interlock> {
     if !has_option(args, &['r', 'R'], "recursive", 1) {
         return None;
     }
-    operands(args)
+    different(operands(args))
         .find_map(|arg| place.root(arg))
         .map(|what| Interlock::new("recursive-removal", format!("removes {what}")))
 }
@@ -209,9 +217,8 @@ fn moving(args: &[Arg], place: &Place<'_>) -> Option<Interlock> {
     let operands: Vec<&Arg> = operands(args).collect();
     let sources = operands.len().saturating_sub(usize::from(!explicit));
     let sources = operands[..sources].iter().filter(|arg| !arg.glob && !arg.text.contains(UNKNOWN));
-    sources
-        .filter_map(|arg| place.root(arg))
-        .next()
+    different(sources.copied())
+        .find_map(|arg| place.root(arg))
         .map(|what| Interlock::new("recursive-removal", format!("moves {what} away")))
 }
 
@@ -231,7 +238,7 @@ fn find(args: &[Arg], place: &Place<'_>) -> Option<Interlock> {
     let here = Arg::literal(".");
     let mut roots = roots.iter().filter(|arg| !arg.text.starts_with('-')).peekable();
     let default = roots.peek().is_none().then_some(&here);
-    roots.chain(default).find_map(|root| {
+    different(roots.chain(default)).find_map(|root| {
         let what = place.root(root)?;
         let path = place.absolute(&root.text);
         let whole_system = path.as_deref().is_some_and(|path| path.parent().is_none());
@@ -315,7 +322,7 @@ fn ownership(name: &str, args: &[Arg], place: &Place<'_>) -> Option<Interlock> {
     if !has_option(args, &['R'], "recursive", 3) {
         return None;
     }
-    operands(args)
+    different(operands(args))
         .find_map(|arg| place.root(arg))
         .map(|what| Interlock::new("recursive-permissions", format!("`{name}` changes all of {what}")))
 }
@@ -390,10 +397,10 @@ fn written(name: &str, args: &[Arg], place: &Place<'_>) -> Option<Interlock> {
         "cp" | "mv" | "ln" | "install" | "rsync" | "scp" | "link" => destination(args, place),
         "tee" | "touch" | "truncate" | "shred" | "rm" | "unlink" | "chmod" | "chown" | "chgrp" | "chattr"
         | "setfacl" | "sponge" | "rmdir" | "mkdir" | "ed" | "ex" | "vi" | "vim" | "nvim" | "nano" | "emacs" => {
-            operands(args).find_map(|arg| place.guarded(arg))
+            different(operands(args)).find_map(|arg| place.guarded(arg))
         }
         "sed" | "perl" | "ruby" if has_option(args, &['i'], "in-place", 3) => {
-            operands(args).find_map(|arg| place.guarded(arg))
+            different(operands(args)).find_map(|arg| place.guarded(arg))
         }
         "curl" | "wget" | "sort" => args.iter().enumerate().find_map(|(at, arg)| {
             let long = arg.text.strip_prefix("--output=").or_else(|| arg.text.strip_prefix("--output-document="));

@@ -1,5 +1,6 @@
 //! Which paths must not be wiped or overwritten, in whatever spelling.
 
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 
 use crate::approval::arg::{Arg, NUMBER, UNKNOWN};
@@ -103,17 +104,17 @@ impl Place<'_> {
         let Some(path) = self.absolute(text) else {
             return Vec::new();
         };
-        let real = if through || text.ends_with('/') || text.ends_with("/.") || text.ends_with("..") {
-            self.surroundings.canonical(&path)
-        } else {
-            match (path.parent(), path.file_name()) {
-                (Some(parent), Some(name)) => self.surroundings.canonical(parent).map(|parent| parent.join(name)),
-                _ => None,
-            }
-        };
+        let real =
+            if through || is_followed(text) { self.surroundings.canonical(&path) } else { self.unfollowed(&path) };
         let mut readings = vec![path];
         readings.extend(real.filter(|real| *real != readings[0]));
         readings
+    }
+
+    /// The path without symbolic links but the last.
+    fn unfollowed(&self, path: &Path) -> Option<PathBuf> {
+        let (parent, name) = (path.parent()?, path.file_name()?);
+        self.surroundings.canonical(parent).map(|parent| parent.join(name))
     }
 
     /// Why losing everything below this argument is no clean-up.
@@ -188,11 +189,15 @@ impl Place<'_> {
             true => &arg.text[..arg.text.find(['*', '?', '[']).unwrap_or(0)],
             false => arg.text.as_str(),
         };
-        self.readings(text, true).into_iter().chain(self.readings(text, false)).find_map(|path| {
+        let path = self.absolute(text)?;
+        let followed = self.surroundings.canonical(&path).filter(|real| *real != path);
+        let unfollowed = if is_followed(text) { None } else { self.unfollowed(&path) };
+        let unfollowed = unfollowed.filter(|real| *real != path);
+        [Some(path), followed, unfollowed].into_iter().flatten().find_map(|path| {
             if self.is_disk(&path) {
                 return Some(format!("the block device {}", path.display()));
             }
-            GUARDED.iter().any(|guarded| path.starts_with(guarded)).then(|| format!("{}", path.display()))
+            is_guarded(path.as_os_str().as_bytes()).then(|| format!("{}", path.display()))
         })
     }
 
@@ -203,6 +208,18 @@ impl Place<'_> {
         DISKS.iter().any(|disk| name.starts_with(disk) && name.len() > disk.len())
             || self.surroundings.is_block_device(path)
     }
+}
+
+/// A path whose last component is followed where it is a symbolic link.
+fn is_followed(text: &str) -> bool {
+    text.ends_with('/') || text.ends_with("/.") || text.ends_with("..")
+}
+
+/// One of [`GUARDED`], or below one; the path is absolute and clean.
+fn is_guarded(path: &[u8]) -> bool {
+    let below =
+        |guarded: &&str| path.strip_prefix(guarded.as_bytes()).is_some_and(|rest| matches!(rest, [] | [b'/', ..]));
+    GUARDED.iter().any(below)
 }
 
 /// Does a path that begins with what is not known end above it, and name nothing else?
