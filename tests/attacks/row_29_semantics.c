@@ -118,8 +118,13 @@ static void links(void) {
 static long how(const char *name, uint64_t flags, uint64_t mode, uint64_t resolve) {
 	struct open_how open_how = { flags | O_CLOEXEC, mode, resolve };
 	int dirfd = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	long fd = syscall(SYS_openat2, dirfd, name, &open_how, sizeof open_how);
-	int saved = errno;
+	long fd;
+	int saved, tries = 0;
+	/* `..` in a scoped resolution: EAGAIN when anything on the machine was renamed or mounted meanwhile. */
+	do
+		fd = syscall(SYS_openat2, dirfd, name, &open_how, sizeof open_how);
+	while (fd < 0 && errno == EAGAIN && ++tries < 1000);
+	saved = errno;
 	close(dirfd);
 	if (fd >= 0)
 		close((int)fd);

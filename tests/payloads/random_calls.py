@@ -28,9 +28,13 @@ directories = [AT_CWD]
 
 
 def system(number, *arguments):
-    ctypes.set_errno(0)
     words = [ctypes.c_long(word) if isinstance(word, int) else word for word in arguments]
-    result = libc.syscall(ctypes.c_long(number), *words)
+    for _ in range(1000):
+        ctypes.set_errno(0)
+        result = libc.syscall(ctypes.c_long(number), *words)
+        # A scoped openat2 over ".." says EAGAIN when anything on the machine was renamed or mounted meanwhile.
+        if result >= 0 or number != NUMBERS["openat2"] or ctypes.get_errno() != errno.EAGAIN:
+            break
     return result if result >= 0 else errno.errorcode[ctypes.get_errno()]
 
 

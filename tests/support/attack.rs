@@ -65,7 +65,7 @@ fn build(name: &str, compiler: &str, flags: &[&str], output: &str) -> Result<Pat
 
 /// `tries` and `seconds` of a race, whichever ends first; `ASKANCE_RACE_SECONDS` for longer.
 pub fn race_limit() -> [String; 2] {
-    let seconds = std::env::var("ASKANCE_RACE_SECONDS").unwrap_or_else(|_| "3".into());
+    let seconds = std::env::var("ASKANCE_RACE_SECONDS").unwrap_or_else(|_| "5".into());
     ["100000".into(), seconds]
 }
 
