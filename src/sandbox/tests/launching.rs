@@ -150,3 +150,32 @@ fn launches_at_the_same_time_do_not_confuse_each_other() {
         }
     });
 }
+
+/// What the policy cannot want a question for costs no notification; counted over a hundred of each call.
+#[test]
+fn what_cannot_need_a_question_is_not_trapped() {
+    const NOTHING: FilterPlan =
+        FilterPlan { trap_reads: false, trap_exec: false, trap_receives: false, trap_signals: false };
+    let hundred = |body: &str| format!("i=0; while [ $i -lt 100 ]; do {body}; i=$((i+1)); done; echo done");
+    let receive = "import socket; a, b = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)\nfor _ in range(100):\n  a.send(b'x'); b.recvfrom(1)\nprint('done')";
+    let shell = |body: &str| vec!["/bin/sh".to_owned(), "-c".to_owned(), hundred(body)];
+    for (argv, filter) in [
+        (shell(": < /etc/passwd"), FilterPlan { trap_reads: true, ..NOTHING }),
+        (shell("/bin/true"), FilterPlan { trap_exec: true, ..NOTHING }),
+        (shell("kill -0 $$"), FilterPlan { trap_signals: true, ..NOTHING }),
+        (
+            vec!["/usr/bin/python3".to_owned(), "-ESsc".to_owned(), receive.to_owned()],
+            FilterPlan { trap_receives: true, ..NOTHING },
+        ),
+    ] {
+        let argv: Vec<&str> = argv.iter().map(String::as_str).collect();
+        let trapped = |filter| {
+            let ended = Trial { filter, ..Trial::new() }.run(&argv).unwrap();
+            assert_eq!(ended.output, "done\n", "{argv:?}");
+            ended.trapped
+        };
+        let (with, without) = (trapped(filter), trapped(NOTHING));
+        assert!(with >= 100, "{with} of {argv:?}");
+        assert!(without < 20, "{without} of {argv:?}");
+    }
+}

@@ -52,6 +52,8 @@ pub(crate) fn continue_everything(launched: &Launched) -> JoinHandle<usize> {
 pub(crate) struct Ended {
     pub(crate) event: Event,
     pub(crate) output: String,
+    /// Calls that were trapped.
+    pub(crate) trapped: usize,
 }
 
 /// A shell command below a floor that reads everything and writes nothing but `/dev/null`.
@@ -119,9 +121,9 @@ impl Trial {
             event = launched.next_event();
         }
         launched.end().unwrap();
-        supervisor.join().unwrap();
+        let trapped = supervisor.join().unwrap();
         started?;
-        Ok(Ended { event: event.unwrap(), output })
+        Ok(Ended { event: event.unwrap(), output, trapped })
     }
 
     pub(crate) fn shell(&self, script: &str) -> Ended {
