@@ -41,11 +41,30 @@ pub struct QuestionRecord {
     pub waited: Duration,
 }
 
+/// A question as it is kept: a program that asks about thousands of files asks each time for the same reason.
+#[derive(Debug)]
+struct Kept {
+    operation: &'static str,
+    target: Box<str>,
+    /// Shared with the question before, where it is the same.
+    why: Arc<Why>,
+    answer: &'static str,
+    scope: Option<&'static str>,
+    waited: Duration,
+}
+
+#[derive(Debug, PartialEq)]
+struct Why {
+    reason: String,
+    rule: Option<RuleReport>,
+    process: ProcessReport,
+}
+
 #[derive(Debug, Default)]
 struct Pages {
     denied: HashMap<(&'static str, String), (u64, Option<String>, bool)>,
     denied_order: Vec<(&'static str, String)>,
-    questions: Vec<QuestionRecord>,
+    questions: Vec<Kept>,
     files: Vec<FileChange>,
     notes: Vec<String>,
 }
@@ -88,9 +107,16 @@ impl Journal {
 
     /// A question was answered.
     pub fn question(&self, record: QuestionRecord) {
+        let QuestionRecord { operation, target, reason, rule, process, answer, scope, waited } = record;
+        let why = Why { reason, rule, process };
         let mut pages = self.pages();
         if pages.questions.len() < REMEMBERED {
-            pages.questions.push(record);
+            let why = match pages.questions.last() {
+                Some(last) if *last.why == why => Arc::clone(&last.why),
+                _ => Arc::new(why),
+            };
+            let kept = Kept { operation, target: target.into(), why, answer, scope, waited };
+            pages.questions.push(kept);
         }
     }
 
@@ -136,17 +162,17 @@ impl Journal {
     }
 
     pub fn questions(&self) -> Vec<Question> {
-        let record = |record: &QuestionRecord| Question {
-            operation: record.operation.to_owned(),
-            target: record.target.clone(),
-            reason: record.reason.clone(),
-            rule: record.rule.clone(),
-            process: record.process.clone(),
-            answer: record.answer.to_owned(),
-            scope: record.scope.map(str::to_owned),
-            waited_ms: u64::try_from(record.waited.as_millis()).unwrap_or(u64::MAX),
+        let report = |kept: &Kept| Question {
+            operation: kept.operation.to_owned(),
+            target: kept.target.to_string(),
+            reason: kept.why.reason.clone(),
+            rule: kept.why.rule.clone(),
+            process: kept.why.process.clone(),
+            answer: kept.answer.to_owned(),
+            scope: kept.scope.map(str::to_owned),
+            waited_ms: u64::try_from(kept.waited.as_millis()).unwrap_or(u64::MAX),
         };
-        self.pages().questions.iter().map(record).collect()
+        self.pages().questions.iter().map(report).collect()
     }
 
     /// The net changes, in the order of their first: created then deleted is nothing.

@@ -343,17 +343,15 @@ impl Policy {
         self.write.literals_beneath(link).chain(self.write.patterns_beneath(link)).collect()
     }
 
-    /// The policy with one more rule, for grants that live only as long as the run or session.
-    pub fn with_grant(&self, grant: &Grant) -> Result<Self, CompileError> {
-        let mut next = self.clone();
+    /// Adds a rule, for grants that live only as long as the run or session. One that is no valid entry adds nothing.
+    pub fn grant(&mut self, grant: &Grant) -> Result<(), CompileError> {
         match grant.operation {
-            Operation::Read => next.read.add(grant, &self.places)?,
-            Operation::Write => next.write.add(grant, &self.places)?,
-            Operation::Connect | Operation::Bind => next.hosts.add(grant)?,
-            Operation::Unix => next.sockets.add(grant, &self.places)?,
-            Operation::Command => {}
+            Operation::Read => self.read.add(grant, &self.places),
+            Operation::Write => self.write.add(grant, &self.places),
+            Operation::Connect | Operation::Bind => self.hosts.add(grant),
+            Operation::Unix => self.sockets.add(grant, &self.places),
+            Operation::Command => Ok(()),
         }
-        Ok(next)
     }
 
     /// The rule that decides `access`, for `askance why`.

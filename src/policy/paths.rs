@@ -113,7 +113,10 @@ impl PathLists {
 
     fn insert(&mut self, pattern: Pattern, entry: Entry) {
         match pattern {
-            Pattern::Literal(path) => self.literal.entry(key(&path).into()).or_default().push(entry),
+            // Nearly every path has one entry, and a run may grant ten thousand: room for one is enough.
+            Pattern::Literal(path) => {
+                self.literal.entry(key(&path).into()).or_insert_with(|| Vec::with_capacity(1)).push(entry);
+            }
             Pattern::AnyDepth(names) => self.any_depth.push(names, entry),
             Pattern::Glob { matcher, literal_prefix } => self.globs.push((matcher, literal_prefix, entry)),
         }

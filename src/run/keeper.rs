@@ -160,11 +160,14 @@ impl Keeper for SettingsKeeper {
 }
 
 /// The policy with what the session grants. Spec mode grants nothing.
-pub(super) fn in_session(policy: Policy, session: &Session) -> Policy {
-    if policy.places.read_only {
-        return policy;
+pub(super) fn in_session(mut policy: Policy, session: &Session) -> Policy {
+    if !policy.places.read_only {
+        for grant in session.grants() {
+            // One that is no valid entry adds nothing.
+            let _ = policy.grant(&grant);
+        }
     }
-    session.grants().iter().fold(policy, |policy, grant| policy.with_grant(grant).unwrap_or(policy))
+    policy
 }
 
 fn stamps(locations: &Locations) -> Vec<Stamp> {

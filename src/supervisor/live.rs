@@ -22,20 +22,22 @@ impl LivePolicy {
         Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Adds a grant. One that is no valid entry adds nothing.
+    /// Adds a grant. One that is no valid entry adds nothing. The policy is copied only where somebody holds it just
+    /// now: thousands of grants in a run cost each its own size, not the size of all.
     pub fn adopt(&self, grant: Grant) {
         let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
-        if let Ok(next) = current.with_grant(&grant) {
-            *current = Arc::new(next);
+        if Arc::make_mut(&mut current).grant(&grant).is_ok() {
             self.grants.lock().unwrap_or_else(PoisonError::into_inner).push(grant);
         }
     }
 
     /// Takes up a policy read anew; the run's grants still hold.
-    pub fn replace(&self, fresh: Policy) {
+    pub fn replace(&self, mut fresh: Policy) {
         let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
-        let grants = self.grants.lock().unwrap_or_else(PoisonError::into_inner);
-        let granted = grants.iter().fold(fresh, |policy, grant| policy.with_grant(grant).unwrap_or(policy));
-        *current = Arc::new(granted);
+        for grant in self.grants.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+            // It was a valid entry before.
+            let _ = fresh.grant(grant);
+        }
+        *current = Arc::new(fresh);
     }
 }
