@@ -14,6 +14,7 @@ pub(crate) mod files;
 mod live;
 pub mod memory;
 pub mod net;
+mod pool;
 pub mod processes;
 mod questions;
 mod queue;

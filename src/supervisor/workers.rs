@@ -3,8 +3,6 @@
 //! Each act has a thread to itself while it runs, so that no act waits for another; idle threads
 //! are kept for a moment, because threads with rights of their own take a while to make.
 
-use std::collections::HashMap;
-use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -12,6 +10,7 @@ use std::time::Duration;
 use super::Supervisor;
 use super::call::Call;
 use super::context::Context;
+use super::pool::{Next, Pool, Taken};
 use super::signals::{Interruption, Watch};
 use crate::sys::thread as sys_thread;
 
@@ -32,21 +31,25 @@ struct Acting {
     found: Interruption,
 }
 
-#[derive(Default)]
-struct State {
-    queue: VecDeque<(Call, Job)>,
-    threads: usize,
-    idle: usize,
-    /// What runs now, by notification: the thread that acts, and the caller's signals.
-    acting: HashMap<u64, Acting>,
-    ended: bool,
+impl Acting {
+    fn on(tid: i32, call: Call) -> Self {
+        Self { tid, call, watch: Watch::default(), found: Interruption::None }
+    }
 }
 
+/// What waits for a thread, and what runs now.
+type State = Pool<(Call, Job), Acting>;
+
 /// The run's workers.
-#[derive(Default)]
 pub(super) struct Workers {
     state: Mutex<State>,
     work: Condvar,
+}
+
+impl Default for Workers {
+    fn default() -> Self {
+        Self { state: Mutex::new(Pool::of(THREADS_MAX)), work: Condvar::new() }
+    }
 }
 
 impl Workers {
@@ -55,20 +58,15 @@ impl Workers {
     }
 
     pub(super) fn are_busy(&self) -> bool {
-        let state = self.state();
-        !state.acting.is_empty() || !state.queue.is_empty()
+        self.state().is_busy()
     }
 
     pub(super) fn run(&self, supervisor: &Arc<Supervisor>, call: Call, job: Job) {
-        let mut state = self.state();
-        state.queue.push_back((call, job));
-        let needed = state.idle < state.queue.len() && state.threads < THREADS_MAX;
-        if needed {
-            state.threads += 1;
-        }
-        drop(state);
-        if needed {
-            self.start(supervisor);
+        let taken = self.state().submit(call.id, (call, job));
+        match taken {
+            Taken::Queued => {}
+            Taken::NeedsThread => self.start(supervisor),
+            Taken::Refused(_) => return supervisor.reply(&call, super::Reply::Errno(libc::EAGAIN)),
         }
         self.work.notify_one();
     }
@@ -88,44 +86,36 @@ impl Workers {
         }
     }
 
-    /// Out of threads: those that run take the queue in their turn; with none, the calls are refused.
+    /// Out of threads: calls that nobody will act for are refused.
     fn one_less(&self, supervisor: &Supervisor) {
-        let mut state = self.state();
-        state.threads -= 1;
-        if state.threads == 0 {
-            let stranded: Vec<_> = state.queue.drain(..).collect();
-            drop(state);
-            for (call, _) in stranded {
-                supervisor.reply(&call, super::Reply::Errno(libc::EAGAIN));
-            }
+        let stranded = self.state().one_less();
+        for (_, (call, _)) in stranded {
+            supervisor.reply(&call, super::Reply::Errno(libc::EAGAIN));
         }
     }
 
     fn serve(&self) {
         let tid = sys_thread::id();
         let mut state = self.state();
+        let mut next = state.next(|(call, _)| Acting::on(tid, *call));
         loop {
-            if let Some((call, job)) = state.queue.pop_front() {
-                let acting = Acting { tid, call, watch: Watch::default(), found: Interruption::None };
-                state.acting.insert(call.id, acting);
-                drop(state);
-                job();
-                state = self.state();
-                state.acting.remove(&call.id);
-                continue;
-            }
-            if state.ended {
-                break;
-            }
-            state.idle += 1;
-            let (next, waited) = self.work.wait_timeout(state, LINGER).unwrap_or_else(PoisonError::into_inner);
-            state = next;
-            state.idle -= 1;
-            if waited.timed_out() && state.queue.is_empty() {
-                break;
+            match next {
+                Next::Act(id, (_, job)) => {
+                    drop(state);
+                    job();
+                    state = self.state();
+                    state.done(id);
+                    next = state.next(|(call, _)| Acting::on(tid, *call));
+                }
+                Next::Wait => {
+                    let (locked, waited) =
+                        self.work.wait_timeout(state, LINGER).unwrap_or_else(PoisonError::into_inner);
+                    state = locked;
+                    next = state.woke(waited.timed_out(), |(call, _)| Acting::on(tid, *call));
+                }
+                Next::End => break,
             }
         }
-        state.threads -= 1;
         drop(state);
         self.work.notify_all();
     }
@@ -133,7 +123,7 @@ impl Workers {
     /// Interrupts acts whose caller died or has a signal to take: their blocking call returns `EINTR`.
     pub(super) fn look_after(&self, context: &Context) {
         let mut state = self.state();
-        for acting in state.acting.values_mut() {
+        for (_, acting) in state.acting() {
             let call = &acting.call;
             let gone = !context.still_waiting(call);
             let tgid = context.caller(call).map_or(call.tid, |caller| caller.tgid);
@@ -147,7 +137,7 @@ impl Workers {
     /// What an act that was interrupted tells its caller: the kernel restarts the call or not, as
     /// the signal that really is pending says.
     pub(super) fn interrupted_errno(&self, call: &Call) -> i32 {
-        match self.state().acting.get(&call.id) {
+        match self.state().of_act(call.id) {
             Some(acting) if acting.found != Interruption::None => acting.found.errno(),
             _ => libc::EINTR,
         }
@@ -156,11 +146,11 @@ impl Workers {
     /// Ends the threads; whatever still blocks is interrupted until it returns.
     pub(super) fn finish(&self) {
         let mut state = self.state();
-        state.ended = true;
-        state.queue.clear();
+        // Their callers are dead.
+        drop(state.end());
         self.work.notify_all();
-        while state.threads > 0 {
-            for acting in state.acting.values() {
+        while state.threads() > 0 {
+            for (_, acting) in state.acting() {
                 sys_thread::interrupt(acting.tid);
             }
             let (next, _) =
