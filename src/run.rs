@@ -33,7 +33,9 @@ use crate::dns::{Dns, DnsConfig, Nameserver, NameserverError};
 use crate::journal::{self, Decision, Exit, FloorReport, Journal};
 use crate::policy::{CompileError, Places, Policy};
 use crate::prompt::{Choice, Console, ConsoleError, PromptError, Situation};
-use crate::sandbox::{self, ChildPlan, Filter, FilterPlan, Floor, Launched, ProcessLimits, Survey, resolve_program};
+use crate::sandbox::{
+    self, ChildPlan, Filter, FilterPlan, Floor, Launched, Launching, ProcessLimits, Survey, resolve_program,
+};
 use crate::session::{Kind, NoMission, Session};
 use crate::settings::{AutonomyLevel, InteractionMode, Limits, Locations, Settings, SettingsError, Sourced};
 use crate::supervisor::{self, Asker, LivePolicy, Parts, Ready, Setup, Supervisor};
@@ -218,18 +220,16 @@ fn carry_out(request: &RunRequest, begun: Begun, outlet: &Outlet) -> Result<u8, 
     let signals = wait::take_signals().map_err(RunError::Wait)?;
     let streams = Streams::of(request, console.as_ref(), meter.as_mut())?;
     let plan = child_plan(request, program, (&prepared, temporary.path()), streams)?;
-    let ready = Ready::new(prepared.keep_root_capabilities)?;
-    let launched = Arc::new(sandbox::launch(plan)?);
+    let launching = sandbox::launch(plan)?;
+    let floor = telling::floor(&prepared.floor);
+    let (removed, limits) = (prepared.environment.removed.clone(), prepared.limits);
+    let (supervisor, launched) = supervise(request, prepared, Served { launching, journal: &journal, asker })?;
     // Set once: there is one command.
     let _ = command.set(Arc::downgrade(&launched));
     if let Some(console) = &mut console {
         console.spawn_relay()?;
     }
-    let floor = telling::floor(&prepared.floor);
-    let (removed, limits) = (prepared.environment.removed.clone(), prepared.limits);
     let group = wait::group(&launched, &limits);
-    let served = Served { launched: &launched, journal: &journal, asker, ready };
-    let supervisor = supervise(request, prepared, served)?;
     let ending = launched.go().map_err(RunError::Launch).and_then(|()| {
         // While the program starts: its first calls are not slowed down by this.
         supervisor.stand_by()?;
@@ -448,28 +448,39 @@ fn asker(request: &RunRequest, prepared: &Prepared, situation: Situation) -> Res
 
 /// What supervision serves and reports to.
 struct Served<'a> {
-    launched: &'a Launched,
+    launching: Launching,
     journal: &'a Arc<Journal>,
     asker: Arc<dyn Asker>,
-    ready: Ready,
 }
 
-fn supervise(request: &RunRequest, prepared: Prepared, served: Served<'_>) -> Result<Arc<Supervisor>, RunError> {
+/// Makes everything ready while the command is being confined.
+fn supervise(
+    request: &RunRequest,
+    prepared: Prepared,
+    served: Served<'_>,
+) -> Result<(Arc<Supervisor>, Arc<Launched>), RunError> {
     let Prepared { live, floor, dns, commands, keeper, keep_root_capabilities, .. } = prepared;
+    let Served { launching, journal, asker } = served;
+    let ready = Ready::new(keep_root_capabilities)?;
     let setup = Setup {
         parts: Parts {
-            listener: served.launched.listener.try_clone().map_err(RunError::Wait)?,
             policy: live,
             floor,
-            monitor: served.launched.monitor_pid,
+            monitor: launching.monitor_pid(),
             dns,
-            journal: Arc::clone(served.journal),
+            journal: Arc::clone(journal),
             keeper,
             executions: commands,
         },
-        asker: served.asker,
+        asker,
         request: request.subject.line(),
         keep_root_capabilities,
     };
-    Ok(Supervisor::start(setup, served.ready)?)
+    let mut launched = None;
+    let supervisor = Supervisor::start(setup, ready, || {
+        let (confined, listener) = launching.confined()?;
+        launched = Some(Arc::new(confined));
+        Ok::<_, RunError>(listener)
+    })?;
+    Ok((supervisor, launched.expect("the supervisor has its listener")))
 }

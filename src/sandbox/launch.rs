@@ -153,12 +153,19 @@ pub enum Event {
     Continued,
 }
 
+/// A run whose command is being confined. Dropping it kills the whole tree.
+#[derive(Debug)]
+pub struct Launching {
+    monitor_pid: i32,
+    monitor: Monitor,
+    go: OwnedFd,
+    program: PathBuf,
+}
+
 /// Askance's hold on a run: a command that waits, confined, for [`Launched::go`]. Dropping it
 /// kills the whole tree.
 #[derive(Debug)]
 pub struct Launched {
-    /// The filter's notifications.
-    pub listener: OwnedFd,
     /// The process that the command was started as.
     pub command_pid: i32,
     pub monitor_pid: i32,
@@ -174,15 +181,13 @@ struct Monitor {
     channel: OwnedFd,
 }
 
-/// Forks the monitor and the command, and returns when the command is confined.
-///
-/// The caller serves the listener, then calls [`Monitor::start`].
-pub fn launch(plan: ChildPlan<'_>) -> Result<Launched, LaunchError> {
+/// Forks the monitor, which confines the command while the caller goes on.
+pub fn launch(plan: ChildPlan<'_>) -> Result<Launching, LaunchError> {
     launch_scoped(plan, super::features::scopes_signals())
 }
 
 /// As [`launch`], told whether the kernel confines the monitor's signals.
-pub(super) fn launch_scoped(plan: ChildPlan<'_>, scoped: bool) -> Result<Launched, LaunchError> {
+pub(super) fn launch_scoped(plan: ChildPlan<'_>, scoped: bool) -> Result<Launching, LaunchError> {
     let program = plan.program.clone();
     let (channel, far) =
         rustix::net::socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
@@ -224,7 +229,8 @@ pub(super) fn launch_scoped(plan: ChildPlan<'_>, scoped: bool) -> Result<Launche
     let forked = fork(&monitor).map_err(LaunchError::Fork)?;
     // The monitor's ends: only its death must close them now.
     drop((far, reported, waited, reports));
-    confined(forked, channel, go, program)
+    let monitor = Monitor { pidfd: forked.pidfd, channel };
+    Ok(Launching { monitor_pid: forked.pid, monitor, go, program })
 }
 
 fn prepare(error: Errno) -> LaunchError {
@@ -239,17 +245,6 @@ fn fork(plan: &MonitorPlan<'_>) -> io::Result<Forked> {
     forked
 }
 
-/// Waits for the listener.
-fn confined(forked: Forked, channel: OwnedFd, go: OwnedFd, program: PathBuf) -> Result<Launched, LaunchError> {
-    let monitor = Monitor { pidfd: forked.pidfd, channel };
-    match monitor.receive().map_err(LaunchError::Monitor)? {
-        (Report::Listener(command_pid), Some(listener)) => {
-            Ok(Launched { listener, command_pid, monitor_pid: forked.pid, monitor, go, program })
-        }
-        (report, _) => Err(failure(report, &program)),
-    }
-}
-
 fn failure(report: Report, program: &Path) -> LaunchError {
     let error = io::Error::from_raw_os_error;
     match report {
@@ -257,6 +252,25 @@ fn failure(report: Report, program: &Path) -> LaunchError {
         Report::Failed(stage, errno) => LaunchError::Child { stage, source: error(errno) },
         Report::NotExecuted(errno) => LaunchError::Execute { path: program.to_owned(), source: error(errno) },
         _ => LaunchError::Monitor(error(libc::EPROTO)),
+    }
+}
+
+impl Launching {
+    /// The monitor's process.
+    pub fn monitor_pid(&self) -> i32 {
+        self.monitor_pid
+    }
+
+    /// Returns when the command is confined, with the filter's notifications: the caller serves them, then calls
+    /// [`Launched::go`].
+    pub fn confined(self) -> Result<(Launched, OwnedFd), LaunchError> {
+        let Self { monitor_pid, monitor, go, program } = self;
+        match monitor.receive().map_err(LaunchError::Monitor)? {
+            (Report::Listener(command_pid), Some(listener)) => {
+                Ok((Launched { command_pid, monitor_pid, monitor, go, program }, listener))
+            }
+            (report, _) => Err(failure(report, &program)),
+        }
     }
 }
 

@@ -24,7 +24,7 @@ mod wire;
 pub use command::ProcessLimits;
 pub use filter::{Filter, FilterError, FilterPlan};
 pub use floor::{Floor, FloorError, LeftOut, Ruled};
-pub use launch::{ChildPlan, Event, LaunchError, Launched, Stage, inherited_stdio, launch};
+pub use launch::{ChildPlan, Event, LaunchError, Launched, Launching, Stage, inherited_stdio, launch};
 pub use nursery::Nursery;
 pub use program::resolve_program;
 pub use rights::Rights;

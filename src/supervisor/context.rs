@@ -91,7 +91,6 @@ type OnceKey = ((i32, u64), Operation, Target);
 
 /// What a context is made of.
 pub struct Parts {
-    pub listener: OwnedFd,
     pub policy: Arc<LivePolicy>,
     pub floor: Floor,
     pub monitor: i32,
@@ -102,10 +101,9 @@ pub struct Parts {
 }
 
 impl Context {
-    /// Remembers so many callers at most.
-    pub fn new(parts: Parts, callers: usize) -> Self {
-        Self {
-            listener: parts.listener,
+    /// Remembers so many callers at most. The filter's listener is waited for when all else is ready.
+    pub fn new<E>(parts: Parts, callers: usize, listener: impl FnOnce() -> Result<OwnedFd, E>) -> Result<Self, E> {
+        Ok(Self {
             policy: parts.policy,
             floor: parts.floor,
             tree: Tree::below(parts.monitor),
@@ -120,7 +118,8 @@ impl Context {
             keeper: parts.keeper,
             executions: parts.executions,
             started: Started::default(),
-        }
+            listener: listener()?,
+        })
     }
 
     /// The policy in force now.

@@ -24,7 +24,7 @@ pub mod tree;
 mod workers;
 
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, Once, PoisonError};
@@ -111,14 +111,16 @@ pub struct Setup {
 }
 
 impl Supervisor {
-    /// Lets the thread that is `ready` serve `setup.parts.listener`.
-    pub fn start(setup: Setup, ready: Ready) -> Result<Arc<Self>, StartError> {
+    /// Lets the thread that is `ready` serve the listener, which is waited for when all else is there.
+    pub fn start<E: From<StartError>>(
+        setup: Setup,
+        ready: Ready,
+        listener: impl FnOnce() -> Result<OwnedFd, E>,
+    ) -> Result<Arc<Self>, E> {
         sys_thread::prepare_interrupts().map_err(StartError::Signal)?;
-        // Before Linux 6.6 the wake-up stays asynchronous: slower, not different.
-        let _ = notify::set_sync_wake_up(setup.parts.listener.as_fd());
         let shares = Shares::take();
         let supervisor = Arc::new(Self {
-            context: Context::new(setup.parts, shares.callers),
+            context: Context::new(setup.parts, shares.callers, listener)?,
             questions: Questions::new(setup.asker, setup.request, shares.waiting),
             workers: Workers::default(),
             stopping: AtomicBool::new(false),
@@ -127,6 +129,8 @@ impl Supervisor {
             receivers: Receivers::default(),
             keep_root_capabilities: setup.keep_root_capabilities,
         });
+        // Before Linux 6.6 the wake-up stays asynchronous: slower, not different.
+        let _ = notify::set_sync_wake_up(supervisor.context.listener.as_fd());
         ready.receive_for(&supervisor);
         Ok(supervisor)
     }

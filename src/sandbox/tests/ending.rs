@@ -58,8 +58,8 @@ fn assert_nothing_is_left(mark: &str) {
 
 fn storm(program: &str, mark: &str, count: &str, life_us: &str) {
     let trial = Trial { env: vec![format!("{MARK}={mark}")], ..Trial::new() };
-    let (launched, reader) = trial.launch(&[program, count, life_us]).unwrap();
-    let supervisor = continue_everything(&launched);
+    let ((launched, listener), reader) = trial.launch(&[program, count, life_us]).unwrap();
+    let supervisor = continue_everything(listener);
     launched.go().unwrap();
     let mut ready = [0; 1];
     assert_eq!(rustix::io::read(&reader, &mut ready), Ok(1));
@@ -85,8 +85,8 @@ fn four_hundred_lineages_are_dead_at_the_end() {
 fn without_a_signal_scope_the_tree_is_killed_one_by_one() {
     let trial = Trial { env: vec![format!("{MARK}=unscoped")], scoped: false, ..Trial::new() };
     let script = "for i in 1 2 3; do setsid sh -c 'setsid sleep 1000 & sleep 1000 & wait' & done; echo .; wait";
-    let (launched, reader) = trial.launch(&["/bin/sh", "-c", script]).unwrap();
-    let supervisor = continue_everything(&launched);
+    let ((launched, listener), reader) = trial.launch(&["/bin/sh", "-c", script]).unwrap();
+    let supervisor = continue_everything(listener);
     launched.go().unwrap();
     let mut ready = [0; 1];
     assert_eq!(rustix::io::read(&reader, &mut ready), Ok(1));
@@ -102,8 +102,8 @@ fn be_the_victim(mark: &str) -> ! {
     let program = std::env::var("ASKANCE_TEST_PROGRAM").unwrap();
     let trial = Trial { env: vec![format!("{MARK}={mark}")], ..Trial::new() };
     loop {
-        let (launched, _reader) = trial.launch(&[&program, "8", "1000"]).unwrap();
-        let supervisor = continue_everything(&launched);
+        let ((launched, listener), _reader) = trial.launch(&[&program, "8", "1000"]).unwrap();
+        let supervisor = continue_everything(listener);
         launched.go().unwrap();
         std::thread::sleep(Duration::from_millis(20));
         drop(launched);
@@ -155,8 +155,8 @@ fn askance_killed_at_any_moment_leaves_nothing() {
 fn the_end_of_the_command_is_told_only_when_its_tree_is_dead() {
     let trial = Trial { env: vec![format!("{MARK}=told")], ..Trial::new() };
     let script = "for i in 1 2 3 4 5; do setsid sleep 1000 & done; exit 3";
-    let (launched, reader) = trial.launch(&["/bin/sh", "-c", script]).unwrap();
-    let supervisor = continue_everything(&launched);
+    let ((launched, listener), reader) = trial.launch(&["/bin/sh", "-c", script]).unwrap();
+    let supervisor = continue_everything(listener);
     launched.go().unwrap();
     assert_eq!(launched.next_event().unwrap(), Event::Exited(3));
     let monitor = launched.monitor_pid;
@@ -168,8 +168,9 @@ fn the_end_of_the_command_is_told_only_when_its_tree_is_dead() {
 #[test]
 fn a_stopped_tree_dies_too() {
     let trial = Trial { env: vec![format!("{MARK}=stopped")], ..Trial::new() };
-    let (launched, _reader) = trial.launch(&["/bin/sh", "-c", "sleep 1000 & kill -STOP $!; kill -STOP $$"]).unwrap();
-    let supervisor = continue_everything(&launched);
+    let ((launched, listener), _reader) =
+        trial.launch(&["/bin/sh", "-c", "sleep 1000 & kill -STOP $!; kill -STOP $$"]).unwrap();
+    let supervisor = continue_everything(listener);
     launched.go().unwrap();
     assert_eq!(launched.next_event().unwrap(), Event::Stopped(libc::SIGSTOP));
     launched.end().unwrap();
@@ -180,8 +181,8 @@ fn a_stopped_tree_dies_too() {
 /// The monitor holds neither the command's standard streams nor anything of askance's.
 #[test]
 fn the_monitor_keeps_only_what_it_needs() {
-    let (launched, reader) = Trial::new().launch(&["/bin/sh", "-c", "exec >&- 2>&-; sleep 1000"]).unwrap();
-    let supervisor = continue_everything(&launched);
+    let ((launched, listener), reader) = Trial::new().launch(&["/bin/sh", "-c", "exec >&- 2>&-; sleep 1000"]).unwrap();
+    let supervisor = continue_everything(listener);
     launched.go().unwrap();
     // The end of the output is the command's doing, though the run goes on.
     let mut rest = String::new();
@@ -198,8 +199,8 @@ fn the_monitor_keeps_only_what_it_needs() {
 fn a_monitor_killed_from_outside_takes_the_tree_along() {
     let trial = Trial { env: vec![format!("{MARK}=headless")], ..Trial::new() };
     let script = "for i in 1 2 3; do setsid sh -c 'setsid sleep 1000 & sleep 1000 & wait' & done; echo .; wait";
-    let (launched, reader) = trial.launch(&["/bin/sh", "-c", script]).unwrap();
-    let supervisor = continue_everything(&launched);
+    let ((launched, listener), reader) = trial.launch(&["/bin/sh", "-c", script]).unwrap();
+    let supervisor = continue_everything(listener);
     launched.go().unwrap();
     let mut ready = [0; 1];
     assert_eq!(rustix::io::read(&reader, &mut ready), Ok(1));
@@ -213,8 +214,8 @@ fn a_monitor_killed_from_outside_takes_the_tree_along() {
 #[test]
 fn a_stopped_monitor_still_ends_its_run() {
     let trial = Trial { env: vec![format!("{MARK}=paused")], ..Trial::new() };
-    let (launched, _reader) = trial.launch(&["/bin/sleep", "1000"]).unwrap();
-    let supervisor = continue_everything(&launched);
+    let ((launched, listener), _reader) = trial.launch(&["/bin/sleep", "1000"]).unwrap();
+    let supervisor = continue_everything(listener);
     launched.go().unwrap();
     rustix::process::pidfd_send_signal(launched.monitor(), rustix::process::Signal::STOP).unwrap();
     launched.end().unwrap();

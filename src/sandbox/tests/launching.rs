@@ -78,8 +78,8 @@ fn daemons_are_dead_when_the_run_is_over() {
 
 #[test]
 fn ending_a_run_kills_it() {
-    let (launched, reader) = Trial::new().launch(&["/bin/sleep", "1000"]).unwrap();
-    let supervisor = continue_everything(&launched);
+    let ((launched, listener), reader) = Trial::new().launch(&["/bin/sleep", "1000"]).unwrap();
+    let supervisor = continue_everything(listener);
     launched.go().unwrap();
     let command = launched.command_pid;
     assert!(!is_dead(command));
@@ -92,7 +92,7 @@ fn ending_a_run_kills_it() {
 
 #[test]
 fn a_command_that_never_starts_is_dead_too() {
-    let (launched, _reader) = Trial::new().launch(&["/bin/sleep", "1000"]).unwrap();
+    let ((launched, _listener), _reader) = Trial::new().launch(&["/bin/sleep", "1000"]).unwrap();
     let (command, above) = (launched.command_pid, launched.monitor_pid);
     drop(launched);
     assert!(is_dead(command) && is_dead(above));
@@ -100,8 +100,8 @@ fn a_command_that_never_starts_is_dead_too() {
 
 #[test]
 fn signals_reach_the_command_and_stops_are_told() {
-    let (launched, reader) = Trial::new().launch(&["/bin/sleep", "1000"]).unwrap();
-    let supervisor = continue_everything(&launched);
+    let ((launched, listener), reader) = Trial::new().launch(&["/bin/sleep", "1000"]).unwrap();
+    let supervisor = continue_everything(listener);
     launched.go().unwrap();
     launched.signal(libc::SIGSTOP).unwrap();
     assert_eq!(launched.next_event().unwrap(), Event::Stopped(libc::SIGSTOP));
@@ -117,8 +117,8 @@ fn signals_reach_the_command_and_stops_are_told() {
 #[test]
 fn the_tree_below_the_monitor_is_counted() {
     let script = "python3 -c 'import time; hold = bytearray(64 << 20); print(1, flush=True); time.sleep(1000)' & wait";
-    let (launched, reader) = Trial::new().launch(&["/bin/sh", "-c", script]).unwrap();
-    let supervisor = continue_everything(&launched);
+    let ((launched, listener), reader) = Trial::new().launch(&["/bin/sh", "-c", script]).unwrap();
+    let supervisor = continue_everything(listener);
     launched.go().unwrap();
     let mut ready = [0; 1];
     rustix::io::read(&reader, &mut ready).unwrap();

@@ -27,8 +27,7 @@ pub(crate) const EVERYTHING: FilterPlan =
     FilterPlan { trap_reads: true, trap_exec: true, trap_receives: false, trap_signals: false };
 
 /// A supervisor that judges nothing: whatever is trapped is left to the floor.
-pub(crate) fn continue_everything(launched: &Launched) -> JoinHandle<usize> {
-    let listener = launched.listener.try_clone().unwrap();
+pub(crate) fn continue_everything(listener: OwnedFd) -> JoinHandle<usize> {
     std::thread::spawn(move || {
         let mut answered = 0;
         loop {
@@ -84,7 +83,7 @@ impl Trial {
     }
 
     /// Confined and waiting; the reader gives what it writes to both output streams.
-    pub(crate) fn launch(&self, argv: &[&str]) -> Result<(Launched, OwnedFd), LaunchError> {
+    pub(crate) fn launch(&self, argv: &[&str]) -> Result<((Launched, OwnedFd), OwnedFd), LaunchError> {
         let floor = Floor::lay(&self.read, &self.write, &Survey::default()).unwrap();
         assert!(floor.left_out().is_empty(), "{:?}", floor.left_out());
         let filter = Filter::compile(self.filter).unwrap();
@@ -107,12 +106,12 @@ impl Trial {
             },
             self.scoped,
         )?;
-        Ok((launched, reader))
+        Ok((launched.confined()?, reader))
     }
 
     pub(crate) fn run(&self, argv: &[&str]) -> Result<Ended, LaunchError> {
-        let (launched, reader) = self.launch(argv)?;
-        let supervisor = continue_everything(&launched);
+        let ((launched, listener), reader) = self.launch(argv)?;
+        let supervisor = continue_everything(listener);
         let started = launched.go();
         let mut output = String::new();
         let mut event = Err(std::io::ErrorKind::NotFound.into());

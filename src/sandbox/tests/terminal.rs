@@ -39,8 +39,8 @@ fn launch_on_terminal(script: &str) -> (Launched, File, JoinHandle<usize>) {
         filter: &filter,
         temporary: None,
     });
-    let launched = launched.unwrap();
-    let supervisor = continue_everything(&launched);
+    let (launched, listener) = launched.and_then(Launching::confined).unwrap();
+    let supervisor = continue_everything(listener);
     launched.go().unwrap();
     (launched, master, supervisor)
 }
