@@ -2,6 +2,7 @@
  * bare landlock PROGRAM…         exec beneath a Landlock layer that grants everything on /
  * bare floor PROGRAM…            the same and a filter that traps nothing, from a parent that waits: what a start costs
  * bare continue PROGRAM…         every openat notified and continued, synchronous wake-up
+ * bare calls PROGRAM…            the same of every call that askance traps; `calls NUMBER` on standard error at the end
  * bare addfd PROGRAM…            every openat notified, its path copied, opened by the parent and installed with ADDFD */
 #include "clock.h"
 #include <linux/filter.h>
@@ -26,8 +27,8 @@
 #define SYNC_WAKE_UP 1
 
 static void landlock(void) {
-	struct landlock_ruleset_attr ruleset = { .handled_access_fs = (1ULL << 13) - 1 };
-	struct landlock_path_beneath_attr rule = { .allowed_access = (1ULL << 13) - 1 };
+	struct landlock_ruleset_attr ruleset = { .handled_access_fs = (1ULL << 14) - 1 };
+	struct landlock_path_beneath_attr rule = { .allowed_access = (1ULL << 14) - 1 };
 	int fd = (int)syscall(SYS_landlock_create_ruleset, &ruleset, sizeof ruleset, 0);
 	rule.parent_fd = open("/", O_PATH | O_CLOEXEC);
 	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
@@ -35,15 +36,27 @@ static void landlock(void) {
 		die("landlock");
 }
 
-static int filter(int nr, unsigned flags, uint32_t action) {
-	struct sock_filter code[] = {
-		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)nr, 0, 1),
-		BPF_STMT(BPF_RET | BPF_K, action),
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-	};
-	struct sock_fprog program = { sizeof code / sizeof *code, code };
+/* What askance's filter traps whatever the arguments are (src/sandbox/filter/calls.rs), and opens. */
+static const int trapped[] = {
+	SYS_openat, SYS_openat2, SYS_mkdirat, SYS_mknodat, SYS_unlinkat, SYS_renameat, SYS_renameat2, SYS_linkat,
+	SYS_symlinkat, SYS_truncate, SYS_fchmod, SYS_fchmodat, SYS_fchown, SYS_fchownat, SYS_utimensat, SYS_setxattr,
+	SYS_lsetxattr, SYS_fsetxattr, SYS_removexattr, SYS_lremovexattr, SYS_fremovexattr, SYS_umask,
+	SYS_inotify_add_watch, SYS_execve, SYS_execveat, SYS_connect, SYS_bind, SYS_listen, SYS_sendmsg, SYS_sendmmsg,
+#ifdef SYS_open
+	SYS_open, SYS_creat, SYS_mkdir, SYS_rmdir, SYS_mknod, SYS_unlink, SYS_rename, SYS_link, SYS_symlink, SYS_chmod,
+	SYS_chown, SYS_lchown, SYS_utime, SYS_utimes, SYS_futimesat,
+#endif
+};
+
+static int filter(const int *numbers, unsigned count, unsigned flags, uint32_t action) {
+	struct sock_filter code[64] = { BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)) };
+	struct sock_fprog program = { (unsigned short)(count + 3), code };
+	unsigned i;
 	int fd;
+	for (i = 0; i < count; i++)
+		code[i + 1] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)numbers[i], (uint8_t)(count - i), 0);
+	code[count + 1] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
+	code[count + 2] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, action);
 	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 	fd = (int)syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &program);
 	if (fd < 0)
@@ -51,32 +64,12 @@ static int filter(int nr, unsigned flags, uint32_t action) {
 	return fd;
 }
 
-static void send_fd(int socket, int fd) {
-	union { char bytes[CMSG_SPACE(sizeof(int))]; struct cmsghdr header; } control = { { 0 } };
-	struct iovec data = { "x", 1 };
-	struct msghdr message = { .msg_iov = &data, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control };
-	control.header.cmsg_level = SOL_SOCKET, control.header.cmsg_type = SCM_RIGHTS, control.header.cmsg_len = CMSG_LEN(sizeof fd);
-	memcpy(CMSG_DATA(&control.header), &fd, sizeof fd);
-	if (sendmsg(socket, &message, 0) != 1)
-		die("send the listener");
-}
-
-static int receive_fd(int socket) {
-	union { char bytes[CMSG_SPACE(sizeof(int))]; struct cmsghdr header; } control;
-	char byte;
-	struct iovec data = { &byte, 1 };
-	struct msghdr message = { .msg_iov = &data, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control };
-	int fd = -1;
-	if (recvmsg(socket, &message, 0) == 1 && message.msg_controllen)
-		memcpy(&fd, CMSG_DATA(&control.header), sizeof fd);
-	return fd;
-}
-
-/* Answers every notification until the last process that could cause one is gone. */
-static void answer(int listener, int adds) {
+/* Answers every notification until the last process that could cause one is gone; says how many there were. */
+static long answer(int listener, int adds) {
 	static struct seccomp_notif request;
 	struct seccomp_notif_resp response;
 	uint64_t flags = SYNC_WAKE_UP;
+	long calls = 0;
 	ioctl(listener, SECCOMP_IOCTL_NOTIF_SET_FLAGS, flags);
 	for (;;) {
 		memset(&request, 0, sizeof request);
@@ -85,9 +78,10 @@ static void answer(int listener, int adds) {
 			if (errno == EINTR)
 				continue;
 			if (poll(&poller, 1, 0) == 1 && poller.revents & POLLHUP)
-				return;
+				return calls;
 			continue;
 		}
+		calls++;
 		if (adds) {
 			char path[4096];
 			struct iovec local = { path, sizeof path }, remote = { (void *)(uintptr_t)request.data.args[1], sizeof path };
@@ -125,21 +119,32 @@ int main(int argc, char **argv) {
 		die("socketpair");
 	pid = fork();
 	if (pid == 0) {
+		const int none = 600;
 		landlock();
-		if (notifies)
-			send_fd(pair[1], filter(SYS_openat, SECCOMP_FILTER_FLAG_NEW_LISTENER, SECCOMP_RET_USER_NOTIF));
-		else
-			filter(600, 0, SECCOMP_RET_ERRNO | ENOSYS);
-		close(pair[1]);
+		if (notifies) {
+			/* The first of the table is openat. */
+			unsigned count = strcmp(argv[1], "calls") ? 1 : sizeof trapped / sizeof *trapped;
+			int fd = filter(trapped, count, SECCOMP_FILTER_FLAG_NEW_LISTENER, SECCOMP_RET_USER_NOTIF);
+			/* The parent takes it: to send it would be trapped. */
+			if (write(pair[1], &fd, sizeof fd) != sizeof fd || read(pair[1], &fd, 1) != 1)
+				die("hand the listener over");
+		} else
+			filter(&none, 1, 0, SECCOMP_RET_ERRNO | ENOSYS);
 		execvp(argv[2], argv + 2);
 		die(argv[2]);
 	}
 	close(pair[1]);
 	if (notifies) {
-		int listener = receive_fd(pair[0]);
-		if (listener < 0)
+		int theirs, listener, child = (int)syscall(SYS_pidfd_open, pid, 0);
+		long calls;
+		if (read(pair[0], &theirs, sizeof theirs) != sizeof theirs)
 			return 1;
-		answer(listener, !strcmp(argv[1], "addfd"));
+		listener = (int)syscall(SYS_pidfd_getfd, child, theirs, 0);
+		if (listener < 0 || write(pair[0], "", 1) != 1)
+			die("take the listener");
+		calls = answer(listener, !strcmp(argv[1], "addfd"));
+		if (!strcmp(argv[1], "calls"))
+			fprintf(stderr, "calls %ld\n", calls);
 	}
 	waitpid(pid, &status, 0);
 	return WIFEXITED(status) ? WEXITSTATUS(status) : 1;
