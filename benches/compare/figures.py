@@ -29,15 +29,16 @@ def figure(name, unit, samples, against, limit=None, **more):
     }
 
 
-def with_floor(found, computed, calls):
+def with_floor(found, samples, calls, per_call):
     """Adds what the kernel's own mechanism would cost: native and `calls` notifications, each of the bare loop's cost.
 
     Where that alone is more than what native may become, the computed time is the one to be held against."""
-    ours, native = found["median"]["askance"], found["median"]["native"]
-    low, high = found["spread"]["askance"]
-    found.update(trapped_calls=calls, computed_limit=computed, to_computed=ours / computed,
-                 to_computed_spread=[low / computed, high / computed])
-    if found["limit"] is not None and computed > found["limit"] * native:
+    floors = [native + calls * per_call for native in samples["native"]]
+    pairs = [ours / floor for ours, floor in zip(samples["askance"], floors)]
+    computed = statistics.median(floors)
+    found.update(trapped_calls=calls, computed_limit=computed, to_computed=statistics.median(pairs),
+                 to_computed_spread=quartiles(pairs))
+    if computed > found["limit"] * found["median"]["native"]:
         found.update(limit=None, computed_bound=1.2)
     return found
 

@@ -12,7 +12,7 @@ def lay(work, environment, quick):
     files = tree(work, 20 if quick else 100)
     repository(work, environment)
     makefile(work / "build", 8 if quick else 40)
-    crates(work / "crates", 2 if quick else 10)
+    crates(work / "crates", 2 if quick else 6)
     configure(work / "configure.sh")
     if shutil.which("npm"):
         npm(work / "npm", environment, 10 if quick else 40)
