@@ -6,7 +6,7 @@
 use std::ffi::{CStr, CString};
 use std::fs::{self, File};
 use std::hint::black_box;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::Arc;
@@ -75,7 +75,8 @@ fn context(locations: &Locations) -> Context {
         keeper: Arc::new(Still),
         executions: Arc::new(Still),
     };
-    Context::new(parts, 64, || Ok::<_, std::convert::Infallible>(File::open("/dev/null").unwrap().into())).unwrap()
+    Context::new(parts, 64, || Ok::<OwnedFd, std::convert::Infallible>(File::open("/dev/null").unwrap().into()))
+        .unwrap()
 }
 
 /// `openat(dirfd, path, O_RDONLY)`, as if this process had been stopped in it.

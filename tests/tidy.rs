@@ -222,6 +222,16 @@ fn unsafe_code_lives_in_sys_alone_and_says_why_it_is_sound() {
     fail(&complaints);
 }
 
+/// Only what owns a call's reply gives it.
+#[test]
+fn the_kernel_is_told_in_one_place() {
+    let tells = |text: &str| text.lines().any(|line| code_of(line).contains("respond"));
+    let tell: Vec<PathBuf> =
+        sources("src/supervisor").into_iter().filter(|(_, text)| tells(text)).map(|(path, _)| path).collect();
+    let (owed, tests) = (PathBuf::from("src/supervisor/owed.rs"), PathBuf::from("src/supervisor/owed_tests.rs"));
+    assert_eq!(tell, [owed, tests]);
+}
+
 #[test]
 fn nothing_is_left_for_later() {
     // Written apart, so that this file does not accuse itself.

@@ -1,7 +1,7 @@
 //! What every handler of a run shares.
 
 use std::collections::HashMap;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -12,13 +12,13 @@ use super::exec::{Executions, Started};
 use super::facts::RunFacts;
 use super::files;
 use super::live::LivePolicy;
+use super::owed::{Kernel, Listener};
 use super::tree::Tree;
 use crate::dns::Dns;
 use crate::journal::Journal;
 use crate::policy::{Access, Answer, Denial, Operation, Policy, Question, Target, Verdict};
 use crate::sandbox::Floor;
 use crate::sandbox::features::takes_descriptors;
-use crate::sys::notify;
 
 /// How long "once" covers a connection: both address families are tried, and retries.
 const ONCE_CONNECT: Duration = Duration::from_secs(10);
@@ -68,7 +68,7 @@ pub trait Keeper: Send + Sync {
 
 /// A run's shared state: policy, floor, process tree, what the run itself made.
 pub struct Context {
-    pub(super) listener: OwnedFd,
+    pub(super) listener: Listener,
     policy: Arc<LivePolicy>,
     floor: Floor,
     tree: Tree,
@@ -102,7 +102,11 @@ pub struct Parts {
 
 impl Context {
     /// Remembers so many callers at most. The filter's listener is waited for when all else is ready.
-    pub fn new<E>(parts: Parts, callers: usize, listener: impl FnOnce() -> Result<OwnedFd, E>) -> Result<Self, E> {
+    pub fn new<E, K: Kernel + 'static>(
+        parts: Parts,
+        callers: usize,
+        listener: impl FnOnce() -> Result<K, E>,
+    ) -> Result<Self, E> {
         Ok(Self {
             policy: parts.policy,
             floor: parts.floor,
@@ -118,7 +122,7 @@ impl Context {
             keeper: parts.keeper,
             executions: parts.executions,
             started: Started::default(),
-            listener: listener()?,
+            listener: Listener::new(listener()?),
         })
     }
 
@@ -179,7 +183,7 @@ impl Context {
     /// Does the call still wait? To be asked after copying its arguments and before acting on them,
     /// so that nothing is done in the name of a process that took a dead one's number.
     pub fn still_waiting(&self, call: &Call) -> bool {
-        notify::is_waiting(self.listener.as_fd(), call.id)
+        self.listener.is_waiting(call)
     }
 
     /// Judges an access of this call's process: the live policy, then what was allowed it once.

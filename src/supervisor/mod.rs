@@ -14,6 +14,7 @@ pub(crate) mod files;
 mod live;
 pub mod memory;
 pub mod net;
+mod owed;
 mod pool;
 pub mod processes;
 mod questions;
@@ -38,11 +39,13 @@ pub use exec::{Execution, Executions, Lasting, Standing};
 pub use facts::RunFacts;
 pub use live::LivePolicy;
 pub use memory::PathBuffer;
+pub use owed::Kernel;
 pub use questions::WAITING_MAX;
 pub use tree::Tree;
 
 use crate::sys::{notify, thread as sys_thread};
 use descriptors::Shares;
+use owed::Owed;
 use questions::{Questions, follow};
 pub use receivers::Ready;
 use receivers::{Receivers, become_broker};
@@ -120,7 +123,12 @@ impl Supervisor {
         sys_thread::prepare_interrupts().map_err(StartError::Signal)?;
         let shares = Shares::take();
         let supervisor = Arc::new(Self {
-            context: Context::new(setup.parts, shares.callers, listener)?,
+            context: Context::new(setup.parts, shares.callers, || {
+                let listener = listener()?;
+                // Before Linux 6.6 the wake-up stays asynchronous: slower, not different.
+                let _ = notify::set_sync_wake_up(listener.as_fd());
+                Ok::<_, E>(listener)
+            })?,
             questions: Questions::new(setup.asker, setup.request, shares.waiting),
             workers: Workers::default(),
             stopping: AtomicBool::new(false),
@@ -129,8 +137,6 @@ impl Supervisor {
             receivers: Receivers::default(),
             keep_root_capabilities: setup.keep_root_capabilities,
         });
-        // Before Linux 6.6 the wake-up stays asynchronous: slower, not different.
-        let _ = notify::set_sync_wake_up(supervisor.context.listener.as_fd());
         ready.receive_for(&supervisor);
         Ok(supervisor)
     }
@@ -140,8 +146,8 @@ impl Supervisor {
     }
 
     /// For a thread that has more rights than the child: nobody is left waiting, and nothing is done.
-    fn refuse(self: &Arc<Self>, call: Call) {
-        self.reply(&call, Reply::Errno(libc::EPERM));
+    fn refuse(self: &Arc<Self>, owed: Owed) {
+        owed.reply(Reply::Errno(libc::EPERM));
     }
 
     fn is_stopping(&self) -> bool {
@@ -149,47 +155,28 @@ impl Supervisor {
     }
 
     /// One call, from registers to reply.
-    fn serve(self: &Arc<Self>, call: Call) {
-        let outcome = outcome(&self.context, &call);
-        follow(self, call, outcome);
-    }
-
-    /// Tells the kernel. A caller that is gone needs no answer.
-    fn reply(&self, call: &Call, reply: Reply) {
-        let listener = self.context.listener.as_fd();
-        let told = match reply {
-            Reply::ContinueUnderFloor => notify::respond(listener, call.id, notify::Response::Continue),
-            Reply::Errno(errno) => notify::respond(listener, call.id, notify::Response::Errno(errno)),
-            Reply::Value(value) => notify::respond(listener, call.id, notify::Response::Value(value)),
-            Reply::Fd { fd, cloexec } => {
-                let on_exec = if cloexec { notify::OnExec::Close } else { notify::OnExec::Keep };
-                notify::respond_with_fd(listener, call.id, fd.as_fd(), on_exec)
-            }
-        };
-        if let Err(error) = told
-            && error.raw_os_error() != Some(libc::ENOENT)
-        {
-            let errno = error.raw_os_error().unwrap_or(libc::EIO);
-            let _ = notify::respond(listener, call.id, notify::Response::Errno(errno));
-        }
+    fn serve(self: &Arc<Self>, owed: Owed) {
+        let outcome = outcome(&self.context, owed.call());
+        follow(self, owed, outcome);
     }
 
     /// Runs `act` on a thread of its own, which may block.
-    fn on_worker(self: &Arc<Self>, call: Call, act: call::Act) {
-        let supervisor = Arc::clone(self);
-        let job = Box::new(move || {
-            let acted = || catch_unwind(AssertUnwindSafe(|| act(&supervisor.context, &call)));
-            let outcome = sys_thread::interruptible(acted).unwrap_or(Outcome::Reply(Reply::Errno(libc::EACCES)));
-            let outcome = match outcome {
-                Outcome::Reply(Reply::Errno(libc::EINTR)) => {
-                    Outcome::errno(supervisor.workers.interrupted_errno(&call))
-                }
-                other => other,
-            };
-            follow(&supervisor, call, outcome);
-        });
-        self.workers.run(self, call, job);
+    fn on_worker(self: &Arc<Self>, owed: Owed, act: call::Act) {
+        self.workers.run(self, owed, act);
         self.wake_watch();
+    }
+
+    /// What a worker does: acts, and carries on what comes of it.
+    fn act(self: &Arc<Self>, owed: Owed, act: call::Act) {
+        let acted = || catch_unwind(AssertUnwindSafe(|| act(&self.context, owed.call())));
+        let outcome = match sys_thread::interruptible(acted) {
+            Ok(Outcome::Reply(Reply::Errno(libc::EINTR))) => {
+                Outcome::errno(self.workers.interrupted_errno(owed.call()))
+            }
+            Ok(other) => other,
+            Err(_) => Outcome::errno(libc::EACCES),
+        };
+        follow(self, owed, outcome);
     }
 
     /// Somebody waits: the watch looks after them. It is started by the first.

@@ -6,9 +6,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Instant;
 
 use super::Supervisor;
-use super::call::{ActPermitted, Call, Outcome, Reply};
+use super::call::{ActPermitted, Outcome, Reply};
 use super::caller::Caller;
 use super::context::{Asked, Asker};
+use super::owed::Owed;
 use super::queue::{self, Joined, Queue, Seen};
 use super::signals::{Interruption, Watch};
 use crate::journal::{ProcessReport, QuestionRecord, RuleReport};
@@ -22,7 +23,7 @@ type Key = (Operation, Target);
 
 /// One call that waits.
 struct Waiter {
-    call: Call,
+    owed: Owed,
     caller: Arc<Caller>,
     question: Arc<Question>,
     refusal: i32,
@@ -73,16 +74,13 @@ impl Questions {
         !self.state().is_empty()
     }
 
-    /// Lets `call` wait for an answer; asks if no equal question is open. Never blocks.
-    pub(super) fn wait(&self, supervisor: &Arc<Supervisor>, call: Call, asking: Asking) {
-        let Ok(caller) = supervisor.context.caller(&call) else {
-            supervisor.reply(&call, Reply::Errno(libc::EINTR));
-            return;
-        };
+    /// Lets a call wait for an answer; asks if no equal question is open. Never blocks.
+    pub(super) fn wait(&self, supervisor: &Arc<Supervisor>, owed: Owed, asking: Asking) {
+        let Ok(caller) = supervisor.context.caller(owed.call()) else { return owed.reply(Reply::Errno(libc::EINTR)) };
         let question: Arc<Question> = Arc::from(asking.question);
         let key = (question.operation, question.target.clone());
         let waiter = Waiter {
-            call,
+            owed,
             question: Arc::clone(&question),
             refusal: asking.refusal,
             act: asking.act,
@@ -98,8 +96,7 @@ impl Questions {
         if let Joined::Refused(waiter) = joined {
             let journal = supervisor.context.journal();
             journal.denied(question.operation.word(), &question.target.to_string(), Some(too_many(self.most)), false);
-            supervisor.reply(&call, Reply::Errno(waiter.refusal));
-            return;
+            return waiter.owed.reply(Reply::Errno(waiter.refusal));
         }
         let (Joined::First(id), Some(asked)) = (joined, asked) else { return };
         supervisor.wake_watch();
@@ -142,16 +139,16 @@ impl Questions {
     /// Looks after those who wait: the dead are forgotten, the signalled are let go.
     pub(super) fn look_after(&self, supervisor: &Arc<Supervisor>) {
         let found = self.state().look_after(self.born.elapsed(), |waiter| {
-            if !supervisor.context.still_waiting(&waiter.call) {
+            if !supervisor.context.still_waiting(waiter.owed.call()) {
                 return Seen::Gone;
             }
-            match waiter.watch.look(waiter.call.tid, waiter.caller.tgid) {
+            match waiter.watch.look(waiter.owed.call().tid, waiter.caller.tgid) {
                 Interruption::None => Seen::Waits,
                 found => Seen::LetGo(found),
             }
         });
         for (waiter, found) in found.let_go {
-            supervisor.reply(&waiter.call, Reply::Errno(found.errno()));
+            waiter.owed.reply(Reply::Errno(found.errno()));
         }
         for id in found.void {
             self.asker.withdraw(id);
@@ -179,7 +176,9 @@ fn answer_to(supervisor: Weak<Supervisor>, key: Key, id: u64) -> super::call::An
             if let Some((supervisor, key, id)) = self.0.take()
                 && let Some(supervisor) = supervisor.upgrade()
             {
-                supervisor.questions.answered(&supervisor, &key, id, answer);
+                // A panic refuses those who waited, and leaves whoever answers alone.
+                let answered = || supervisor.questions.answered(&supervisor, &key, id, answer);
+                let _ = catch_unwind(AssertUnwindSafe(answered));
             }
         }
     }
@@ -193,20 +192,20 @@ fn answer_to(supervisor: Weak<Supervisor>, key: Key, id: u64) -> super::call::An
 }
 
 fn settle(supervisor: &Arc<Supervisor>, waiter: Waiter, answer: &Answer) {
-    let Waiter { call, caller, question, refusal, act, .. } = waiter;
+    let Waiter { owed, caller, question, refusal, act, .. } = waiter;
     match question.permit(answer) {
         Some(permit) => {
             if matches!(answer, Answer::Once) {
                 supervisor.context.remember_once(&question, answer, &caller);
             }
-            supervisor.on_worker(call, Box::new(move |context, call| act(permit, context, call)));
+            supervisor.on_worker(owed, Box::new(move |context, call| act(permit, context, call)));
         }
         None => {
             let rule = question.reason.rule().map(|rule| rule.text.clone());
             supervisor.context.remember_once(&question, &Answer::Deny, &caller);
             let journal = supervisor.context.journal();
             journal.denied(question.operation.word(), &question.target.to_string(), rule, false);
-            supervisor.reply(&call, Reply::Errno(refusal));
+            owed.reply(Reply::Errno(refusal));
         }
     }
 }
@@ -233,17 +232,14 @@ fn record(supervisor: &Supervisor, open: &Open, answer: &Answer) {
     });
 }
 
-/// Carries an outcome on: replies, waits, or acts apart. Where that panics the call is refused; one that
-/// was answered already is not there for a second reply.
-pub(super) fn follow(supervisor: &Arc<Supervisor>, call: Call, outcome: Outcome) {
+/// Carries an outcome on: replies, waits, or acts apart. What panics there refuses the calls that it had.
+pub(super) fn follow(supervisor: &Arc<Supervisor>, owed: Owed, outcome: Outcome) {
     let carry_on = || match outcome {
-        Outcome::Reply(reply) => supervisor.reply(&call, reply),
+        Outcome::Reply(reply) => owed.reply(reply),
         Outcome::Ask { question, refusal, act } => {
-            supervisor.questions.wait(supervisor, call, Asking { question, refusal, act });
+            supervisor.questions.wait(supervisor, owed, Asking { question, refusal, act });
         }
-        Outcome::Apart(act) => supervisor.on_worker(call, act),
+        Outcome::Apart(act) => supervisor.on_worker(owed, act),
     };
-    if catch_unwind(AssertUnwindSafe(carry_on)).is_err() {
-        supervisor.reply(&call, Reply::Errno(libc::EACCES));
-    }
+    let _ = catch_unwind(AssertUnwindSafe(carry_on));
 }

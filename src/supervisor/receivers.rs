@@ -4,16 +4,15 @@
 //! has slept, on whatever processor that was. So that a slow disk under one call holds up no other
 //! (I6), a second thread watches the first one's pace and receives in its place when it gets stuck.
 
-use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use super::call::Call;
+use super::owed::Owed;
 use super::{StartError, Supervisor};
 use crate::sandbox::privileges::drop_in_broker;
-use crate::sys::{notify, thread as sys_thread};
+use crate::sys::thread as sys_thread;
 
 /// A call that takes longer holds its receiver up.
 const STUCK: Duration = Duration::from_millis(20);
@@ -204,13 +203,13 @@ impl Supervisor {
         self.receive_all(&pace, Self::serve);
     }
 
-    fn receive_all(self: &Arc<Self>, pace: &Pace, serve: fn(&Arc<Self>, Call)) {
+    fn receive_all(self: &Arc<Self>, pace: &Pace, serve: fn(&Arc<Self>, Owed)) {
         while !self.is_stopping() {
-            match notify::receive(self.context.listener.as_fd()) {
-                Ok(received) => {
+            match self.context.listener.receive() {
+                Ok(owed) => {
                     pace.step();
                     self.receivers.rouse();
-                    serve(self, Call { id: received.id, tid: received.tid, nr: received.nr, args: received.args });
+                    serve(self, owed);
                     pace.step();
                     if pace.relieved.load(Ordering::Relaxed) {
                         return;
@@ -218,20 +217,13 @@ impl Supervisor {
                 }
                 // ENOENT: that caller died first. EINTR: we are told to look at `stopping`.
                 Err(error) if matches!(error.raw_os_error(), Some(libc::ENOENT | libc::EINTR)) => {
-                    if self.nobody_is_left() {
+                    if self.context.listener.is_deserted() {
                         return;
                     }
                 }
                 Err(_) => return,
             }
         }
-    }
-
-    fn nobody_is_left(&self) -> bool {
-        use rustix::event::{PollFd, PollFlags, Timespec, poll};
-        let mut fds = [PollFd::new(&self.context.listener, PollFlags::IN)];
-        let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
-        poll(&mut fds, Some(&at_once)).is_ok() && fds[0].revents().contains(PollFlags::HUP)
     }
 }
 

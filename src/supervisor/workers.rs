@@ -8,13 +8,12 @@ use std::thread;
 use std::time::Duration;
 
 use super::Supervisor;
-use super::call::Call;
+use super::call::{Act, Call, Reply};
 use super::context::Context;
+use super::owed::Owed;
 use super::pool::{Next, Pool, Taken};
 use super::signals::{Interruption, Watch};
 use crate::sys::thread as sys_thread;
-
-type Job = Box<dyn FnOnce() + Send>;
 
 /// Acts at once; more wait their turn. Bounds memory in a storm of blocking calls.
 const THREADS_MAX: usize = 512;
@@ -32,13 +31,13 @@ struct Acting {
 }
 
 impl Acting {
-    fn on(tid: i32, call: Call) -> Self {
-        Self { tid, call, watch: Watch::default(), found: Interruption::None }
+    fn on(tid: i32, (owed, _): &(Owed, Act)) -> Self {
+        Self { tid, call: *owed.call(), watch: Watch::default(), found: Interruption::None }
     }
 }
 
 /// What waits for a thread, and what runs now.
-type State = Pool<(Call, Job), Acting>;
+type State = Pool<(Owed, Act), Acting>;
 
 /// The run's workers.
 pub(super) struct Workers {
@@ -61,12 +60,12 @@ impl Workers {
         self.state().is_busy()
     }
 
-    pub(super) fn run(&self, supervisor: &Arc<Supervisor>, call: Call, job: Job) {
-        let taken = self.state().submit(call.id, (call, job));
+    pub(super) fn run(&self, supervisor: &Arc<Supervisor>, owed: Owed, act: Act) {
+        let taken = self.state().submit(owed.call().id, (owed, act));
         match taken {
             Taken::Queued => {}
             Taken::NeedsThread => self.start(supervisor),
-            Taken::Refused(_) => return supervisor.reply(&call, super::Reply::Errno(libc::EAGAIN)),
+            Taken::Refused((owed, _)) => return owed.reply(Reply::Errno(libc::EAGAIN)),
         }
         self.work.notify_one();
     }
@@ -76,42 +75,42 @@ impl Workers {
         let started = thread::Builder::new().name("askance-act".to_owned()).stack_size(256 << 10).spawn(move || {
             sys_thread::block_interrupts();
             if super::become_broker(own.keep_root_capabilities) {
-                own.workers.serve();
+                own.workers.serve(&own);
             } else {
-                own.workers.one_less(&own);
+                own.workers.one_less();
             }
         });
         if started.is_err() {
-            self.one_less(supervisor);
+            self.one_less();
         }
     }
 
     /// Out of threads: calls that nobody will act for are refused.
-    fn one_less(&self, supervisor: &Supervisor) {
+    fn one_less(&self) {
         let stranded = self.state().one_less();
-        for (_, (call, _)) in stranded {
-            supervisor.reply(&call, super::Reply::Errno(libc::EAGAIN));
+        for (_, (owed, _)) in stranded {
+            owed.reply(Reply::Errno(libc::EAGAIN));
         }
     }
 
-    fn serve(&self) {
+    fn serve(&self, supervisor: &Arc<Supervisor>) {
         let tid = sys_thread::id();
         let mut state = self.state();
-        let mut next = state.next(|(call, _)| Acting::on(tid, *call));
+        let mut next = state.next(|job| Acting::on(tid, job));
         loop {
             match next {
-                Next::Act(id, (_, job)) => {
+                Next::Act(id, (owed, act)) => {
                     drop(state);
-                    job();
+                    supervisor.act(owed, act);
                     state = self.state();
                     state.done(id);
-                    next = state.next(|(call, _)| Acting::on(tid, *call));
+                    next = state.next(|job| Acting::on(tid, job));
                 }
                 Next::Wait => {
                     let (locked, waited) =
                         self.work.wait_timeout(state, LINGER).unwrap_or_else(PoisonError::into_inner);
                     state = locked;
-                    next = state.woke(waited.timed_out(), |(call, _)| Acting::on(tid, *call));
+                    next = state.woke(waited.timed_out(), |job| Acting::on(tid, job));
                 }
                 Next::End => break,
             }

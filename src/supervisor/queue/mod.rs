@@ -82,8 +82,8 @@ impl<K: Eq + Hash + Clone, Q, W> Queue<K, Q, W> {
         if self.closed || self.waiting >= self.most {
             return Joined::Refused(waiter);
         }
-        self.waiting += 1;
         if let Some(open) = self.open.get_mut(&key) {
+            self.waiting += 1;
             open.deserted = None;
             open.waiters.push(waiter);
             return Joined::Behind;
@@ -91,6 +91,7 @@ impl<K: Eq + Hash + Clone, Q, W> Queue<K, Q, W> {
         let id = self.next_id;
         self.next_id += 1;
         let question = question(&waiter, id);
+        self.waiting += 1;
         self.open.insert(key, Open { id, question, waiters: vec![waiter], deserted: None });
         Joined::First(id)
     }
