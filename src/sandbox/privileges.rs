@@ -43,12 +43,12 @@ pub fn drop_in_broker(keep_root_capabilities: bool) -> io::Result<()> {
 }
 
 fn drop_bounding_but(kept: u64) -> io::Result<()> {
-    for capability in 0..MOST {
-        match capabilities::is_bounding(capability) {
+    for capability in (0..MOST).filter(|capability| kept & (1 << capability) == 0) {
+        match capabilities::drop_bounding(capability) {
+            Ok(()) => {}
             // The kernel's last capability is behind us.
-            Err(_) => break,
-            Ok(true) if kept & (1 << capability) == 0 => capabilities::drop_bounding(capability)?,
-            Ok(_) => {}
+            Err(error) if error.raw_os_error() == Some(libc::EINVAL) => break,
+            Err(error) => return Err(error),
         }
     }
     Ok(())

@@ -72,25 +72,19 @@ pub fn set(sets: Sets) -> io::Result<()> {
     if done < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
-fn prctl(option: libc::c_int, second: libc::c_ulong, third: libc::c_ulong) -> io::Result<i32> {
+fn prctl(option: libc::c_int, second: libc::c_ulong, third: libc::c_ulong) -> io::Result<()> {
     // SAFETY: the options used here take numbers only.
     let done = unsafe { libc::prctl(option, second, third, 0, 0) };
-    if done < 0 { Err(io::Error::last_os_error()) } else { Ok(done) }
+    if done < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
-/// `prctl(PR_CAPBSET_READ)`: is the capability in the bounding set? `EINVAL`: the kernel has none
-/// of that number.
-pub fn is_bounding(capability: u32) -> io::Result<bool> {
-    Ok(prctl(libc::PR_CAPBSET_READ, capability.into(), 0)? == 1)
-}
-
-/// `prctl(PR_CAPBSET_DROP)`. Needs `CAP_SETPCAP`.
+/// `prctl(PR_CAPBSET_DROP)`. Needs `CAP_SETPCAP`. `EINVAL`: the kernel has none of that number.
 pub fn drop_bounding(capability: u32) -> io::Result<()> {
-    prctl(libc::PR_CAPBSET_DROP, capability.into(), 0).map(drop)
+    prctl(libc::PR_CAPBSET_DROP, capability.into(), 0)
 }
 
 /// `prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL)`.
 pub fn clear_ambient() -> io::Result<()> {
     const CLEAR_ALL: libc::c_ulong = 4;
-    prctl(libc::PR_CAP_AMBIENT, CLEAR_ALL, 0).map(drop)
+    prctl(libc::PR_CAP_AMBIENT, CLEAR_ALL, 0)
 }
