@@ -161,9 +161,10 @@ fn hold(tgid: i32) -> io::Result<ProcessHold> {
     Ok(ProcessHold { tgid, pidfd, umask: AtomicU32::new(UNKNOWN), started })
 }
 
-/// When the process started, in clock ticks since boot: field 22 of `/proc/PID/stat`.
+/// When the process started, in clock ticks since boot: field 22 of its first thread's `stat`. For the `stat` of the
+/// process the kernel would add up what all its threads used, ten thousand of them too.
 fn started(tgid: i32) -> Option<u64> {
-    let stat = fs::read_to_string(format!("/proc/{tgid}/stat")).ok()?;
+    let stat = fs::read_to_string(format!("/proc/{tgid}/task/{tgid}/stat")).ok()?;
     let after_name = &stat[stat.rfind(')')? + 1..];
     after_name.split_ascii_whitespace().nth(19)?.parse().ok()
 }

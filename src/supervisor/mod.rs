@@ -30,7 +30,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, Once, PoisonError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 pub use call::{Call, Outcome, Reply};
 pub use caller::Caller;
@@ -72,6 +72,9 @@ pub fn outcome(context: &Context, call: &Call) -> Outcome {
 
 /// How often waiting calls are looked after, while there are any.
 const LOOK_AFTER: Duration = Duration::from_millis(10);
+
+/// Looking after hundreds takes a while: the watch rests so many times as long, and leaves the processor to others.
+const REST: u32 = 3;
 
 /// How often changed settings files are noticed while a question is open.
 const REFRESH_EVERY: u32 = 20;
@@ -166,17 +169,10 @@ impl Supervisor {
         self.wake_watch();
     }
 
-    /// What a worker does: acts, and carries on what comes of it.
-    fn act(self: &Arc<Self>, owed: Owed, act: call::Act) {
+    /// What a worker does. A panic refuses this call and nothing else.
+    fn act(&self, owed: &Owed, act: call::Act) -> Outcome {
         let acted = || catch_unwind(AssertUnwindSafe(|| act(&self.context, owed.call())));
-        let outcome = match sys_thread::interruptible(acted) {
-            Ok(Outcome::Reply(Reply::Errno(libc::EINTR))) => {
-                Outcome::errno(self.workers.interrupted_errno(owed.call()))
-            }
-            Ok(other) => other,
-            Err(_) => Outcome::errno(libc::EACCES),
-        };
-        follow(self, owed, outcome);
+        sys_thread::interruptible(acted).unwrap_or(Outcome::errno(libc::EACCES))
     }
 
     /// Somebody waits: the watch looks after them. It is started by the first.
@@ -208,11 +204,13 @@ impl Supervisor {
         }
         *awake = false;
         drop(awake);
-        let mut round: u32 = 0;
+        let (mut round, mut took) = (0_u32, Duration::ZERO);
         while !self.stopping.load(Ordering::Acquire) && (self.questions.are_waiting() || self.workers.are_busy()) {
-            thread::sleep(LOOK_AFTER);
+            thread::sleep(LOOK_AFTER.max(took * REST));
+            let begun = Instant::now();
             self.questions.look_after(self);
             self.workers.look_after(&self.context);
+            took = begun.elapsed();
             round = round.wrapping_add(1);
             if round.is_multiple_of(REFRESH_EVERY) && self.questions.are_waiting() && self.context.refresh() {
                 self.questions.release_covered(self);

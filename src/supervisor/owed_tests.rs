@@ -3,9 +3,9 @@
 use std::ffi::CStr;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Condvar, Mutex};
+use std::sync::{Condvar, Mutex, mpsc};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::super::call::{Act, ActPermitted, AnswerTo};
 use super::super::pool::{Pool, Taken};
@@ -30,12 +30,19 @@ const REFUSAL: i32 = libc::EPERM;
 
 const CONTINUED: i64 = i64::MIN;
 
+/// Nothing that goes on takes so long.
+const LONG: Duration = Duration::from_secs(20);
+
 /// The kernel's side: the reply to each call, in the order in which they came.
 #[derive(Default)]
 struct Paper {
     calls: AtomicU64,
     told: Mutex<Vec<(u64, i64)>>,
     more: Condvar,
+    /// Looking whether a call still waits takes its time.
+    slow: AtomicBool,
+    looks_begun: AtomicU64,
+    looks_over: AtomicU64,
 }
 
 #[derive(Clone, Default)]
@@ -49,7 +56,7 @@ impl Writing {
     /// Waits until so many replies are there.
     fn until_told(&self, replies: usize) {
         let told = self.0.told.lock().unwrap();
-        let waited = self.0.more.wait_timeout_while(told, Duration::from_secs(20), |told| told.len() < replies);
+        let waited = self.0.more.wait_timeout_while(told, LONG, |told| told.len() < replies);
         assert!(!waited.unwrap().1.timed_out(), "a call hangs");
     }
 
@@ -67,6 +74,12 @@ impl Kernel for Writing {
     }
 
     fn is_waiting(&self, id: u64) -> bool {
+        let begun = Instant::now();
+        self.0.looks_begun.fetch_add(1, Ordering::SeqCst);
+        while self.0.slow.load(Ordering::SeqCst) && begun.elapsed() < LONG {
+            thread::sleep(Duration::from_millis(1));
+        }
+        self.0.looks_over.fetch_add(1, Ordering::SeqCst);
         !self.told().iter().any(|(told, _)| *told == id)
     }
 
@@ -326,6 +339,37 @@ fn each_received_call_is_told_once_whatever_becomes_of_it() {
         told.sort_unstable();
         let expected: Vec<(u64, i64)> = (0..).zip(expected.iter().copied()).collect();
         assert_eq!(told, expected, "{label}");
+    }
+}
+
+/// Hundreds that wait take a while to be looked after: other calls come and go meanwhile.
+#[test]
+fn who_looks_after_calls_keeps_no_other_waiting() {
+    for asks in [true, false] {
+        let (scene, (end, ended)) = (Scene::new(), mpsc::channel::<()>());
+        let paper = &scene.kernel.0;
+        paper.slow.store(true, Ordering::SeqCst);
+        match asks {
+            true => scene.ask("/a"),
+            false => scene.follow(apart(move || {
+                let _ = ended.recv();
+                Outcome::Reply(Reply::Value(DONE))
+            })),
+        }
+        let begun = Instant::now();
+        while paper.looks_begun.load(Ordering::SeqCst) == 0 && begun.elapsed() < LONG {
+            thread::sleep(Duration::from_millis(1));
+        }
+        scene.ask("/b");
+        scene.follow(apart(|| Outcome::Reply(Reply::Value(DONE))));
+        scene.kernel.until_told(1);
+        let looks = [&paper.looks_begun, &paper.looks_over].map(|looks| looks.load(Ordering::SeqCst));
+        assert_eq!(looks, [1, 0], "asks: {asks}");
+        paper.slow.store(false, Ordering::SeqCst);
+        drop(end);
+        scene.answer(&Answer::Run);
+        scene.kernel.until_told(3);
+        scene.supervisor.finish();
     }
 }
 

@@ -1,6 +1,7 @@
 //! Calls that wait for an answer: equal questions asked once, at most 256 waiting, none holding
 //! anything but the thread that asked.
 
+use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Instant;
@@ -138,14 +139,25 @@ impl Questions {
 
     /// Looks after those who wait: the dead are forgotten, the signalled are let go.
     pub(super) fn look_after(&self, supervisor: &Arc<Supervisor>) {
+        let looked_at: Vec<_> =
+            self.state().waiters().map(|waiter| (*waiter.owed.call(), waiter.caller.tgid, waiter.watch)).collect();
+        // Looking takes a while with many waiters, and whoever receives brings others meanwhile: not under the lock.
+        let seen: HashMap<u64, (Seen<Interruption>, Watch)> = looked_at
+            .into_iter()
+            .map(|(call, tgid, mut watch)| {
+                let seen = match watch.look(call.tid, tgid) {
+                    _ if !supervisor.context.still_waiting(&call) => Seen::Gone,
+                    Interruption::None => Seen::Waits,
+                    found => Seen::LetGo(found),
+                };
+                (call.id, (seen, watch))
+            })
+            .collect();
         let found = self.state().look_after(self.born.elapsed(), |waiter| {
-            if !supervisor.context.still_waiting(waiter.owed.call()) {
-                return Seen::Gone;
-            }
-            match waiter.watch.look(waiter.owed.call().tid, waiter.caller.tgid) {
-                Interruption::None => Seen::Waits,
-                found => Seen::LetGo(found),
-            }
+            // One who came meanwhile is looked at next time.
+            let Some((seen, watch)) = seen.get(&waiter.owed.call().id) else { return Seen::Waits };
+            waiter.watch = *watch;
+            *seen
         });
         for (waiter, found) in found.let_go {
             waiter.owed.reply(Reply::Errno(found.errno()));

@@ -39,7 +39,7 @@ impl Interruption {
 }
 
 /// The pending signals of one waiting call, over time.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Watch {
     shared_since: Option<Instant>,
 }

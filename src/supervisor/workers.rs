@@ -8,10 +8,11 @@ use std::thread;
 use std::time::Duration;
 
 use super::Supervisor;
-use super::call::{Act, Call, Reply};
+use super::call::{Act, Call, Outcome, Reply};
 use super::context::Context;
 use super::owed::Owed;
 use super::pool::{Next, Pool, Taken};
+use super::questions::follow;
 use super::signals::{Interruption, Watch};
 use crate::sys::thread as sys_thread;
 
@@ -33,6 +34,15 @@ struct Acting {
 impl Acting {
     fn on(tid: i32, (owed, _): &(Owed, Act)) -> Self {
         Self { tid, call: *owed.call(), watch: Watch::default(), found: Interruption::None }
+    }
+}
+
+/// An act that was interrupted tells its caller so: the kernel restarts the call or not, as the signal that
+/// really is pending says.
+fn told_why(outcome: Outcome, acted: Option<Acting>) -> Outcome {
+    match (outcome, acted) {
+        (Outcome::Reply(Reply::Errno(libc::EINTR)), Some(acted)) => Outcome::errno(acted.found.errno()),
+        (outcome, _) => outcome,
     }
 }
 
@@ -101,9 +111,11 @@ impl Workers {
             match next {
                 Next::Act(id, (owed, act)) => {
                     drop(state);
-                    supervisor.act(owed, act);
+                    let outcome = supervisor.act(&owed, act);
+                    // First: what comes of it may be another act of the same call, on another thread.
+                    let acted = self.state().done(id);
+                    follow(supervisor, owed, told_why(outcome, acted));
                     state = self.state();
-                    state.done(id);
                     next = state.next(|job| Acting::on(tid, job));
                 }
                 Next::Wait => {
@@ -121,24 +133,18 @@ impl Workers {
 
     /// Interrupts acts whose caller died or has a signal to take: their blocking call returns `EINTR`.
     pub(super) fn look_after(&self, context: &Context) {
-        let mut state = self.state();
-        for (_, acting) in state.acting() {
-            let call = &acting.call;
-            let gone = !context.still_waiting(call);
-            let tgid = context.caller(call).map_or(call.tid, |caller| caller.tgid);
-            acting.found = acting.watch.look(call.tid, tgid);
-            if gone || acting.found != Interruption::None {
+        let looked_at: Vec<_> = self.state().acting().map(|(id, acting)| (id, acting.call, acting.watch)).collect();
+        // Looking takes a while with many acts, and whoever receives hands on others meanwhile: not under the lock.
+        for (id, call, mut watch) in looked_at {
+            let gone = !context.still_waiting(&call);
+            let tgid = context.caller(&call).map_or(call.tid, |caller| caller.tgid);
+            let found = watch.look(call.tid, tgid);
+            let mut state = self.state();
+            let Some(acting) = state.of_act(id) else { continue };
+            (acting.watch, acting.found) = (watch, found);
+            if gone || found != Interruption::None {
                 sys_thread::interrupt(acting.tid);
             }
-        }
-    }
-
-    /// What an act that was interrupted tells its caller: the kernel restarts the call or not, as
-    /// the signal that really is pending says.
-    pub(super) fn interrupted_errno(&self, call: &Call) -> i32 {
-        match self.state().of_act(call.id) {
-            Some(acting) if acting.found != Interruption::None => acting.found.errno(),
-            _ => libc::EINTR,
         }
     }
 

@@ -100,9 +100,9 @@ impl<J, N> Pool<J, N> {
         self.next(note)
     }
 
-    /// An act is over.
-    pub(super) fn done(&mut self, id: u64) {
-        self.acting.remove(&id);
+    /// An act is over; gives its note.
+    pub(super) fn done(&mut self, id: u64) -> Option<N> {
+        self.acting.remove(&id)
     }
 
     /// The acts under way.
@@ -110,8 +110,8 @@ impl<J, N> Pool<J, N> {
         self.acting.iter_mut().map(|(id, note)| (*id, note))
     }
 
-    pub(super) fn of_act(&self, id: u64) -> Option<&N> {
-        self.acting.get(&id)
+    pub(super) fn of_act(&mut self, id: u64) -> Option<&mut N> {
+        self.acting.get_mut(&id)
     }
 
     /// The end: nothing begins any more, and threads end when they are done. Gives what had not begun.

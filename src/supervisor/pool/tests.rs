@@ -33,11 +33,20 @@ enum Event {
     Die(usize),
     Signal(usize),
     Look,
-    Answer { yes: bool },
+    Answer {
+        yes: bool,
+    },
     Starts(usize),
     FailsToStart(usize),
-    Acts(usize),
-    Wakes { thread: usize, waited_enough: bool },
+    /// Its act is over, and leads to a reply or to another act of the same call.
+    Acts {
+        thread: usize,
+        again: bool,
+    },
+    Wakes {
+        thread: usize,
+        waited_enough: bool,
+    },
     Close,
 }
 
@@ -50,6 +59,8 @@ struct World {
     status: [Status; 4],
     threads: Vec<Thread>,
     asked: Option<u64>,
+    /// Whose act has led to another one.
+    again: [bool; 4],
     /// A thread could not be started.
     short: bool,
     over: bool,
@@ -64,6 +75,7 @@ impl World {
             status: [Status::Running; 4],
             threads: Vec::new(),
             asked: None,
+            again: [false; 4],
             short: false,
             over: false,
         }
@@ -89,7 +101,12 @@ impl World {
         for (thread, what) in self.threads.iter().enumerate() {
             match what {
                 Thread::Starting => events.extend([Event::Starts(thread), Event::FailsToStart(thread)]),
-                Thread::Acting(_) => events.push(Event::Acts(thread)),
+                Thread::Acting(id) => {
+                    events.push(Event::Acts { thread, again: false });
+                    if !self.again[usize::try_from(*id).unwrap()] {
+                        events.push(Event::Acts { thread, again: true });
+                    }
+                }
                 Thread::Waiting => {
                     events.extend([true, false].map(|waited_enough| Event::Wakes { thread, waited_enough }));
                 }
@@ -189,10 +206,15 @@ impl World {
                 assert!(stranded.is_empty() || self.alive() == 0, "refused while a thread could act: {self:?}");
                 stranded.into_iter().for_each(|(id, _)| self.reply(id));
             }
-            Event::Acts(thread) => {
+            Event::Acts { thread, again } => {
                 let Thread::Acting(id) = self.threads[thread] else { panic!("it does not act") };
-                self.reply(id);
-                self.pool.done(id);
+                assert_eq!(self.pool.done(id), Some(thread), "an act that nobody knew of");
+                if again {
+                    self.again[usize::try_from(id).unwrap()] = true;
+                    self.submit(id);
+                } else {
+                    self.reply(id);
+                }
                 let next = self.pool.next(|_| thread);
                 self.goes_on(thread, next);
             }
@@ -256,7 +278,7 @@ impl World {
             let queued = later.pool.queue.len();
             let next = later.threads.iter().enumerate().find_map(|(thread, what)| match what {
                 Thread::Starting => Some(Event::Starts(thread)),
-                Thread::Acting(_) => Some(Event::Acts(thread)),
+                Thread::Acting(_) => Some(Event::Acts { thread, again: false }),
                 Thread::Waiting if queued > 0 || later.over => Some(Event::Wakes { thread, waited_enough: false }),
                 Thread::Waiting | Thread::Ended => None,
             });
@@ -279,7 +301,7 @@ impl World {
             self.queue,
             self.status,
             self.asked,
-            (self.short, self.over)
+            (self.again, self.short, self.over)
         )
     }
 }

@@ -77,6 +77,11 @@ impl<K: Eq + Hash + Clone, Q, W> Queue<K, Q, W> {
         self.waiting
     }
 
+    /// Everybody who waits.
+    pub(super) fn waiters(&self) -> impl Iterator<Item = &W> {
+        self.open.values().flat_map(|open| &open.waiters)
+    }
+
     /// Lets `waiter` wait under `key`; `question` is made of the first one and the new question's id.
     pub(super) fn join(&mut self, key: K, waiter: W, question: impl FnOnce(&W, u64) -> Q) -> Joined<W> {
         if self.closed || self.waiting >= self.most {
