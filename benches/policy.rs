@@ -12,25 +12,17 @@ use askance::settings::load::Runtime;
 use askance::settings::{Locations, Settings};
 use criterion::{Criterion, criterion_group, criterion_main};
 
+#[path = "../tests/support/locations.rs"]
+mod places;
+
 /// The built-in layer and a user's file, in places that hold nothing else.
 fn locations(base: &Path) -> Locations {
-    let at = |name: &str| base.join(name);
-    for name in ["home", "work"] {
-        std::fs::create_dir_all(at(name)).unwrap();
-    }
-    std::fs::create_dir_all(at("config/askance")).unwrap();
-    let file = r#"{"sandbox": {"filesystem": {"allowWrite": ["~/out", "**/generated"], "denyRead": ["**/.env"]}}}"#;
-    std::fs::write(at("config/askance/settings.json"), file).unwrap();
-    Locations {
-        home: at("home"),
-        config_home: at("config"),
-        state_home: at("state"),
-        cache_home: at("cache"),
-        runtime_dir: None,
-        workspace: at("work"),
-        cwd: at("work"),
-        organisation: at("organisation/settings.json"),
-    }
+    let locations = places::beneath(base);
+    let file = locations.user_file();
+    std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+    let text = r#"{"sandbox": {"filesystem": {"allowWrite": ["~/out", "**/generated"], "denyRead": ["**/.env"]}}}"#;
+    std::fs::write(file, text).unwrap();
+    locations
 }
 
 fn costs(criterion: &mut Criterion) {

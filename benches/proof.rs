@@ -23,6 +23,9 @@ use askance::supervisor::{
 };
 use criterion::{Criterion, criterion_group, criterion_main};
 
+#[path = "../tests/support/locations.rs"]
+mod places;
+
 /// More files than the supervisor remembers proofs.
 const FILES: usize = 10_000;
 
@@ -42,22 +45,6 @@ impl Executions for Still {
     }
     fn judge(&self, _: &Execution) -> Standing {
         Standing::Free
-    }
-}
-
-fn locations(base: &Path) -> Locations {
-    let at = |name: &str| base.join(name);
-    fs::create_dir_all(at("home")).unwrap();
-    fs::create_dir_all(at("work/tree")).unwrap();
-    Locations {
-        home: at("home"),
-        config_home: at("config"),
-        state_home: at("state"),
-        cache_home: at("cache"),
-        runtime_dir: None,
-        workspace: at("work"),
-        cwd: at("work"),
-        organisation: at("organisation/settings.json"),
     }
 }
 
@@ -89,8 +76,9 @@ fn open_is_left_to_the_kernel(context: &Context, dirfd: i32, path: &CStr) {
 
 fn proofs(criterion: &mut Criterion) {
     let place = tempfile::tempdir().unwrap();
-    let locations = locations(&place.path().canonicalize().unwrap());
+    let locations = places::beneath(&place.path().canonicalize().unwrap());
     let tree = locations.workspace.join("tree");
+    fs::create_dir(&tree).unwrap();
     let names: Vec<CString> = (0..FILES).map(|number| CString::new(format!("f{number}")).unwrap()).collect();
     let at = |name: &CString| tree.join(name.to_str().unwrap());
     names.iter().for_each(|name| fs::write(at(name), "content\n").unwrap());

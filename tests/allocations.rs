@@ -3,6 +3,8 @@
 //! The whole process is counted, so this file holds one test.
 #![allow(clippy::unwrap_used)]
 
+#[path = "support/locations.rs"]
+mod places;
 mod support;
 
 use std::alloc::System;
@@ -26,23 +28,6 @@ static COUNTING: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
 /// Opens in each of the two rounds; what is counted is the second.
 const OPENS: usize = 1000;
-
-fn locations(base: &Path) -> Locations {
-    let at = |name: &str| base.join(name);
-    for name in ["home", "work"] {
-        fs::create_dir_all(at(name)).unwrap();
-    }
-    Locations {
-        home: at("home"),
-        config_home: at("config"),
-        state_home: at("state"),
-        cache_home: at("cache"),
-        runtime_dir: None,
-        workspace: at("work"),
-        cwd: at("work"),
-        organisation: at("organisation/settings.json"),
-    }
-}
 
 fn request(locations: Locations, argv: Vec<PathBuf>) -> RunRequest {
     let session = Session::open(&locations, None, Kind::Interactive).unwrap();
@@ -93,7 +78,7 @@ fn allocations(locations: &Locations, spelled: &Path) -> usize {
 #[test]
 fn a_permitted_open_allocates_nothing_once_it_is_warm() {
     let place = tempfile::tempdir().unwrap();
-    let locations = locations(&place.path().canonicalize().unwrap());
+    let locations = places::beneath(&place.path().canonicalize().unwrap());
     let at = |name: &str| locations.workspace.join(name);
     fs::write(at("file"), "content\n").unwrap();
     std::os::unix::fs::symlink("file", at("link")).unwrap();
