@@ -224,3 +224,14 @@ for_each_user! {
         }
     }
 }
+
+for_each_user! {
+    fn the_history_of_a_pager_is_refused_without_a_question(scene) {
+        // `less` writes the second and renames it to the first.
+        for name in [".lesshst", ".lesshsQ", ".local/state/lesshst", ".local/state/lesshsQ"] {
+            scene.file(&scene.home.join(".local/state/there"), "");
+            scene.shell(&format!("echo x > ~/{name}")).fails().asks_nothing();
+            assert!(!scene.home.join(name).exists(), "{name}");
+        }
+    }
+}
