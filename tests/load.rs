@@ -64,11 +64,11 @@ fn number_after(text: &str, word: &str) -> usize {
     words.nth(1).unwrap_or_else(|| panic!("{word}: {text}")).parse().unwrap()
 }
 
-/// Resident kilobytes of a process.
-fn resident(pid: i32) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
-    line.trim().split(' ').next().unwrap().parse().unwrap()
+/// Resident kilobytes of a process, while it has any.
+fn resident(pid: i32) -> Option<u64> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    line.trim().split(' ').next()?.parse().ok()
 }
 
 /// `accesses` behind one question: `expected` wait, the others are denied at once and counted.
@@ -90,7 +90,7 @@ fn crowd(scene: &Scene, accesses: usize, wrapper: &str, expected: usize) {
     let said = || fs::read_to_string(&out).unwrap_or_default();
     let mut most = 0;
     wait_until("the crowd", Duration::from_secs(90), || {
-        most = most.max(resident(terminal.pid()));
+        most = most.max(resident(terminal.pid()).unwrap_or(0));
         said().contains("slowest")
     });
     terminal.expect("ended");
@@ -111,6 +111,36 @@ fn crowd(scene: &Scene, accesses: usize, wrapper: &str, expected: usize) {
 for_each_user! {
     fn row_24_of_many_accesses_behind_one_question_256_wait(scene) {
         crowd(&scene, quick_or_full(3000, 10_000), "exec \"$@\"", 256);
+    }
+}
+
+/// Writers without a reader, in the workspace and where every open is brokered. Everybody else goes on meanwhile, and a
+/// reader lets all of them go.
+fn crowd_of_writers(scene: &Scene, place: &Path) {
+    let program = build_attack("row_24_storms");
+    let (workspace, number) = (scene.workspace.to_str().unwrap(), quick_or_full(2000, 10_000));
+    let argv = [program.to_str().unwrap(), "writers", workspace, place.to_str().unwrap(), &number.to_string()];
+    let answers = format!("write {}/** run\n", scene.outside.display());
+    let mut running = scene.askance().answers(answers).time_limit(Duration::from_secs(90)).start(&argv);
+    let mut most = 0;
+    while running.child.try_wait().unwrap().is_none() {
+        most = most.max(resident(running.pid()).unwrap_or(0));
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let finished = running.wait().success();
+    assert_eq!(finished.attack().through, 0, "{finished}");
+    assert!(
+        finished.stdout.contains(&format!("threads {number} waiting {number}\ncame through {number}\n")),
+        "{finished}"
+    );
+    assert!(number_after(&finished.stdout, "slowest") < 2_000_000, "{finished}");
+    assert!((1..100 << 10).contains(&most), "the supervisor took {most} kB");
+}
+
+for_each_user! {
+    fn row_24_writers_without_a_reader_hold_nobody_up(scene) {
+        crowd_of_writers(&scene, &scene.workspace);
+        crowd_of_writers(&scene, &scene.outside);
     }
 }
 

@@ -1,5 +1,5 @@
 /* ATTACKS 24: storms of calls that wait or fail, while permitted ones must go on.
- * row_24_storms MODE WORKSPACE [N]: fifo | unmapped | long | lengths | descriptors | questions PATH | forks
+ * row_24_storms MODE WORKSPACE [N]: fifo | writers PLACE | unmapped | long | lengths | descriptors | questions PATH | forks
  * Prints `opened N slowest MICROSECONDS` of a prober that opens a permitted file all the while; every
  * refused open of it counts as through: a permitted operation was denied. */
 #include "attack.h"
@@ -8,6 +8,7 @@
 
 static atomic_bool stop;
 static const char *permitted;
+static int access_wanted = O_RDONLY;
 static atomic_ulong opened;
 static double slowest;
 /* Opens that begin from now on count for `slowest`. */
@@ -18,7 +19,7 @@ static void *prober(void *unused) {
 	while (!stop) {
 		bool counts = measured;
 		double start = now(), took;
-		int fd = open(permitted, O_RDONLY | O_CLOEXEC);
+		int fd = open(permitted, access_wanted | O_CLOEXEC);
 		if (fd < 0 && errno != EMFILE)
 			tried(true, "a permitted open failed: %s", strerror(errno));
 		if (fd >= 0) {
@@ -43,13 +44,16 @@ static void turns(unsigned long times) {
 }
 
 static const char *target;
+static int target_access = O_RDONLY;
 static atomic_int waiting, returned;
 
 static void *opens_target(void *unused) {
 	int fd;
 	(void)unused;
 	waiting++;
-	fd = open(target, O_RDONLY | O_CLOEXEC);
+	fd = open(target, target_access | O_CLOEXEC);
+	if (target_access == O_WRONLY)
+		tried(fd < 0 && errno != EMFILE, "a writer's open failed: %s", strerror(errno));
 	waiting--;
 	returned++;
 	if (fd >= 0)
@@ -88,6 +92,34 @@ static void crowd(int n, bool questions, const char *path) {
 		turns(200);
 	}
 	printf("threads %d waiting %d\n", made, (int)waiting);
+}
+
+/* Writers without a reader wait, whoever opens both ends does not, and a reader lets all of them go. */
+static void writers(int n, const char *place) {
+	const char *fifo = strdup(at("%s/fifo", place)), *other = strdup(at("%s/other", place));
+	struct rlimit files;
+	double until;
+	int fd;
+	getrlimit(RLIMIT_NOFILE, &files);
+	files.rlim_cur = files.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &files);
+	if (mkfifo(fifo, 0600) != 0 || mkfifo(other, 0600) != 0) {
+		perror("mkfifo");
+		exit(3);
+	}
+	target_access = O_WRONLY;
+	measured = false;
+	crowd(n, false, fifo);
+	tried(open(other, O_WRONLY | O_NONBLOCK | O_CLOEXEC) >= 0 || errno != ENXIO, "a writer that does not wait");
+	fd = open(other, O_RDWR | O_CLOEXEC);
+	tried(fd < 0, "an open of both ends: %s", strerror(errno));
+	fd = open(fifo, O_RDONLY | O_CLOEXEC);
+	tried(fd < 0, "a reader of what has writers: %s", strerror(errno));
+	until = now() + 20;
+	while (waiting > 0 && now() < until)
+		usleep(1000);
+	tried(waiting > 0, "%d writers wait although there is a reader", (int)waiting);
+	printf("came through %d\n", (int)returned);
 }
 
 static void bad_pointers(long n) {
@@ -178,7 +210,9 @@ int main(int argc, char **argv) {
 	pthread_t thread;
 	if (argc < 3)
 		usage("row_24_storms MODE WORKSPACE [PATH] N");
-	permitted = strdup(at("%s/permitted", argv[2]));
+	if (!strcmp(argv[1], "writers"))
+		access_wanted = O_RDWR;
+	permitted = strdup(at("%s/permitted", argv[argc > 4 && access_wanted == O_RDWR ? 3 : 2]));
 	make_file(permitted, "x");
 	if (strcmp(argv[1], "descriptors"))
 		pthread_create(&thread, NULL, prober, NULL);
@@ -188,7 +222,9 @@ int main(int argc, char **argv) {
 			return perror("mkfifo"), 3;
 		measured = false;
 		crowd((int)n, false, fifo);
-	} else if (!strcmp(argv[1], "questions"))
+	} else if (!strcmp(argv[1], "writers"))
+		writers((int)n, argv[3]);
+	else if (!strcmp(argv[1], "questions"))
 		crowd((int)n, true, argv[3]);
 	else if (!strcmp(argv[1], "unmapped"))
 		bad_pointers(n);
