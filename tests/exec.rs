@@ -143,6 +143,20 @@ fn the_stream_ends_with_exited_also_where_nothing_runs() {
     let refused = told(&[], "touch x");
     assert_eq!((refused.len(), &refused[0]["status"]), (1, &json!(126)), "{refused:?}");
     assert!(refused[0]["refused"]["reason"].as_str().unwrap().contains("risk medium"), "{refused:?}");
+    let report = scene.workspace.join("nowhere/report");
+    for flags in [
+        ["--cwd", "/nowhere"],
+        ["--workspace", "/nowhere"],
+        ["--profile", "nowhere"],
+        ["--report", report.to_str().unwrap()],
+    ] {
+        let failed = told(&flags, "ls");
+        assert_eq!((failed.len(), &failed[0]["status"]), (1, &json!(125)), "{flags:?}: {failed:?}");
+        assert!(failed[0]["error"].as_str().unwrap().contains("nowhere"), "{failed:?}");
+        let one = finished(&scene, &[&flags[..], &["-o", "json"]].concat(), "ls").exits(125);
+        let one: Value = serde_json::from_str(&one.stdout).unwrap();
+        assert_eq!((&one["status"], &one["error"]), (&json!(125), &failed[0]["error"]));
+    }
     scene.user_settings("{ \"sandbox\": 1 }");
     let failed = told(&[], "ls");
     assert_eq!((failed.len(), &failed[0]["status"]), (1, &json!(125)), "{failed:?}");

@@ -155,6 +155,21 @@ for_each_user! {
 }
 
 #[test]
+fn with_events_nothing_else_is_printed() {
+    let scene = Scene::new(User::Caller);
+    let write = json!({"operation": "write", "path": "f", "content": "x"}).to_string();
+    for (text, flags, status) in
+        [(&write[..], &[][..], 126), ("{}", &[], 125), (&write, &["--profile", "nowhere"], 125)]
+    {
+        for output in ["json", "stream-json"] {
+            let (finished, answer) = operate_with(&scene, text, "", &[&["-o", output], flags].concat());
+            finished.exits(status);
+            assert_eq!(answer["status"], status, "{output} {text} {answer}");
+        }
+    }
+}
+
+#[test]
 fn bad_operations_say_what_is_wrong_and_touch_nothing() {
     let scene = Scene::new(User::Caller);
     for (text, message) in [

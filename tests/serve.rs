@@ -139,6 +139,18 @@ for_each_user! {
         assert_eq!((&exited["status"], &exited["notes"]), (&json!(137), &json!(["cancelled"])));
         assert_eq!(client.fails("command/cancel", of(&command, json!({}))), -32002);
 
+        // Whoever gave it all the time there is may hurry.
+        let command = client.run(&session, json!("trap '' TERM; echo ready; while :; do sleep 0.01; done"));
+        client.told_of(&command, "command/output");
+        client.call("command/cancel", of(&command, json!({ "graceMs": u64::MAX })));
+        client.call("command/cancel", of(&command, json!({ "graceMs": 50 })));
+        assert_eq!(client.finish(&command).1["status"], 137);
+        // It may not even have begun.
+        let command = client.run(&session, json!("sleep 1000"));
+        client.call("command/cancel", of(&command, json!({})));
+        let exited = client.finish(&command).1;
+        assert!(exited["status"] != 0 && exited.get("error").is_none(), "{exited}");
+
         let limited = client.call("command/run", json!({ "sessionId": session, "command": "sleep 1000", "timeoutMs": 100 }));
         assert_eq!(client.finish(limited["commandId"].as_str().unwrap()).1["status"], 124);
     }
@@ -176,7 +188,20 @@ fn every_malformed_frame_is_answered_and_the_connection_survives() {
     assert_eq!(client.fails("session/close", json!({ "sessionId": "none" })), -32001);
     let session = client.session(&scene, "high");
     assert_eq!(client.fails("command/run", json!({ "sessionId": session, "command": [] })), -32602);
-    assert_eq!(client.fails("command/run", json!({ "sessionId": session, "command": "a\0b" })), -32602);
+    let long = "x".repeat(1 << 20);
+    for unusable in [
+        json!({ "command": "a\0b" }),
+        json!({ "command": format!("true {long}") }),
+        json!({ "command": ["true", long] }),
+        json!({ "command": "true", "cwd": "/tmp\0" }),
+        json!({ "command": "true", "risk": "low", "reason": "\0" }),
+        json!({ "command": "true", "timeoutMs": 0 }),
+        json!({ "command": "true", "timeoutMs": -1 }),
+    ] {
+        let mut params = unusable;
+        params["sessionId"] = json!(session);
+        assert_eq!(client.fails("command/run", params.clone()), -32602, "{}", &params.to_string()[..80]);
+    }
     assert_eq!(
         client.fails("command/signal", json!({ "sessionId": session, "commandId": "c1", "signal": "KILL" })),
         -32602
@@ -184,6 +209,27 @@ fn every_malformed_frame_is_answered_and_the_connection_survives() {
     assert_eq!(client.fails("command/cancel", json!({ "sessionId": session, "commandId": "c1" })), -32002);
     let command = client.run(&session, json!("--version"));
     assert_eq!(client.finish(&command).1["status"], 127, "a text that begins with a dash is no flag");
+}
+
+#[test]
+fn what_keeps_a_command_from_beginning_is_told() {
+    let scene = Scene::new(User::Caller);
+    let mut client = Client::on_pipes(&scene);
+    let made = client.call("session/new", json!({ "workspace": scene.workspace, "profiles": ["pyton"] }));
+    let session = made["sessionId"].as_str().unwrap();
+    let told = |exited: &Value, why: &str| {
+        assert!(exited["status"] == 125 && exited["error"].as_str().unwrap().contains(why), "{why}: {exited}");
+    };
+    let command = client.run(session, json!("true"));
+    told(&client.finish(&command).1, "no profile \"pyton\"");
+    let read = client.request_or_error("file/read", json!({ "sessionId": session, "path": "f" })).unwrap_err();
+    assert!(read["message"].as_str().unwrap().contains("no profile"), "{read}");
+    let session = client.session(&scene, "high");
+    let nowhere = client.call("command/run", json!({ "sessionId": session, "command": "true", "cwd": "nowhere" }));
+    told(&client.finish(nowhere["commandId"].as_str().unwrap()).1, "nowhere");
+    scene.file(&scene.workspace.join(".askance/settings.json"), "{ nonsense");
+    let command = client.run(&session, json!("true"));
+    told(&client.finish(&command).1, ".askance/settings.json");
 }
 
 #[test]

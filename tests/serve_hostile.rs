@@ -315,3 +315,58 @@ fn hundreds_of_questions_are_answered_or_die_with_their_session() {
     let written = fs::read_dir(&scene.outside).unwrap().count();
     assert_eq!(written, QUESTIONS / 2, "{command} wrote what nobody allowed");
 }
+
+for_each_user! {
+    fn hundreds_of_answers_at_once_reach_their_processes(scene) {
+        const QUESTIONS: usize = 200;
+        settings(&scene, 1000, false);
+        let server = Server::start(&scene, &[]);
+        let mut client = server.client(&scene, json!({}));
+        let session = client.session(&scene, "high");
+        let line = format!("for i in $(seq {QUESTIONS}); do echo 2>/dev/null > {}/$i & done; wait", scene.outside.display());
+        let command = client.run(&session, json!(line));
+        let questions: Vec<Value> = (0..QUESTIONS).map(|_| client.told("session/request_permission")).collect();
+        // In one write, as fast as a socket can carry them.
+        let answers = questions.iter().map(|question| {
+            let id = format!("{session}/{}", question["questionId"].as_str().unwrap());
+            let result = json!({ "outcome": { "outcome": "selected", "optionId": "once" } });
+            format!("{}\n", json!({ "jsonrpc": "2.0", "id": id, "result": result }))
+        });
+        client.raw(answers.collect::<String>().as_bytes());
+        assert_eq!(client.finish(&command).1["status"], 0);
+        assert_eq!(fs::read_dir(&scene.outside).unwrap().count(), QUESTIONS);
+
+        // Nobody comes back: all of them are denied, and so is what is asked later, which nobody is waited for again.
+        let marker = format!("6{}.5", std::process::id());
+        let other = scene.beside("other");
+        let ask = format!("for i in $(seq {QUESTIONS}); do cat ~/.ssh/id_x $i-{marker} & echo > {}/$i & done; wait", other.display());
+        let later = "for i in $(seq 20); do cat ~/.ssh/id_x; done; exec sleep 0";
+        scene.make_dir(&other);
+        client.run(&session, json!(format!("{ask}; {later}")));
+        for _ in 0..QUESTIONS {
+            client.told("session/request_permission");
+        }
+        drop(client);
+        gone_soon(&marker);
+        assert_eq!(fs::read_dir(&other).unwrap().count(), 0);
+        assert!(processes_that_mention(&session).is_empty(), "it goes on without anybody");
+    }
+}
+
+#[test]
+fn input_that_is_not_read_costs_little() {
+    let scene = Scene::new(User::Caller);
+    let server = Server::start(&scene, &[]);
+    let mut client = server.client(&scene, json!({}));
+    let session = client.session(&scene, "high");
+    let text = "x".repeat(1 << 20);
+    for _ in 0..8 {
+        let run = json!({ "sessionId": session, "command": "exec sleep 1000", "input": true });
+        let command = client.call("command/run", run)["commandId"].clone();
+        let input = json!({ "sessionId": session, "commandId": command, "text": text });
+        let refused = (0..20).find_map(|_| client.request_or_error("command/input", input.clone()).err());
+        assert_eq!(refused.unwrap()["code"], -32005);
+    }
+    let now = memory(&server, "VmRSS");
+    assert!(now < 64 << 10, "input that nobody reads costs {now} KiB");
+}

@@ -214,7 +214,7 @@ fn signals_the_end_and_bad_sizes() {
     let many = json!({ "sessionId": session, "commandId": shown.command, "text": "x".repeat(1 << 20) });
     let refused = (0..100).any(|_| shown.client.request_or_error("command/input", many.clone()).is_err());
     assert!(refused, "input without an end is taken");
-    shown.call("command/cancel", &json!({ "graceMs": 20 }));
+    shown.call("command/cancel", &json!({ "graceMs": 20_000 }));
     shown.exits(143);
 }
 

@@ -12,7 +12,7 @@ use std::time::Duration;
 use rustix::fs::MemfdFlags;
 
 use super::agent_args::FileArgs;
-use super::run::report_place;
+use super::run::{not_begun, report_place};
 use super::{FAILED, Outcome, approval, layers, print, report};
 use crate::approval::Risk;
 use crate::policy::{Access, Change, NothingYet, Policy, Verdict};
@@ -37,21 +37,25 @@ enum InputError {
     Hand(#[source] io::Error),
 }
 
-/// Runs one operation in the sandbox. Prints one JSON object, unless the worker was ended from outside.
+/// Runs one operation in the sandbox. Prints one JSON object, unless the worker was ended from outside, or what the
+/// caller wants to read in its place.
 pub(super) fn run(args: FileArgs) -> Outcome {
-    match start(args) {
-        Ok(status) => Ok(ExitCode::from(status)),
-        Err(error) => {
-            let status = error.downcast_ref::<run::RunError>().map_or(FAILED, run::RunError::exit_status);
-            report(error.as_ref());
-            let kind = if status == 126 { "refused" } else { "bad_input" };
-            print(&format!("{}\n", failure(kind, &super::line(error.as_ref()))))?;
-            Ok(ExitCode::from(status))
-        }
+    let output = args.flags.output;
+    let ended = request(args).or_else(|error| not_begun(output, error)).and_then(|request| Ok(run::run(request)?));
+    let error = match ended {
+        Ok(status) => return Ok(ExitCode::from(status)),
+        Err(error) => error,
+    };
+    let status = error.downcast_ref::<run::RunError>().map_or(FAILED, run::RunError::exit_status);
+    report(error.as_ref());
+    if output == run::Output::Text {
+        let kind = if status == 126 { "refused" } else { "bad_input" };
+        print(&format!("{}\n", failure(kind, &super::line(error.as_ref()))))?;
     }
+    Ok(ExitCode::from(status))
 }
 
-fn start(args: FileArgs) -> Result<u8, Box<dyn std::error::Error>> {
+fn request(args: FileArgs) -> Result<RunRequest, Box<dyn std::error::Error>> {
     let flags = args.flags;
     let operation: Operation = serde_json::from_slice(&input()?).map_err(InputError::Malformed)?;
     let targets = operation.targets()?;
@@ -68,7 +72,7 @@ fn start(args: FileArgs) -> Result<u8, Box<dyn std::error::Error>> {
     hand_over(&Job { operation, beside: free })?;
     let at = locations.clone();
     let session = approval::session(&args.approval, &locations, Kind::Exec)?;
-    let request = RunRequest {
+    Ok(RunRequest {
         subject: Subject::Tool(tool),
         chosen: approval::chosen(&args.approval),
         unsaid: AutonomyLevel::Off,
@@ -82,8 +86,7 @@ fn start(args: FileArgs) -> Result<u8, Box<dyn std::error::Error>> {
         report: report_place(flags.report.as_deref())?,
         timeout: flags.timeout.map(Duration::from_millis),
         terminal: None,
-    };
-    Ok(run::run(request)?)
+    })
 }
 
 /// Would writing this name ask nothing?

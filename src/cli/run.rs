@@ -1,5 +1,6 @@
 //! `askance run` and `askance exec`: from flags to a request.
 
+use std::error::Error;
 use std::os::fd::RawFd;
 use std::path::Path;
 use std::process::ExitCode;
@@ -8,10 +9,10 @@ use std::time::Duration;
 
 use super::agent_args::ExecArgs;
 use super::args::{ApprovalFlags, RunArgs, RunFlags};
-use super::{Outcome, approval, layers, report};
+use super::{FAILED, Outcome, approval, layers, report};
 use crate::journal::{Place, ReportError};
 use crate::prompt::Choice;
-use crate::run::{self, Approving, RunRequest, Subject};
+use crate::run::{self, Approving, Output, RunRequest, Subject};
 use crate::session::Kind;
 use crate::settings::{AutonomyLevel, Document};
 
@@ -43,10 +44,29 @@ struct Asked {
 }
 
 fn carry_out(subject: Subject, flags: &ApprovalFlags, run: RunFlags, asked: Asked) -> Outcome {
+    let output = run.output;
+    let request = request(subject, flags, run, asked).or_else(|error| not_begun(output, error))?;
+    match run::run(request) {
+        Ok(status) => Ok(ExitCode::from(status)),
+        Err(error) => {
+            report(&error);
+            Ok(ExitCode::from(error.exit_status()))
+        }
+    }
+}
+
+/// Whoever reads events hears of it there too.
+pub(super) fn not_begun<T>(output: Output, error: Box<dyn Error>) -> Result<T, Box<dyn Error>> {
+    // Where it cannot be told, the exit status and standard error say it.
+    let _ = output.not_begun(error.as_ref(), FAILED);
+    Err(error)
+}
+
+fn request(subject: Subject, flags: &ApprovalFlags, run: RunFlags, asked: Asked) -> Result<RunRequest, Box<dyn Error>> {
     let (locations, runtime) = layers::runtime(&run.policy, Document::default())?;
     let at = locations.clone();
     let session = approval::session(flags, &locations, asked.kind)?;
-    let request = RunRequest {
+    Ok(RunRequest {
         subject,
         chosen: approval::chosen(flags),
         unsaid: asked.unsaid,
@@ -60,14 +80,7 @@ fn carry_out(subject: Subject, flags: &ApprovalFlags, run: RunFlags, asked: Aske
         report: report_place(run.report.as_deref())?,
         timeout: run.timeout.map(Duration::from_millis),
         terminal: asked.terminal,
-    };
-    match run::run(request) {
-        Ok(status) => Ok(ExitCode::from(status)),
-        Err(error) => {
-            report(&error);
-            Ok(ExitCode::from(error.exit_status()))
-        }
-    }
+    })
 }
 
 /// Where `--report` points to now: what the command does to names later does not count.

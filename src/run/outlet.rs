@@ -24,6 +24,16 @@ pub enum Output {
     StreamJson,
 }
 
+impl Output {
+    /// Says that no run began, and why: a stream ends with `exited` also where nothing was ever started.
+    pub fn not_begun(self, error: &dyn std::error::Error, status: u8) -> io::Result<()> {
+        let error = Some(journal::chain(error));
+        let exited = || Exited { status, error: error.clone(), ..Exited::default() };
+        let printed = Printed { status, error: error.clone(), ..Printed::default() };
+        Outlet::new(self)?.conclude(exited, printed)
+    }
+}
+
 /// Bytes of each stream that `-o json` keeps.
 const KEPT: usize = 16 << 20;
 

@@ -13,6 +13,8 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::UnixStream;
 use tokio::process::{Child, Command};
 
+use super::rpc::RpcError;
+
 /// A run that tells events, asks on them and takes answers on a socket of ours. `command` has its subcommand; `terminal`
 /// is the master of the run's terminal.
 pub(super) fn run(
@@ -43,6 +45,17 @@ fn spawn_with(command: &mut Command, passed: &[OwnedFd]) -> io::Result<Child> {
     let child = command.spawn();
     flag(FdFlags::CLOEXEC)?;
     child
+}
+
+/// Arguments that no program can be given are the client's mistake.
+pub(super) fn not_started(error: &io::Error) -> RpcError {
+    match error.kind() {
+        io::ErrorKind::ArgumentListTooLong => {
+            RpcError::params("longer than a program's arguments can be: put it into a file, or send it as input")
+        }
+        io::ErrorKind::InvalidInput => RpcError::params("a NUL character ends no word"),
+        _ => RpcError::internal(format!("start: {error}")),
+    }
 }
 
 /// The JSON that a child prints to this input, or what it complains of.

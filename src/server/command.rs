@@ -9,6 +9,7 @@ use std::ffi::OsString;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::process::Stdio;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -21,7 +22,7 @@ use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
 
 use super::child;
 use super::events::{Answer, Collected, Pump};
-use super::frames::{self, Frame};
+use super::frames::{self, Frame, Outbox, Outgoings};
 use super::hub::{Hub, Slot};
 use super::protocol::RequestPermission;
 use super::rpc::RpcError;
@@ -32,7 +33,7 @@ use crate::sys::pty;
 /// Bytes of one event: a reason and a target have bounds, and many denials fit.
 const EVENT_MAX: usize = 4 << 20;
 
-/// Pieces of input, and of everything else, that wait for the command.
+/// Signals and ends that wait for the command.
 const WAITING: usize = 64;
 
 /// How long a run may take to end once it was told to.
@@ -41,7 +42,6 @@ const ENDING: Duration = Duration::from_secs(5);
 /// What reaches a command from its client.
 #[derive(Debug)]
 pub(super) enum Control {
-    Answer(Reply),
     Signal(Signal),
     /// SIGTERM, and the end of the run after this long.
     Cancel(Duration),
@@ -58,11 +58,15 @@ pub(super) struct Command {
     pub(super) kind: &'static str,
     questions: Mutex<BTreeMap<String, RequestPermission>>,
     control: mpsc::Sender<Control>,
-    input: Mutex<Option<mpsc::Sender<Vec<u8>>>>,
+    /// One for each question that was open: no more of them wait than a run has questions.
+    replies: mpsc::UnboundedSender<Reply>,
+    input: Mutex<Option<Outbox>>,
     /// The master of its terminal, for its size.
     terminal: Option<OwnedFd>,
     /// The run is to end: nothing more is read of it.
     pub(super) cut: Notify,
+    /// Somebody wants it to end.
+    cancelled: AtomicBool,
 }
 
 /// What is started.
@@ -99,11 +103,11 @@ impl Command {
         launch: Launch,
     ) -> Result<(Arc<Self>, oneshot::Sender<()>), RpcError> {
         let slot = hub.slot()?;
-        let failed = |error: io::Error| RpcError::internal(format!("start: {error}"));
         let terminal = launch.terminal.as_ref().map(|terminal| pty::master_of(terminal.size));
-        let terminal = terminal.transpose().map_err(failed)?;
-        let (child, answers) = spawn(hub, &launch, terminal.as_ref()).map_err(failed)?;
+        let terminal = terminal.transpose().map_err(|error| child::not_started(&error))?;
+        let (child, answers) = spawn(hub, &launch, terminal.as_ref()).map_err(|error| child::not_started(&error))?;
         let (control, controls) = mpsc::channel(WAITING);
+        let (replies, replied) = mpsc::unbounded_channel();
         let number = session.number();
         let command = Arc::new(Self {
             number,
@@ -112,14 +116,16 @@ impl Command {
             kind: launch.kind,
             questions: Mutex::default(),
             control,
+            replies,
             input: Mutex::new(None),
             terminal,
             cut: Notify::new(),
+            cancelled: AtomicBool::new(false),
         });
         session.add(&command);
         let (go, told) = oneshot::channel();
         let collected = launch.answer.map(|(answer, answers)| Collected::new(answer, answers));
-        command.serve(hub, session, Started { child, answers, controls, told, slot, collected })?;
+        command.serve(hub, session, Started { child, answers, replied, controls, told, slot, collected })?;
         if let Input::Whole(bytes) = launch.input {
             command.feed(bytes, true)?;
         }
@@ -127,14 +133,14 @@ impl Command {
     }
 
     fn serve(self: &Arc<Self>, hub: &Arc<Hub>, session: &Arc<Session>, started: Started) -> Result<(), RpcError> {
-        let Started { mut child, answers, controls, told, slot, collected } = started;
+        let Started { mut child, answers, replied, controls, told, slot, collected } = started;
         let stdout = child.stdout.take().ok_or_else(|| RpcError::internal("a child without an output"))?;
         if let Some(stdin) = child.stdin.take() {
-            let (sender, receiver) = mpsc::channel(WAITING);
-            *self.input() = Some(sender);
-            tokio::spawn(feed(stdin, receiver));
+            let (input, pieces) = Outbox::new();
+            *self.input() = Some(input);
+            tokio::spawn(feed(stdin, pieces));
         }
-        let ended = tokio::spawn(keep(child, answers, controls, Arc::clone(self)));
+        let ended = tokio::spawn(keep(child, Reached { answers, replied, controls }, Arc::clone(self)));
         let (hub, session, command) = (Arc::clone(hub), Arc::clone(session), Arc::clone(self));
         tokio::spawn(async move {
             // Dropped: the connection is gone, and the session may be loaded again.
@@ -161,8 +167,18 @@ impl Command {
         self.questions.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn input(&self) -> MutexGuard<'_, Option<mpsc::Sender<Vec<u8>>>> {
+    /// Did somebody want it to end?
+    pub(super) fn is_cancelled(&self) -> bool {
+        self.cancelled.load(Ordering::Relaxed)
+    }
+
+    fn input(&self) -> MutexGuard<'_, Option<Outbox>> {
         self.input.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Gives an answer to the run. It never waits for room: an answer that were lost would leave its process waiting.
+    pub(super) fn reply(&self, reply: Reply) -> Result<(), RpcError> {
+        self.replies.send(reply).map_err(|_| RpcError::no_command("the command is over"))
     }
 
     pub(super) fn control(&self, control: Control) -> Result<(), RpcError> {
@@ -181,15 +197,13 @@ impl Command {
     /// Hands bytes over to the command's standard input.
     pub(super) fn feed(&self, bytes: Vec<u8>, end: bool) -> Result<(), RpcError> {
         let mut input = self.input();
-        let Some(sender) = input.as_ref() else {
+        let Some(outbox) = input.as_ref() else {
             return Err(RpcError::no_command("the command has no input, or its input has ended"));
         };
         if !bytes.is_empty() {
-            sender.try_send(bytes).map_err(|error| match error {
-                mpsc::error::TrySendError::Full(_) => {
-                    RpcError::too_much("the command does not read its input; try again")
-                }
-                mpsc::error::TrySendError::Closed(_) => RpcError::no_command("the command reads no input any more"),
+            outbox.try_send(bytes).map_err(|_| match outbox.is_closed() {
+                false => RpcError::too_much("the command does not read its input; try again"),
+                true => RpcError::no_command("the command reads no input any more"),
             })?;
         }
         if end {
@@ -202,6 +216,7 @@ impl Command {
 struct Started {
     child: Child,
     answers: UnixStream,
+    replied: mpsc::UnboundedReceiver<Reply>,
     controls: mpsc::Receiver<Control>,
     told: oneshot::Receiver<()>,
     slot: Slot,
@@ -219,18 +234,25 @@ fn spawn(hub: &Hub, launch: &Launch, terminal: Option<&OwnedFd>) -> io::Result<(
     child::run(&mut command, rest, terminal.map(OwnedFd::try_clone).transpose()?)
 }
 
+/// What reaches a child, and the way to it.
+struct Reached {
+    answers: UnixStream,
+    replied: mpsc::UnboundedReceiver<Reply>,
+    controls: mpsc::Receiver<Control>,
+}
+
 /// Carries answers, signals and the end to the child. Gives its exit status.
-async fn keep(
-    mut child: Child,
-    mut answers: UnixStream,
-    mut controls: mpsc::Receiver<Control>,
-    command: Arc<Command>,
-) -> Option<std::process::ExitStatus> {
-    let mut deadline = None;
+async fn keep(mut child: Child, reached: Reached, command: Arc<Command>) -> Option<std::process::ExitStatus> {
+    let Reached { mut answers, mut replied, mut controls } = reached;
+    let mut deadline: Option<tokio::time::Instant> = None;
     loop {
         let control = tokio::select! {
             status = child.wait() => return status.ok(),
             control = controls.recv() => control,
+            Some(reply) = replied.recv() => {
+                write(&mut answers, &reply).await;
+                continue;
+            }
             () = until(deadline) => {
                 // Its events are read no more: it ends the run and everything in it.
                 command.cut.notify_one();
@@ -238,12 +260,14 @@ async fn keep(
             }
         };
         match control {
-            Some(Control::Answer(reply)) => write(&mut answers, &reply).await,
             Some(Control::Signal(signal)) => send(&child, signal),
             Some(Control::Cancel(grace)) => {
+                command.cancelled.store(true, Ordering::Relaxed);
                 send(&child, Signal::SIGTERM);
                 send(&child, Signal::SIGCONT);
-                deadline.get_or_insert(tokio::time::Instant::now() + grace);
+                // Who is told twice may hurry; nobody gets longer.
+                let until = tokio::time::Instant::now() + grace;
+                deadline = Some(deadline.map_or(until, |earlier| earlier.min(until)));
             }
             // The session has forgotten it.
             None => return end(child).await,
@@ -285,9 +309,9 @@ fn send(child: &Child, signal: Signal) {
     }
 }
 
-async fn feed(mut stdin: ChildStdin, mut pieces: mpsc::Receiver<Vec<u8>>) {
-    while let Some(piece) = pieces.recv().await {
-        if stdin.write_all(&piece).await.is_err() {
+async fn feed(mut stdin: ChildStdin, mut pieces: Outgoings) {
+    while let Some(piece) = pieces.next().await {
+        if stdin.write_all(&piece.bytes).await.is_err() {
             return;
         }
     }

@@ -95,7 +95,11 @@ impl<'a> Pump<'a> {
     /// Tells the end: what the run said of it, else how the child came to its end.
     pub(super) async fn finish(mut self, status: Option<ExitStatus>, cut: bool) {
         self.command.questions().clear();
-        let exited = self.exited.take().unwrap_or_else(|| without_a_word(status, cut));
+        let exited = self.exited.take();
+        let exited = exited.unwrap_or_else(|| match cut || self.command.is_cancelled() {
+            true => cancelled(),
+            false => without_a_word(status),
+        });
         match self.collected.take() {
             Some(collected) => collected.finish(exited).await,
             None => self.notify("command/exited", exited).await,
@@ -184,12 +188,14 @@ fn result(printed: &[u8], exited: Exited) -> Result<Value, RpcError> {
     }
 }
 
-/// The end of a run that was cut off, or whose supervisor died.
-fn without_a_word(status: Option<ExitStatus>, cut: bool) -> Exited {
-    if cut {
-        let notes = vec!["cancelled".to_owned()];
-        return Exited { status: 137, exit: Some(Exit::Signal(libc::SIGKILL)), notes, ..Exited::default() };
-    }
+/// The end of a run that was cut off, or told to end before it began.
+fn cancelled() -> Exited {
+    let notes = vec!["cancelled".to_owned()];
+    Exited { status: 137, exit: Some(Exit::Signal(libc::SIGKILL)), notes, ..Exited::default() }
+}
+
+/// The end of a run whose supervisor died.
+fn without_a_word(status: Option<ExitStatus>) -> Exited {
     let how = match status {
         Some(status) => match (status.code(), status.signal()) {
             (Some(code), _) => format!("with status {code}"),

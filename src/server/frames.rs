@@ -109,7 +109,7 @@ pub(super) struct Outgoing {
     _share: OwnedSemaphorePermit,
 }
 
-/// The way to one client.
+/// The way to one client, or to one command's input.
 #[derive(Debug, Clone)]
 pub(super) struct Outbox {
     frames: mpsc::UnboundedSender<Outgoing>,
@@ -144,6 +144,11 @@ impl Outbox {
             Ok(share) => self.put(frame, share),
             Err(_) => Err(frame),
         }
+    }
+
+    /// Nobody reads any more.
+    pub(super) fn is_closed(&self) -> bool {
+        self.room.is_closed()
     }
 
     fn put(&self, bytes: Vec<u8>, share: OwnedSemaphorePermit) -> Result<(), Vec<u8>> {

@@ -258,8 +258,8 @@ impl Hub {
     /// Denies what is asked when nobody who may answer comes within the grace; a session that nobody
     /// has and nothing runs in is over then.
     fn watch_over(self: &Arc<Self>, session: &Arc<Session>) {
-        // Without a token there will be no other than the owner.
-        let hopeless = self.config.token.is_none() && session.has_owner();
+        // Without a token there will be no other than the owner, who had the whole grace once.
+        let hopeless = self.config.token.is_none() && (session.has_owner() || session.is_given_up());
         let grace = if hopeless { 0 } else { self.config.settings.grace_period_ms };
         let (hub, session) = (Arc::clone(self), Arc::clone(session));
         let (attended, owners) = (session.attendance(), session.owners());

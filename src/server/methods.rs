@@ -71,7 +71,7 @@ impl Checking {
         command.arg0("askance").args(&self.arguments);
         let said = child::ask(&mut command, self.input).await;
         drop(self.slot);
-        said.map_err(|error| RpcError::internal(format!("check: {error}")))?.map_err(RpcError::internal)
+        said.map_err(|error| child::not_started(&error))?.map_err(RpcError::internal)
     }
 }
 
@@ -290,6 +290,9 @@ fn run(hub: &Arc<Hub>, client: &Client, said: say::Run) -> Result<Handled, RpcEr
     let mut arguments = arguments("exec", (hub, &session), said.cwd.as_deref());
     declare(&mut arguments, said.risk, said.reason);
     if let Some(timeout) = said.timeout_ms {
+        if timeout == 0 {
+            return Err(RpcError::params("timeoutMs: has to be at least 1"));
+        }
         arguments.push(format!("--timeout={timeout}ms").into());
     }
     let line = match &said.command {

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
-use super::command::{Command, Control};
+use super::command::Command;
 use super::hub::{Client, Hub, permission_request};
 use super::protocol::{CommandState, RequestPermission, SessionLoaded};
 use super::rpc::RpcError;
@@ -143,6 +143,11 @@ impl Session {
         }
     }
 
+    /// Its owner went away and did not come back in time.
+    pub(super) fn is_given_up(&self) -> bool {
+        self.state().given_up
+    }
+
     pub(super) fn is_idle(&self) -> bool {
         self.state().commands.is_empty()
     }
@@ -221,7 +226,7 @@ impl Session {
         open.remove(question);
         drop(open);
         let reply = Reply { question_id: inner.to_owned(), option_id: option.to_owned() };
-        command.control(Control::Answer(reply))
+        command.reply(reply)
     }
 
     pub(super) fn deny_all(&self) {
