@@ -1,17 +1,19 @@
 //! Applying a unified diff of one or more files: everything or nothing.
 
 use std::collections::HashSet;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Component, Path, PathBuf};
 
 use diffy::patch_set::{FileMode, FileOperation, FilePatch, ParseOptions, PatchSet};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::save::{Change, New, commit};
-use super::{LARGEST_FILE, ToolError, edit, look};
+use super::save::{Change, Directories, New, commit};
+use super::{LARGEST_FILE, ToolError, at, edit, look};
 
 /// Apply a unified diff, as `diff -u` and `git diff` write it. Each hunk has to match exactly, at its line or
-/// nearest to it. Paths count from the working directory and lead nowhere outside of it.
+/// nearest to it. Paths count from the working directory and lead nowhere outside of it; directories that new files
+/// need are made.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Patch {
@@ -59,6 +61,7 @@ impl Patch {
         let steps = steps(&files)?;
         // Everything is computed before anything is touched.
         let computed = steps.iter().map(|step| step.compute(base)).collect::<Result<Vec<_>, _>>()?;
+        let mut directories = Directories::default();
         let mut changes = Vec::new();
         let mut applied = Vec::new();
         let mut note =
@@ -67,11 +70,12 @@ impl Patch {
             if let Some(to) = &step.to {
                 let modified = step.from.as_ref() == Some(to);
                 let former_of_to = if modified { former.clone() } else { None };
-                let change = Change::prepare(
-                    &base.join(to),
-                    New { bytes, executable: step.executable, former: former_of_to },
-                    beside,
-                )?;
+                let target = base.join(to);
+                if !modified {
+                    directories.make_above(&target)?;
+                }
+                let executable = step.executable(base)?;
+                let change = Change::prepare(&target, New { bytes, executable, former: former_of_to }, beside)?;
                 if !modified && !change.is_new() {
                     return Err(bad(format!("it creates {to:?}, which exists")));
                 }
@@ -87,11 +91,15 @@ impl Patch {
             }
         }
         commit(changes)?;
+        directories.keep();
         Ok(Patched { files: applied })
     }
 
     fn files(&self) -> Result<Vec<FilePatch<'_, str>>, ToolError> {
         let text = &self.patch;
+        if let Some(line) = stray_line(text) {
+            return Err(bad(format!("line {line} belongs to no hunk: the numbers of lines before it are wrong")));
+        }
         let git = text.starts_with("diff --git ") || text.contains("\ndiff --git ");
         let options = if git { ParseOptions::gitdiff() } else { ParseOptions::unidiff() };
         let files: Result<Vec<_>, _> = PatchSet::parse(text, options).collect();
@@ -105,6 +113,41 @@ impl Patch {
 
 fn bad(problem: String) -> ToolError {
     ToolError::BadPatch { problem }
+}
+
+/// The line after a hunk that looks like one more line of it. Whoever miscounted would lose it: whatever follows a
+/// hunk's last line, by its own numbers, is taken for prose.
+fn stray_line(patch: &str) -> Option<usize> {
+    let (mut old, mut new, mut follows) = (0, 0, false);
+    for (number, line) in (1..).zip(patch.lines()) {
+        if old + new > 0 {
+            match line.as_bytes().first() {
+                Some(b'-') => old -= usize::from(old > 0),
+                Some(b'+') => new -= usize::from(new > 0),
+                Some(b'\\') => {}
+                _ => (old, new) = (old.saturating_sub(1), new.saturating_sub(1)),
+            }
+            follows = true;
+        } else if let Some(counts) = counted(line) {
+            (old, new) = counts;
+        } else if follows {
+            // The header of the next file, or the end of a mail.
+            let header = ["--- ", "+++ ", "-- "].iter().any(|start| line.starts_with(start)) || line == "--";
+            if line.starts_with(['+', '-']) && !header {
+                return Some(number);
+            }
+            follows = line.starts_with([' ', '\\']);
+        }
+    }
+    None
+}
+
+/// The numbers of lines that a hunk's header says.
+fn counted(line: &str) -> Option<(usize, usize)> {
+    let (old, rest) = line.strip_prefix("@@ -")?.split_once(" +")?;
+    let (new, _) = rest.split_once(" @@")?;
+    let count = |range: &str| range.split_once(',').map_or(Some(1), |(_, count)| count.parse().ok());
+    Some((count(old)?, count(new)?))
 }
 
 /// What each file becomes; no file may stand in two steps.
@@ -147,6 +190,12 @@ fn step<'a>(file: &'a FilePatch<'a, str>, strip: usize) -> Result<Step<'a>, Tool
     let executable = file.new_mode().map(|mode| *mode == FileMode::Executable);
     let plain = |from: Option<&str>, to: Option<&str>, keeps_from| {
         let (from, to) = (from.map(inside).transpose()?, to.map(inside).transpose()?);
+        if from == to && hunks.hunks().is_empty() && executable.is_none() {
+            return Err(bad(format!(
+                "it says no change of {:?}: expected hunks (`@@ -1,2 +1,3 @@`)",
+                to.unwrap_or_default()
+            )));
+        }
         Ok(Step { from, to, keeps_from, hunks, executable })
     };
     match file.operation() {
@@ -190,6 +239,18 @@ fn inside(path: &str) -> Result<PathBuf, ToolError> {
 }
 
 impl Step<'_> {
+    /// What the patch says of the mode; a file that moves is as executable as it was.
+    fn executable(&self, base: &Path) -> Result<Option<bool>, ToolError> {
+        match &self.from {
+            Some(from) if self.executable.is_none() && self.to.as_ref() != Some(from) => {
+                let path = base.join(from);
+                let mode = path.metadata().map_err(at(&path))?.permissions().mode();
+                Ok(Some(mode & 0o100 != 0))
+            }
+            _ => Ok(self.executable),
+        }
+    }
+
     /// What the file held and what it will hold.
     fn compute(&self, base: &Path) -> Result<(Option<Vec<u8>>, Vec<u8>), ToolError> {
         let former = self.from.as_ref().map(|from| look::whole(&base.join(from))).transpose()?;

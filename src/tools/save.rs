@@ -195,6 +195,36 @@ impl Drop for Change {
     }
 }
 
+/// Directories made for new files. Dropped before they are kept they are removed.
+#[derive(Debug, Default)]
+pub(super) struct Directories(Vec<PathBuf>);
+
+impl Directories {
+    /// Makes what is missing above a file.
+    pub(super) fn make_above(&mut self, file: &Path) -> Result<(), ToolError> {
+        let above = file.ancestors().skip(1).filter(|path| !path.as_os_str().is_empty());
+        let missing: Vec<_> = above.take_while(|path| path.symlink_metadata().is_err()).collect();
+        for path in missing.into_iter().rev() {
+            fs::create_dir(path).map_err(at(path))?;
+            self.0.push(path.to_owned());
+        }
+        Ok(())
+    }
+
+    pub(super) fn keep(mut self) {
+        self.0.clear();
+    }
+}
+
+impl Drop for Directories {
+    fn drop(&mut self) {
+        for path in self.0.iter().rev() {
+            // Not empty any more: somebody else has put something there.
+            let _ = fs::remove_dir(path);
+        }
+    }
+}
+
 /// Writes the content beside the file with the file's mode and owner. `None`: its owner cannot be kept.
 fn write_beside(real: &Path, bytes: &[u8], old: &fs::Metadata) -> Result<Option<PathBuf>, ToolError> {
     let fresh = beside(real);

@@ -191,9 +191,9 @@ fn what_cannot_be_written_leaves_everything_as_it_was() {
     for beside in [true, false] {
         let place = Place::new();
         place.file("f", "one\ntwo\n");
-        // The second file is created where a directory is missing.
-        let patch =
-            "--- a/f\n+++ b/f\n@@ -1,2 +1,2 @@\n one\n-two\n+2\n--- /dev/null\n+++ b/missing/g\n@@ -0,0 +1 @@\n+g\n";
+        // The last file cannot be created, where the one before it had its directory made.
+        let patch = "--- a/f\n+++ b/f\n@@ -1,2 +1,2 @@\n one\n-two\n+2\n--- /dev/null\n+++ b/new/er/g\n@@ -0,0 +1 @@\n+g\n\
+            --- /dev/null\n+++ b/f/g\n@@ -0,0 +1 @@\n+g\n";
         assert!(patch_in(&place, patch, beside).is_err());
         assert_eq!(place.content("f"), "one\ntwo\n");
         assert_eq!(place.names(), ["f"]);
@@ -212,6 +212,23 @@ fn patches_create_delete_and_rename() {
     assert_eq!(place.names(), ["moved", "new"]);
     assert_eq!(place.content("moved"), "1\nzwei\n");
     assert_ne!(fs::metadata(place.path("new")).unwrap().mode() & 0o100, 0);
+}
+
+#[test]
+fn new_files_get_the_directories_that_they_need_and_moved_ones_keep_their_mode() {
+    let place = Place::new();
+    let tool = place.file("tool", "t\n");
+    place.file("text", "x\n");
+    fs::set_permissions(&tool, fs::Permissions::from_mode(0o755)).unwrap();
+    let patch = "--- /dev/null\n+++ b/new/er/f\n@@ -0,0 +1 @@\n+n\n";
+    patch_in(&place, patch, true).unwrap();
+    assert_eq!(place.content("new/er/f"), "n\n");
+    let patch = "diff --git a/tool b/bin/tool\nsimilarity index 100%\nrename from tool\nrename to bin/tool\n\
+        diff --git a/text b/new/text\nsimilarity index 100%\nrename from text\nrename to new/text\n";
+    patch_in(&place, patch, true).unwrap();
+    let executable = |name: &str| fs::metadata(place.path(name)).unwrap().mode() & 0o100 != 0;
+    assert!(executable("bin/tool") && !executable("new/text"));
+    assert_eq!(place.names(), ["bin", "new"]);
 }
 
 #[test]
@@ -261,6 +278,14 @@ fn patches_that_lead_astray_are_refused_before_anything_is_touched() {
         "diff --git a/f b/f\nindex 111..222 100644\nGIT binary patch\nliteral 1\nIcmZPo000310RR91\n\n".to_owned(),
         format!("--- \"a/f\\000\"\n+++ \"b/f\\000\"\n{hunk}"),
         "--- a/f\n+++ /dev/null\n@@ -1 +1 @@\n-one\n+two\n".to_owned(),
+        // Nothing would be changed, or not everything that it says.
+        "--- a/f\n+++ b/f\nnothing\n".to_owned(),
+        "--- a/f\n+++ b/f\n".to_owned(),
+        "diff --git a/f b/f\nindex 111..222 100644\n".to_owned(),
+        "--- a/f\n+++ b/f\n@@\n-one\n+two\n".to_owned(),
+        "--- a/f\n+++ b/f\n@@ -1 +1 @@\n-one\n+two\n+three\n".to_owned(),
+        "--- a/f\n+++ b/f\n@@ -1 +1 @@\n-one\n+two\n more\n-three\n".to_owned(),
+        format!("--- /dev/null\n+++ b/new/g\n@@ -0,0 +1 @@\n+g\n--- a/f\n+++ b/f\n{}", "@@ -1 +1 @@\n-1\n+2\n"),
     ];
     for patch in table {
         let error = patch_in(&place, &patch, true).expect_err(&patch);
@@ -268,6 +293,18 @@ fn patches_that_lead_astray_are_refused_before_anything_is_touched() {
         assert_eq!(place.content("f"), "one\n", "{patch}");
         assert_eq!(place.names(), ["f"], "{patch}");
     }
+}
+
+#[test]
+fn what_stands_around_a_patch_is_no_part_of_it() {
+    let place = Place::new();
+    let mail = "From 1 Mon Sep 17 00:00:00 2001\nSubject: x\n\n- one point\n+ another\n---\n f | 2 +-\n\n\
+        diff --git a/g b/g\n--- a/g\n+++ b/g\n@@ -1 +1 @@\n-one\n\\ No newline at end of file\n+two\n\
+        diff --git a/f b/f\nindex 1..2 100644\n--- a/f\n+++ b/f\n@@ -1 +1,2 @@ where\n-one\n+two\n+-- three\n-- \n2.30\n";
+    place.file("f", "one\n");
+    place.file("g", "one");
+    patch_in(&place, mail, true).unwrap();
+    assert_eq!((place.content("f").as_str(), place.content("g").as_str()), ("two\n-- three\n", "two\n"));
 }
 
 #[test]
