@@ -152,6 +152,16 @@ fn what_cannot_be_understood_or_judged_blocks() {
         let finished = fed(&scene, &["hook", agent], &input).exits(2);
         assert!(finished.stdout.is_empty() && finished.stderr.starts_with("askance: "), "{finished}");
     }
+    // So does a registration that is none: agents take any other failure for a yes.
+    for words in [
+        &["hook"][..],
+        &["hook", "claude-code", "--surprise"],
+        &["hook", "claude-code", "--auto", "most"],
+        &["hook", "a", "b"],
+    ] {
+        fed(&scene, words, &good(json!({}))).exits(2);
+    }
+    fed(&scene, &["hook", "install", "--surprise"], b"").exits(125);
     // What is far too deep to be understood is asked about, not let through.
     for line in ["(".repeat(200_000), format!("{}{}", "$(".repeat(50_000), ")".repeat(50_000))] {
         let finished = fed(&scene, &["hook", "claude-code"], &good(json!({"tool_input": {"command": line}}))).success();

@@ -3,6 +3,7 @@
 //! What cannot be read, understood or judged blocks: exit status 2, which all agents take for no.
 
 use std::io::{self, Read};
+use std::panic::catch_unwind;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -23,7 +24,7 @@ use crate::settings::foreign::{self, Addition, Writing};
 use crate::settings::{AutonomyLevel, InteractionMode};
 
 /// Agents take this for a refusal, with standard error as the reason.
-const BLOCK: u8 = 2;
+pub(super) const BLOCK: u8 = 2;
 
 /// The most that a hook is told.
 const LARGEST_INPUT: u64 = 32 << 20;
@@ -54,10 +55,18 @@ enum HookError {
 pub(super) fn run(args: HookArgs) -> Outcome {
     match args.command {
         Some(HookCommand::Install(args)) => install(&args),
-        None => Ok(answer(&args.name.unwrap_or_default(), args.auto).unwrap_or_else(|error| {
-            report(&error);
-            ExitCode::from(BLOCK)
-        })),
+        None => {
+            let answered = catch_unwind(|| answer(&args.name.unwrap_or_default(), args.auto));
+            Ok(match answered {
+                Ok(Ok(status)) => status,
+                Ok(Err(error)) => {
+                    report(&error);
+                    ExitCode::from(BLOCK)
+                }
+                // It has said what happened. Agents take the status of a panic for a yes.
+                Err(_) => ExitCode::from(BLOCK),
+            })
+        }
     }
 }
 
@@ -203,10 +212,12 @@ fn install(args: &HookInstallArgs) -> Outcome {
         None => locations.workspace.join(place),
     };
     let auto = args.auto.map(|level| format!(" --auto {}", level.word())).unwrap_or_default();
-    let mark = format!(" hook {}", args.agent);
-    let command = format!("{}{mark}{auto}", quoted(&own_path()?));
+    let own = own_path()?;
+    let command = format!("{} hook {}{auto}", quoted(&own), args.agent);
     let entry = with_command(&format.install.entry, &command);
-    let addition = Addition { list: &format.install.list, entry: &entry, beside: &format.install.beside, mark: &mark };
+    let is_old = |text: &str| is_this_hook(text, &args.agent, &own);
+    let (list, beside) = (&format.install.list, &format.install.beside);
+    let addition = Addition { list, entry: &entry, beside, is_old: &is_old };
     let writing = if args.dry_run { Writing::DryRun } else { Writing::Yes };
     let (text, change) = foreign::add(&file, &addition, writing)?;
     let shown = visible(&file.to_string_lossy());
@@ -218,6 +229,15 @@ fn install(args: &HookInstallArgs) -> Outcome {
     Ok(ExitCode::SUCCESS)
 }
 
+/// Is it a command that an earlier `hook install` wrote, perhaps of an askance elsewhere?
+fn is_this_hook(text: &str, agent: &str, own: &str) -> bool {
+    let Some((program, rest)) = text.split_once(&format!(" hook {agent}")) else { return false };
+    let plain = program.trim_matches('\'');
+    let name = |path: &str| path.rsplit('/').next().unwrap_or_default().to_owned();
+    let one_word = program.starts_with('\'') && program.ends_with('\'') || !program.contains(char::is_whitespace);
+    one_word && (name(plain) == "askance" || name(plain) == name(own)) && (rest.is_empty() || rest.starts_with(" --"))
+}
+
 fn with_command(template: &Value, command: &str) -> Value {
     match template {
         Value::String(text) if text == "$command" => Value::String(command.to_owned()),
@@ -226,5 +246,29 @@ fn with_command(template: &Value, command: &str) -> Value {
             Value::Object(fields.iter().map(|(key, field)| (key.clone(), with_command(field, command))).collect())
         }
         other => other.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_this_hook;
+
+    #[test]
+    fn only_what_install_writes_is_taken_for_it() {
+        let own =
+            ["askance hook x", "/old/askance hook x --auto low", "'/a b/it''s/askance' hook x", "'/new/name' hook x"];
+        let others = [
+            "askance hook xy",
+            "mytool hook x",
+            "echo 'see askance hook x'",
+            "askance hook x; rm f",
+            "askance hook",
+            "",
+        ];
+        for (texts, expected) in [(&own[..], true), (&others[..], false)] {
+            for text in texts {
+                assert_eq!(is_this_hook(text, "x", "/new/name"), expected, "{text}");
+            }
+        }
     }
 }

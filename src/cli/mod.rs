@@ -47,13 +47,20 @@ pub fn main() -> ExitCode {
         Err(usage) => {
             // Nowhere is left to say that printing failed.
             let _ = usage.print();
-            return if usage.use_stderr() { ExitCode::from(FAILED) } else { ExitCode::SUCCESS };
+            let status = if is_hook() { hook::BLOCK } else { FAILED };
+            return if usage.use_stderr() { ExitCode::from(status) } else { ExitCode::SUCCESS };
         }
     };
     dispatch(cli.command).unwrap_or_else(|error| {
         report(error.as_ref());
         ExitCode::from(FAILED)
     })
+}
+
+/// Was it an agent that called? It takes any failure that it does not know for a yes.
+fn is_hook() -> bool {
+    let mut words = std::env::args_os().skip(1);
+    words.next().is_some_and(|word| word == "hook") && words.next().is_none_or(|word| word != "install")
 }
 
 fn dispatch(command: Command) -> Outcome {

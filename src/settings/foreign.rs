@@ -7,7 +7,7 @@ use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
-use jsonc_parser::cst::{CstInputValue, CstObject, CstRootNode};
+use jsonc_parser::cst::{CstInputValue, CstNode, CstObject, CstRootNode};
 use rustix::fs::Mode;
 use serde_json::{Map, Value};
 
@@ -30,6 +30,8 @@ pub enum ForeignError {
     NotText { path: PathBuf },
     #[error("{path:?} is not JSON: {problem}")]
     NotJson { path: PathBuf, problem: String },
+    #[error("{path:?} says {key:?} twice in the same place: programs differ in which of them they heed")]
+    Twice { path: PathBuf, key: String },
     #[error("{path:?}: expected {expected} at {key:?}")]
     Shape { path: PathBuf, key: String, expected: &'static str },
     #[error("{path:?} leads nowhere that could be written")]
@@ -37,15 +39,15 @@ pub enum ForeignError {
 }
 
 /// What is to stand in the file.
-#[derive(Debug)]
 pub struct Addition<'a> {
     /// The keys that lead to the list.
     pub list: &'a [String],
     pub entry: &'a Value,
     /// Keys of the whole file that are set where they are missing.
     pub beside: &'a Map<String, Value>,
-    /// An entry that this text stands in is the same, or an older one: it is replaced.
-    pub mark: &'a str,
+    /// Is a text what an older addition said? It is taken out: alone where it stands in a list beside others, else with
+    /// what it stands in.
+    pub is_old: &'a dyn Fn(&str) -> bool,
 }
 
 /// Are files changed, or is only said what they would be?
@@ -102,9 +104,15 @@ fn edited(file: &Path, text: &str, addition: &Addition<'_>) -> Result<(String, C
         }
     }
     let (last, parents) = addition.list.split_last().ok_or_else(|| shape("", "a list"))?;
+    let once = |object: &CstObject, key: &str| match said(object, key) {
+        0 | 1 => Ok(()),
+        _ => Err(ForeignError::Twice { path: file.to_owned(), key: key.to_owned() }),
+    };
     for key in parents {
+        once(&object, key)?;
         object = inner(&object, key).ok_or_else(|| shape(key, "an object"))?;
     }
+    once(&object, last)?;
     let array = match object.get(last) {
         None => object.array_value_or_set(last),
         Some(_) => object.array_value(last).ok_or_else(|| shape(last, "a list"))?,
@@ -114,7 +122,7 @@ fn edited(file: &Path, text: &str, addition: &Addition<'_>) -> Result<(String, C
         let says = jsonc_parser::parse_to_serde_value::<Value>(&element.to_string(), &SYNTAX).unwrap_or_default();
         if says == *addition.entry && !known {
             known = true;
-        } else if mentions(&says, addition.mark) {
+        } else if weed(&element, addition.is_old) {
             element.remove();
         }
     }
@@ -139,14 +147,28 @@ fn inner(object: &CstObject, key: &str) -> Option<CstObject> {
     }
 }
 
-/// Does a text in it hold this one?
-fn mentions(value: &Value, text: &str) -> bool {
-    match value {
-        Value::String(string) => string.contains(text),
-        Value::Array(items) => items.iter().any(|item| mentions(item, text)),
-        Value::Object(fields) => fields.values().any(|field| mentions(field, text)),
-        _ => false,
+/// How often an object says the key.
+fn said(object: &CstObject, key: &str) -> usize {
+    let names = object.properties().into_iter().filter_map(|property| property.name()?.decoded_value().ok());
+    names.filter(|name| name == key).count()
+}
+
+/// Takes old texts out of the lists in it that hold something else too. `true`: it is old as a whole.
+fn weed(node: &CstNode, is_old: &dyn Fn(&str) -> bool) -> bool {
+    if let Some(array) = node.as_array() {
+        let items = array.elements();
+        let old: Vec<_> = items.iter().filter(|item| weed(item, is_old)).cloned().collect();
+        let whole = !old.is_empty() && old.len() == items.len();
+        if !whole {
+            old.into_iter().for_each(CstNode::remove);
+        }
+        return whole;
     }
+    if let Some(object) = node.as_object() {
+        let values = object.properties().into_iter().filter_map(|property| property.value());
+        return values.filter(|value| weed(value, is_old)).count() > 0;
+    }
+    node.as_string_lit().and_then(|text| text.decoded_value().ok()).is_some_and(|text| is_old(&text))
 }
 
 fn input(value: &Value) -> CstInputValue {
@@ -172,8 +194,8 @@ mod tests {
         let list = ["hooks".to_owned(), "PreToolUse".to_owned()];
         let entry = json!({"hooks": [{"type": "command", "command": "/usr/bin/askance hook x", "timeout": 30}]});
         let beside = json!({"version": 1});
-        let addition =
-            Addition { list: &list, entry: &entry, beside: beside.as_object().unwrap(), mark: "askance hook x" };
+        let is_old = |text: &str| text.ends_with("/askance hook x");
+        let addition = Addition { list: &list, entry: &entry, beside: beside.as_object().unwrap(), is_old: &is_old };
         edited(Path::new("/f"), text, &addition)
     }
 
@@ -197,7 +219,22 @@ mod tests {
     }
 
     #[test]
+    fn what_stands_beside_an_older_entry_stays() {
+        let old = "{\"version\": 1, \"hooks\": {\"PreToolUse\": [\n  {\"matcher\": \"*\", \"hooks\": [{\"command\": \"/old/askance hook x\"}, /* mine */ {\"command\": \"/my/linter\"}]},\n  {\"command\": \"echo see askance hook x here\"}, // too\n]}}\n";
+        let (new, _) = add_to(old).unwrap();
+        for part in ["/* mine */", "/my/linter", "echo see askance hook x here", "// too", "/usr/bin/askance hook x"] {
+            assert!(new.contains(part), "{part}\n{new}");
+        }
+        assert!(!new.contains("/old/"), "{new}");
+        assert_eq!(add_to(&new).unwrap(), (new, Change::None));
+    }
+
+    #[test]
     fn what_is_not_understood_is_left_alone() {
+        let twice = ["{\"hooks\": {}, \"hooks\": {}}", "{\"hooks\": {\"PreToolUse\": [], \"\\u0050reToolUse\": []}}"];
+        for text in twice {
+            assert!(matches!(add_to(text), Err(ForeignError::Twice { .. })), "{text}");
+        }
         for text in ["[]", "{", "{\"hooks\": []}", "{\"hooks\": {\"PreToolUse\": {}}}", "nonsense"] {
             assert!(add_to(text).is_err(), "{text}");
         }

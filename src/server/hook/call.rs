@@ -104,7 +104,8 @@ impl Call {
             starts,
             level: level(&sent, format)?,
             act: act(&tool, &arguments, format)?,
-            risk: optional(&sent, &input.risk, "risk").unwrap_or_default(),
+            // Something else than a word is no word that is known.
+            risk: optional(&sent, &input.risk, "risk").unwrap_or_else(|_| Some(String::new())),
             risk_reason: optional(&sent, &input.risk_reason, "reason").unwrap_or_default(),
             tool,
             arguments,

@@ -104,6 +104,25 @@ fn modes_are_levels_and_strange_ones_are_the_least() {
 }
 
 #[test]
+fn a_risk_that_is_no_word_is_not_taken_for_none() {
+    let risk = |level: Value| {
+        let sent = json!({"hook_event_name": "PreToolUse", "session_id": "s", "cwd": "/w", "permission_mode": "low",
+            "tool_name": "Execute", "tool_input": {"command": "ls", "riskLevel": level, "riskLevelReason": 7}});
+        read("droid", &sent).unwrap().risk
+    };
+    for (level, expected) in [
+        (json!("low"), Some("low")),
+        (json!({"value": "high", "reason": "r"}), Some("high")),
+        (Value::Null, None),
+        (json!(["low"]), Some("")),
+        (json!(1), Some("")),
+        (json!({"value": 1}), Some("")),
+    ] {
+        assert_eq!(risk(level.clone()).as_deref(), expected, "{level}");
+    }
+}
+
+#[test]
 fn what_is_not_understood_is_an_error() {
     let mut other = claude("Bash", json!({"command": "ls"}));
     other["hook_event_name"] = json!("PostToolUse");
