@@ -216,6 +216,10 @@ fn http_serves_who_shows_the_token_and_no_page_in_a_browser() {
             (1, &json!("done\n")),
             "{said:#}"
         );
+        // Commands do not learn what would let them speak in the client's name.
+        let said = play(&scene, mode, "yes:cat ~/token; echo over", &["http", &url, TOKEN]).unwrap();
+        let text = said["result"]["text"].as_str().unwrap();
+        assert!(text.starts_with("over\n") && !said.to_string().contains(TOKEN), "{said:#}");
     }
 }
 
@@ -269,7 +273,12 @@ struct Raw {
 impl Raw {
     /// Introduced, and able to be asked.
     fn start(scene: &Scene) -> Self {
-        let launch = Launch::new(scene, Some(vec!["mcp".into(), "--auto".into(), "high".into()]));
+        Self::start_with(scene, &[])
+    }
+
+    fn start_with(scene: &Scene, flags: &[&str]) -> Self {
+        let words = [&["mcp", "--auto", "high"], flags].concat();
+        let launch = Launch::new(scene, Some(words.into_iter().map(str::to_owned).collect()));
         let mut child = launch.command(&[], None).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let (stdin, stdout) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
         let mut raw = Self { child, stdin, lines: BufReader::new(stdout).lines() };
@@ -327,6 +336,42 @@ fn a_question_that_needs_no_answer_any_more_is_cancelled() {
     client.say(&json!({ "method": "notifications/cancelled", "params": { "requestId": 3, "reason": "enough" } }));
     let cancelled = client.until(|said| said["method"] == "notifications/cancelled");
     assert_eq!(cancelled["params"]["requestId"], asked["id"], "{cancelled}");
+    client.ends();
+}
+
+#[test]
+fn what_no_command_may_reach_holds_here_too() {
+    let scene = Scene::new(User::Caller);
+    scene.file(&scene.workspace.join("kept"), "KEPT\n");
+    let mut client = Raw::start_with(&scene, &["--block", "kept"]);
+    client.run(2, "cat kept; echo > kept; echo over");
+    let said = client.until(|said| said["id"] == 2 || said["method"] == "elicitation/create");
+    let text = said["result"]["content"][0]["text"].as_str().unwrap();
+    assert!(text.starts_with("over\n") && !text.contains("KEPT"), "{text}");
+    assert_eq!(fs::read_to_string(scene.workspace.join("kept")).unwrap(), "KEPT\n");
+    client.ends();
+}
+
+#[test]
+fn arguments_that_no_command_can_have_are_said_to_be_wrong() {
+    let scene = Scene::new(User::Caller);
+    let mut client = Raw::start(&scene);
+    let table = [
+        (json!({ "command": "true", "timeout_ms": 0 }), "at least 1"),
+        (json!({ "command": "true", "risk": "most" }), "unknown variant"),
+        (json!({ "command": "true", "risk": "low", "reason": "\0" }), "NUL"),
+        (json!({ "command": "true\0" }), "NUL"),
+        (json!({ "command": "true", "cwd": "\0" }), "NUL"),
+        (json!({ "command": format!("true {}", "x".repeat(1 << 20)) }), "longer than"),
+        (json!({ "command": "true", "cwd": "nowhere" }), "nowhere"),
+    ];
+    for (id, (arguments, why)) in (2..).zip(table) {
+        let params = json!({ "name": "run_command", "arguments": arguments });
+        client.say(&json!({ "id": id, "method": "tools/call", "params": params }));
+        let result = client.answer(id)["result"].clone();
+        let text = result["content"][0]["text"].as_str().unwrap_or_else(|| panic!("{why}: {result}"));
+        assert!(result["isError"] == true && text.contains(why), "{why}: {text}");
+    }
     client.ends();
 }
 

@@ -34,10 +34,15 @@ pub(super) fn run(args: &McpArgs) -> Outcome {
 
 fn serve(args: &McpArgs) -> Result<(), StartError> {
     let program: PathBuf = std::env::current_exe().map_err(StartError::Own)?;
+    let mut policy = policy(&args.policy)?;
+    if let Some(token) = args.token_file.as_ref().and_then(|path| path.canonicalize().ok()) {
+        // No command speaks in its client's name.
+        policy.extend(["--block".into(), token.into()]);
+    }
     let askance = Askance {
         program,
         cwd: args.policy.cwd.clone(),
-        policy: policy(&args.policy)?,
+        policy,
         approval: approval(&args.approval)?,
         turns: Turns::default(),
     };
@@ -65,6 +70,7 @@ fn policy(flags: &PolicyFlags) -> Result<Vec<OsString>, StartError> {
     flags.allow_write.iter().for_each(|path| flag("--allow-write", path.clone()));
     flags.allow_domain.iter().for_each(|domain| flag("--allow-domain", domain.into()));
     flags.allow_unix.iter().for_each(|socket| flag("--allow-unix", socket.clone()));
+    flags.block.iter().for_each(|path| flag("--block", path.clone()));
     Ok(words)
 }
 

@@ -106,7 +106,10 @@ impl Handler {
             Err(wrong) => Ok(failed(&wrong)),
             Ok(Work::Check { arguments, line }) => self.check(&arguments, line, context).await,
             Ok(Work::Run { subcommand, arguments, input, keep, file }) => {
-                let run = Run::start(&self.askance, subcommand, &arguments, input, keep).map_err(internal)?;
+                let run = match Run::start(&self.askance, subcommand, &arguments, input, keep) {
+                    Ok(run) => run,
+                    Err(error) => return Ok(failed(&child::not_started(&error).message)),
+                };
                 let waiting = Waiting { run, asks: BTreeMap::new(), request, since: Instant::now(), file };
                 self.follow(waiting, context).await
             }

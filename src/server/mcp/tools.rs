@@ -8,6 +8,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use super::super::protocol::DeclaredRisk;
 use super::run::Keep;
 use crate::tools::{Edit, List, Operation, Patch, Read, Write};
 
@@ -28,9 +29,9 @@ struct RunCommand {
     #[serde(default)]
     #[schemars(range(min = 1))]
     timeout_ms: Option<u64>,
-    /// What it could do, as far as you know: read-only, low, medium or high. Only raises what is assessed.
+    /// What it could do, as far as you know. Only raises what is assessed.
     #[serde(default)]
-    risk: Option<String>,
+    risk: Option<DeclaredRisk>,
     /// Why, in one line.
     #[serde(default)]
     reason: Option<String>,
@@ -116,8 +117,8 @@ fn read<T: DeserializeOwned>(arguments: Value) -> Result<T, String> {
 
 fn command(asked: RunCommand) -> Result<Work, String> {
     let RunCommand { command, cwd, timeout_ms, risk, reason } = asked;
-    if command.contains('\0') || cwd.as_ref().is_some_and(|cwd| cwd.contains('\0')) {
-        return Err("the arguments: a NUL character".to_owned());
+    if timeout_ms == Some(0) {
+        return Err("the arguments: timeout_ms has to be at least 1".to_owned());
     }
     let mut arguments: Vec<OsString> = Vec::new();
     let mut flag = |name: &str, value: Option<String>| {
@@ -126,7 +127,7 @@ fn command(asked: RunCommand) -> Result<Work, String> {
     flag("cwd", cwd);
     flag("timeout", timeout_ms.map(|time| format!("{time}ms")));
     flag("reason", reason.filter(|_| risk.is_some()));
-    flag("risk", risk);
+    flag("risk", risk.map(|risk| risk.word().to_owned()));
     arguments.extend(["-c".into(), command.into()]);
     Ok(Work::Run { subcommand: "exec", arguments, input: None, keep: COMMAND_OUTPUT, file: false })
 }
