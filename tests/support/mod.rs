@@ -18,7 +18,7 @@ pub mod victim;
 
 pub use attack::{Attack, build_32_bit_attack, build_attack, build_static_attack, race_limit};
 pub use command::{Finished, Launch};
-pub use requirement::{have_command, skip, unavailable};
+pub use requirement::{forbidden, have_command, skip, unavailable};
 pub use scene::{Scene, User};
 pub use victim::Victim;
 
