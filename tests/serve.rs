@@ -146,10 +146,12 @@ for_each_user! {
         client.call("command/cancel", of(&command, json!({ "graceMs": 50 })));
         assert_eq!(client.finish(&command).1["status"], 137);
         // It may not even have begun.
-        let command = client.run(&session, json!("sleep 1000"));
-        client.call("command/cancel", of(&command, json!({})));
-        let exited = client.finish(&command).1;
-        assert!(exited["status"] != 0 && exited.get("error").is_none(), "{exited}");
+        for (method, more, status) in [("command/cancel", json!({}), 143), ("command/signal", json!({ "signal": "USR2" }), 140)] {
+            let command = client.run(&session, json!("exec sleep 1000"));
+            client.call(method, of(&command, more));
+            let exited = client.finish(&command).1;
+            assert_eq!((&exited["status"], exited.get("error")), (&json!(status), None), "{exited}");
+        }
 
         let limited = client.call("command/run", json!({ "sessionId": session, "command": "sleep 1000", "timeoutMs": 100 }));
         assert_eq!(client.finish(limited["commandId"].as_str().unwrap()).1["status"], 124);
@@ -196,6 +198,7 @@ fn every_malformed_frame_is_answered_and_the_connection_survives() {
         json!({ "command": "true", "cwd": "/tmp\0" }),
         json!({ "command": "true", "risk": "low", "reason": "\0" }),
         json!({ "command": "true", "timeoutMs": 0 }),
+        json!({ "command": { "shell": "true" } }),
         json!({ "command": "true", "timeoutMs": -1 }),
     ] {
         let mut params = unusable;
@@ -254,6 +257,19 @@ fn a_client_that_has_said_everything_still_hears_the_rest_and_denies() {
     assert!(output.contains("done") && !output.contains("TOP-SECRET"), "{output}");
     assert_eq!(exited["status"], 0);
     assert!(client.is_closed());
+}
+
+#[test]
+fn a_server_that_cannot_write_ends_in_order() {
+    let scene = Scene::new(User::Caller);
+    for output in ["> /dev/full", "| true"] {
+        // It speaks again and again, to nobody, and goes on being spoken to.
+        let line = format!(
+            "(for i in $(seq 100); do echo '{{}}'; sleep 0.01; done; sleep 20) | askance serve --stdio {output}"
+        );
+        let finished = scene.bare_shell(&line.replace("askance", support::scene::binary(scene.user).to_str().unwrap()));
+        assert!(!finished.stderr.contains("panicked"), "{finished}");
+    }
 }
 
 #[test]

@@ -65,8 +65,8 @@ pub(super) struct Command {
     terminal: Option<OwnedFd>,
     /// The run is to end: nothing more is read of it.
     pub(super) cut: Notify,
-    /// Somebody wants it to end.
-    cancelled: AtomicBool,
+    /// It got a signal from its client, which may come before the run knows what to do with one.
+    signalled: AtomicBool,
 }
 
 /// What is started.
@@ -120,7 +120,7 @@ impl Command {
             input: Mutex::new(None),
             terminal,
             cut: Notify::new(),
-            cancelled: AtomicBool::new(false),
+            signalled: AtomicBool::new(false),
         });
         session.add(&command);
         let (go, told) = oneshot::channel();
@@ -167,9 +167,9 @@ impl Command {
         self.questions.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Did somebody want it to end?
-    pub(super) fn is_cancelled(&self) -> bool {
-        self.cancelled.load(Ordering::Relaxed)
+    /// Did its client send it a signal?
+    pub(super) fn is_signalled(&self) -> bool {
+        self.signalled.load(Ordering::Relaxed)
     }
 
     fn input(&self) -> MutexGuard<'_, Option<Outbox>> {
@@ -260,9 +260,12 @@ async fn keep(mut child: Child, reached: Reached, command: Arc<Command>) -> Opti
             }
         };
         match control {
-            Some(Control::Signal(signal)) => send(&child, signal),
+            Some(Control::Signal(signal)) => {
+                command.signalled.store(true, Ordering::Relaxed);
+                send(&child, signal);
+            }
             Some(Control::Cancel(grace)) => {
-                command.cancelled.store(true, Ordering::Relaxed);
+                command.signalled.store(true, Ordering::Relaxed);
                 send(&child, Signal::SIGTERM);
                 send(&child, Signal::SIGCONT);
                 // Who is told twice may hurry; nobody gets longer.

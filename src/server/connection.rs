@@ -86,6 +86,10 @@ pub(super) async fn serve_to_the_end(
     write: impl AsyncWrite + Unpin + Send + 'static,
 ) {
     let (client, mut writer) = converse(hub, read, write).await;
+    if writer.is_finished() {
+        // Nobody reads: there is nothing to wait for.
+        return;
+    }
     hub.close();
     while hub.running() > 0 && !writer.is_finished() {
         let idle = hub.idle.notified();

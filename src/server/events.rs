@@ -96,9 +96,11 @@ impl<'a> Pump<'a> {
     pub(super) async fn finish(mut self, status: Option<ExitStatus>, cut: bool) {
         self.command.questions().clear();
         let exited = self.exited.take();
-        let exited = exited.unwrap_or_else(|| match cut || self.command.is_cancelled() {
-            true => cancelled(),
-            false => without_a_word(status),
+        let signal = status.and_then(|status| status.signal()).filter(|_| self.command.is_signalled());
+        let exited = exited.unwrap_or_else(|| match (cut, signal) {
+            (true, _) => ended(libc::SIGKILL, "cancelled"),
+            (false, Some(signal)) => ended(signal, "the signal came before the command began"),
+            (false, None) => without_a_word(status),
         });
         match self.collected.take() {
             Some(collected) => collected.finish(exited).await,
@@ -188,10 +190,10 @@ fn result(printed: &[u8], exited: Exited) -> Result<Value, RpcError> {
     }
 }
 
-/// The end of a run that was cut off, or told to end before it began.
-fn cancelled() -> Exited {
-    let notes = vec!["cancelled".to_owned()];
-    Exited { status: 137, exit: Some(Exit::Signal(libc::SIGKILL)), notes, ..Exited::default() }
+/// The end of a run by its client, which the run could not tell.
+fn ended(signal: i32, note: &str) -> Exited {
+    let status = u8::try_from(128 + signal).unwrap_or(u8::MAX);
+    Exited { status, exit: Some(Exit::Signal(signal)), notes: vec![note.to_owned()], ..Exited::default() }
 }
 
 /// The end of a run whose supervisor died.

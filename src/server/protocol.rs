@@ -165,7 +165,7 @@ pub(super) struct SetMode {
 
 /// What is to be run.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "expected a text for bash, or a list: a program and its arguments")]
 pub(super) enum Line {
     /// Text for bash.
     Shell(String),
