@@ -278,8 +278,11 @@ impl Raw {
 
     fn start_with(scene: &Scene, flags: &[&str]) -> Self {
         let words = [&["mcp", "--auto", "high"], flags].concat();
-        let launch = Launch::new(scene, Some(words.into_iter().map(str::to_owned).collect()));
-        let mut child = launch.command(&[], None).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        Self::through(Launch::new(scene, Some(words.into_iter().map(str::to_owned).collect())).command(&[], None))
+    }
+
+    fn through(mut command: Command) -> Self {
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let (stdin, stdout) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
         let mut raw = Self { child, stdin, lines: BufReader::new(stdout).lines() };
         let params = json!({ "protocolVersion": "2025-11-25", "capabilities": { "elicitation": { "form": {} } },
@@ -372,6 +375,34 @@ fn arguments_that_no_command_can_have_are_said_to_be_wrong() {
         let text = result["content"][0]["text"].as_str().unwrap_or_else(|| panic!("{why}: {result}"));
         assert!(result["isError"] == true && text.contains(why), "{why}: {text}");
     }
+    client.ends();
+}
+
+#[test]
+fn file_tools_say_in_one_form_why_they_did_nothing_and_count_from_the_workspace() {
+    let scene = Scene::new(User::Caller);
+    scene.file(&scene.workspace.join("f"), "1\n");
+    // Started elsewhere, as hosts do.
+    let flags = ["--auto=low", "--workspace", scene.workspace.to_str().unwrap()];
+    let mut launch =
+        Launch::new(&scene, Some([&["mcp"], &flags[..]].concat().into_iter().map(str::to_owned).collect()))
+            .command(&[], None);
+    launch.current_dir(&scene.home);
+    let mut client = Raw::through(launch);
+    let table = [
+        ("read_file", json!({ "path": "f" }), None),
+        ("write_file", json!({ "path": "new", "content": "x" }), None),
+        ("read_file", json!({ "path": "\0" }), Some("bad_input")),
+        ("apply_patch", json!({ "patch": "no patch" }), Some("bad_input")),
+        ("edit_file", json!({ "path": "f", "old_text": "2", "new_text": "3" }), Some("no_match")),
+        ("read_file", json!({ "path": "nowhere" }), Some("not_found")),
+    ];
+    for (id, (name, arguments, kind)) in (2..).zip(table) {
+        client.say(&json!({ "id": id, "method": "tools/call", "params": { "name": name, "arguments": arguments } }));
+        let result = client.answer(id)["result"].clone();
+        assert_eq!(result["structuredContent"]["error"]["kind"].as_str(), kind, "{result}");
+    }
+    assert_eq!(fs::read_to_string(scene.workspace.join("new")).unwrap(), "x");
     client.ends();
 }
 

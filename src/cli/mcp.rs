@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use super::Outcome;
@@ -34,14 +34,17 @@ pub(super) fn run(args: &McpArgs) -> Outcome {
 
 fn serve(args: &McpArgs) -> Result<(), StartError> {
     let program: PathBuf = std::env::current_exe().map_err(StartError::Own)?;
-    let mut policy = policy(&args.policy)?;
+    // Found once: a child that a client starts elsewhere must not make that place its workspace.
+    let found = layers::bounded(args.policy.workspace.as_deref(), args.policy.cwd.as_deref());
+    let locations = found.map_err(|error| StartError::Workspace(Box::new(error)))?;
+    let mut policy = policy(&args.policy, &locations.workspace);
     if let Some(token) = args.token_file.as_ref().and_then(|path| path.canonicalize().ok()) {
         // No command speaks in its client's name.
         policy.extend(["--block".into(), token.into()]);
     }
     let askance = Askance {
         program,
-        cwd: args.policy.cwd.clone(),
+        cwd: if locations.cwd.starts_with(&locations.workspace) { locations.cwd } else { locations.workspace },
         policy,
         approval: approval(&args.approval)?,
         turns: Turns::default(),
@@ -55,23 +58,20 @@ fn serve(args: &McpArgs) -> Result<(), StartError> {
 }
 
 /// The flags again, for the children.
-fn policy(flags: &PolicyFlags) -> Result<Vec<OsString>, StartError> {
+fn policy(flags: &PolicyFlags, workspace: &Path) -> Vec<OsString> {
     let mut words = Vec::new();
     let mut flag = |name: &str, value: OsString| {
         words.push(OsString::from(name));
         words.push(value);
     };
     flags.profile.iter().for_each(|profile| flag("--profile", profile.clone()));
-    // Found once: a child that a client starts elsewhere must not make that place its workspace.
-    let found = layers::bounded(flags.workspace.as_deref(), flags.cwd.as_deref());
-    let workspace = found.map_err(|error| StartError::Workspace(Box::new(error)))?.workspace;
     flag("--workspace", workspace.into());
     flags.allow_read.iter().for_each(|path| flag("--allow-read", path.clone()));
     flags.allow_write.iter().for_each(|path| flag("--allow-write", path.clone()));
     flags.allow_domain.iter().for_each(|domain| flag("--allow-domain", domain.into()));
     flags.allow_unix.iter().for_each(|socket| flag("--allow-unix", socket.clone()));
     flags.block.iter().for_each(|path| flag("--block", path.clone()));
-    Ok(words)
+    words
 }
 
 fn approval(flags: &ApprovalFlags) -> Result<Vec<OsString>, StartError> {

@@ -23,6 +23,7 @@ use super::run::{Run, Step};
 use super::tools::{self, Work};
 use super::{Askance, questions};
 use crate::journal::event::{Ask, Exited};
+use crate::tools::failure;
 
 /// How long a run waits for an answer that has to come with another request.
 const PATIENCE: Duration = Duration::from_secs(600);
@@ -289,6 +290,15 @@ impl Progress {
     }
 }
 
+/// A file tool that did not get as far as to say what is wrong.
+fn not_done(exited: &Exited) -> Value {
+    match (&exited.refused, &exited.error) {
+        (Some(refused), _) => failure("refused", &refused.reason),
+        (None, Some(error)) => failure("bad_input", error),
+        (None, None) => failure("io", "the operation was ended before it was done"),
+    }
+}
+
 /// What came of a run.
 async fn outcome(waiting: Waiting, exited: &Exited, means: Means) -> CallToolResponse {
     let file = waiting.file;
@@ -302,6 +312,7 @@ async fn outcome(waiting: Waiting, exited: &Exited, means: Means) -> CallToolRes
     let mut said = stdout.text();
     let mut structured = match serde_json::from_str::<Value>(&said) {
         Ok(answer) if file => answer,
+        _ if file => not_done(exited),
         _ => json!({ "status": exited.status, "stdout": said, "stderr": stderr.text() }),
     };
     let mut line = |text: String| {

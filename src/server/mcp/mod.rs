@@ -27,8 +27,8 @@ use handler::Handler;
 pub struct Askance {
     /// The program itself.
     pub program: PathBuf,
-    /// Where it starts, if not here.
-    pub cwd: Option<PathBuf>,
+    /// Where it starts.
+    pub cwd: PathBuf,
     /// Flags of the policy: workspace, profiles and the like.
     pub policy: Vec<OsString>,
     /// Flags of approval: level, mode, session.
@@ -68,10 +68,7 @@ impl Askance {
     /// A child that is told all that, and nothing yet of what it is for.
     fn command(&self, subcommand: &str) -> tokio::process::Command {
         let mut command = tokio::process::Command::new(&self.program);
-        command.arg(subcommand).args(&self.policy).args(&self.approval).kill_on_drop(true);
-        if let Some(cwd) = &self.cwd {
-            command.current_dir(cwd);
-        }
+        command.arg(subcommand).args(&self.policy).args(&self.approval).current_dir(&self.cwd).kill_on_drop(true);
         command
     }
 }

@@ -22,7 +22,7 @@ const FILE_OUTPUT: Keep = Keep(64 << 20);
 struct RunCommand {
     /// The command line, for bash.
     command: String,
-    /// Where it starts; the workspace's directory where it is absent.
+    /// Where it starts, seen from where the server works: in the workspace.
     #[serde(default)]
     cwd: Option<String>,
     /// End it after so many milliseconds.
