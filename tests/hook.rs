@@ -205,6 +205,13 @@ for_each_user! {
             scene.cli(&["hook", "install", "--agent", agent]).success();
             let text = fs::read_to_string(scene.home.join(file)).unwrap();
             let command = find(&serde_json::from_str(&text).unwrap(), agent).unwrap_or_else(|| panic!("{agent}: {text}"));
+            // Agents that can be told to take silence for a no are told.
+            let closed = match agent {
+                "claude-code" => text.contains("\"onFailure\": \"block\""),
+                "cursor" => text.contains("\"failClosed\": true"),
+                _ => true,
+            };
+            assert!(closed, "{text}");
             // It runs, and blocks what is no call.
             scene.bare_shell(&format!("{command} < /dev/null")).exits(2).complains("askance: ");
         }
