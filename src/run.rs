@@ -22,11 +22,9 @@ use std::ffi::{CString, NulError, OsString};
 use std::io;
 use std::os::fd::RawFd;
 use std::os::unix::ffi::OsStringExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, Instant};
-
-use tempfile::TempDir;
 
 use crate::approval::{self, Authority, BadPattern, Chosen, Risk};
 use crate::dns::{Dns, DnsConfig, Nameserver, NameserverError};
@@ -34,7 +32,8 @@ use crate::journal::{self, Decision, Exit, FloorReport, Journal};
 use crate::policy::{CompileError, Places, Policy};
 use crate::prompt::{Choice, Console, ConsoleError, PromptError, Situation};
 use crate::sandbox::{
-    self, ChildPlan, Filter, FilterPlan, Floor, Launched, Launching, ProcessLimits, Survey, resolve_program,
+    self, ChildPlan, Directories, Filter, FilterPlan, Floor, Launched, Launching, ProcessLimits, Survey,
+    resolve_program,
 };
 use crate::session::{Kind, NoMission, Session};
 use crate::settings::{AutonomyLevel, InteractionMode, Limits, Locations, Settings, SettingsError, Sourced};
@@ -152,6 +151,7 @@ struct Prepared {
     live: Arc<LivePolicy>,
     environment: Environment,
     floor: Floor,
+    directories: Directories,
     filter: Filter,
     dns: Dns,
     limits: Limits,
@@ -202,8 +202,7 @@ fn carry_out(request: &RunRequest, begun: Begun, outlet: &Outlet) -> Result<u8, 
     let path = std::env::var_os("PATH");
     let program = resolve_program(&request.subject.argv()[0], path.as_deref(), &request.locations.cwd)?;
     let journal = Arc::new(Journal::begin(outlet.stream().cloned()));
-    // Removed with all that is in it when the run is over.
-    let (mut prepared, temporary) = prepare(request, begun, &journal)?;
+    let mut prepared = prepare(request, begun, &journal)?;
     let mut console = Console::attach()?;
     let command: Arc<OnceLock<Weak<Launched>>> = Arc::default();
     let situation = situation(request, console.as_ref(), outlet, Arc::clone(&command));
@@ -212,6 +211,7 @@ fn carry_out(request: &RunRequest, begun: Begun, outlet: &Outlet) -> Result<u8, 
     outlet.started(|| telling::started(request, &journal, &decision));
     let mut meter = Meter::new(prepared.limits.output_bytes, outlet);
     if !prepared.sandboxed {
+        let _temporary = places::make_temporary(&prepared.directories)?;
         let ending = unconfined::run(request, &program, &prepared.environment, meter)?;
         let (floor, removed) = (FloorReport::default(), prepared.environment.removed);
         let facts = telling::Facts { decision, exit: ending.report(), duration: started.elapsed(), floor, removed };
@@ -219,8 +219,10 @@ fn carry_out(request: &RunRequest, begun: Begun, outlet: &Outlet) -> Result<u8, 
     }
     let signals = wait::take_signals().map_err(RunError::Wait)?;
     let streams = Streams::of(request, console.as_ref(), meter.as_mut())?;
-    let plan = child_plan(request, program, (&prepared, temporary.path()), streams)?;
+    let plan = child_plan(request, program, &prepared, streams)?;
     let launching = sandbox::launch(plan)?;
+    let own = places::furnish(&prepared.directories, &mut prepared.floor, &journal)?;
+    launching.furnished();
     let floor = telling::floor(&prepared.floor);
     let (removed, limits) = (prepared.environment.removed.clone(), prepared.limits);
     let (supervisor, launched) = supervise(request, prepared, Served { launching, journal: &journal, asker })?;
@@ -239,9 +241,8 @@ fn carry_out(request: &RunRequest, begun: Begun, outlet: &Outlet) -> Result<u8, 
         let watched = Watched { launched, console, signals, limits, group, meter, reader, journal: &journal };
         wait::until_the_end(&watched).map_err(RunError::Wait)
     });
-    let ended = end::take_down(&launched, &ending, end::Running { supervisor, console, meter, group });
+    let ended = end::take_down(&launched, &ending, end::Running { supervisor, console, meter, group, own });
     let (ending, ()) = (ending?, ended.map_err(RunError::Wait)?);
-    drop(temporary);
     let facts = telling::Facts { decision, exit: ending.report(), duration: started.elapsed(), floor, removed };
     conclude(request, outlet, &journal, Concluded { status: ending.exit_status(), facts })
 }
@@ -301,10 +302,10 @@ fn approve(
     Ok(commands::decision(&verdict))
 }
 
-fn prepare(request: &RunRequest, begun: Begun, journal: &Arc<Journal>) -> Result<(Prepared, TempDir), RunError> {
+fn prepare(request: &RunRequest, begun: Begun, journal: &Arc<Journal>) -> Result<Prepared, RunError> {
     let Begun { mut settings, authority, opinion } = begun;
     remember(request, &settings, journal);
-    let (mut places, temporary) = places::make(&request.locations)?;
+    let mut places = places::find(&request.locations)?;
     if authority.mode == InteractionMode::Spec {
         places.read_only = true;
         spec::restrict(&mut settings.sandbox);
@@ -313,11 +314,12 @@ fn prepare(request: &RunRequest, begun: Begun, journal: &Arc<Journal>) -> Result
     let mut policy = keeper::in_session(compile(&settings, &places, &survey)?, &request.session);
     let environment = environment::build(std::env::vars_os(), &settings.sandbox.env, &places);
     let read = policy.silent_reading(&sandbox::search);
-    let nursery = places::nursery(&mut places, &read, journal);
-    if nursery.is_some() {
+    places.nursery = places::nursery(&places, &read, journal);
+    if places.nursery.is_some() {
         policy = keeper::in_session(compile(&settings, &places, &survey)?, &request.session);
     }
-    let floor = Floor::lay_above(&read, &policy.silent_writing(), &survey, nursery)?;
+    let directories = Directories { temporary: places.temporary.clone(), nursery: places.nursery.clone() };
+    let floor = Floor::lay_above(&read, &policy.silent_writing(), &survey, Some(&directories))?;
     let reads_everything = policy.reads_everything();
     let live = Arc::new(LivePolicy::new(policy));
     let dns = dns(&settings, Arc::clone(&live))?;
@@ -338,11 +340,12 @@ fn prepare(request: &RunRequest, begun: Begun, journal: &Arc<Journal>) -> Result
     let keep_root_capabilities = settings.sandbox.keep_root_capabilities;
     let sandboxed = settings.sandbox.enabled;
     std::mem::forget(settings);
-    let prepared = Prepared {
+    Ok(Prepared {
         sandboxed,
         live,
         environment,
         floor,
+        directories,
         filter,
         dns,
         limits,
@@ -351,8 +354,7 @@ fn prepare(request: &RunRequest, begun: Begun, journal: &Arc<Journal>) -> Result
         opinion,
         keeper,
         keep_root_capabilities,
-    };
-    Ok((prepared, temporary))
+    })
 }
 
 /// Lists are needed to the end, and a process serves one run: the kernel takes them back at once, where
@@ -400,7 +402,7 @@ fn dns(settings: &Settings, live: Arc<LivePolicy>) -> Result<Dns, RunError> {
 fn child_plan<'a>(
     request: &RunRequest,
     program: PathBuf,
-    (prepared, temporary): (&'a Prepared, &'a Path),
+    prepared: &'a Prepared,
     streams: Streams,
 ) -> Result<ChildPlan<'a>, RunError> {
     let Streams { stdio, controlling_terminal } = streams;
@@ -415,7 +417,7 @@ fn child_plan<'a>(
         keep_root_capabilities: prepared.keep_root_capabilities,
         floor: &prepared.floor,
         filter: &prepared.filter,
-        temporary: Some(temporary),
+        directories: Some(&prepared.directories),
     })
 }
 

@@ -4,8 +4,10 @@
 
 mod support;
 
+use std::collections::BTreeSet;
 use std::fs;
-use std::path::Path;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
@@ -190,5 +192,48 @@ for_each_user! {
         let left: Vec<_> = fs::read_dir(&dir).unwrap().map(|entry| entry.unwrap().file_name()).collect();
         assert!(left.len() <= 3, "{left:?}");
         println!("settings were written in {written} rounds; left: {left:?}");
+    }
+}
+
+/// Does a living process have this as its temporary directory?
+fn is_used(directory: &Path) -> bool {
+    let wanted = format!("TMPDIR={}", directory.display());
+    let processes = fs::read_dir("/proc").unwrap().filter_map(Result::ok);
+    let mut environments = processes.filter_map(|process| fs::read(process.path().join("environ")).ok());
+    environments.any(|environment| environment.split(|byte| *byte == 0).any(|word| word == wanted.as_bytes()))
+}
+
+/// Private directories of runs in `/tmp` that are this user's.
+fn private_directories(owner: u32) -> BTreeSet<PathBuf> {
+    let entries = fs::read_dir("/tmp").unwrap().filter_map(Result::ok);
+    let named = entries.map(|entry| entry.path()).filter(|path| path.to_string_lossy().starts_with("/tmp/ask."));
+    named.filter(|path| fs::symlink_metadata(path).is_ok_and(|found| found.uid() == owner)).collect()
+}
+
+for_each_user! {
+    fn row_25_killed_while_it_starts_it_leaves_no_directory_in_tmp(scene) {
+        let owner = fs::metadata(&scene.workspace).unwrap().uid();
+        // With a denied file in the workspace there is a nursery too.
+        scene.user_settings(r#"{ "sandbox": { "filesystem": { "denyRead": ["**/.env"] } } }"#);
+        scene.file(&scene.workspace.join(".env"), "");
+        let before = private_directories(owner);
+        let started = Instant::now();
+        scene.run(&["true"]).success();
+        let whole = started.elapsed();
+        let rounds = quick_or_full(100, 1000);
+        let mut killed = 0;
+        for round in 0..rounds {
+            let running = scene.askance().start(&["true"]);
+            std::thread::sleep(whole * u32::try_from(round).unwrap() / u32::try_from(rounds).unwrap());
+            // It may be over, but it was not waited for.
+            kill(Pid::from_raw(running.pid()), Signal::SIGKILL).unwrap();
+            killed += usize::from(running.wait().code() == 137);
+        }
+        assert!(killed > rounds / 4, "of {rounds} only {killed} were killed");
+        // Others make such directories too, and go on to use them or end.
+        wait_until("the end of the directories", Duration::from_secs(60), || {
+            private_directories(owner).difference(&before).all(|directory| is_used(directory))
+        });
+        println!("{killed} of {rounds} were killed within {whole:?}");
     }
 }

@@ -53,6 +53,14 @@ for_each_user! {
 }
 
 for_each_user! {
+    fn where_tmp_holds_something_denied_the_temporary_directory_is_whole(scene) {
+        scene.user_settings(r#"{ "sandbox": { "filesystem": { "denyRead": ["/tmp/denied-here"] } } }"#);
+        let line = "cp /bin/echo $TMPDIR/e && $TMPDIR/e copy ran && ls -A $TMPDIR";
+        scene.shell(line).success().says("copy ran\ne\n").asks_nothing();
+    }
+}
+
+for_each_user! {
     fn more_is_made_than_was_foreseen(scene) {
         prepare(&scene);
         let line = "for i in $(seq 200); do mkdir d$i && echo $i > f$i && cat f$i > d$i/f || exit 1; done; cat d*/f | wc -l";

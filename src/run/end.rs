@@ -9,8 +9,8 @@ use super::wait::Ending;
 use super::{RunError, RunRequest, telling};
 use crate::journal::Journal;
 use crate::prompt::Console;
-use crate::sandbox::Launched;
 use crate::sandbox::limits::Group;
+use crate::sandbox::{Launched, PrivateDirectory};
 use crate::supervisor::Supervisor;
 
 /// What serves the command while it runs.
@@ -19,13 +19,16 @@ pub(super) struct Running {
     pub(super) console: Option<Console>,
     pub(super) meter: Option<Meter>,
     pub(super) group: Option<Group>,
+    /// The run's own directories.
+    pub(super) own: Vec<PrivateDirectory>,
 }
 
 /// Sees to it that nothing of the run lives, and ends what served it.
 pub(super) fn take_down(launched: &Launched, ending: &Result<Ending, RunError>, running: Running) -> io::Result<()> {
-    let Running { supervisor, console, meter, group } = running;
+    let Running { supervisor, console, meter, group, own } = running;
     let ended = if matches!(ending, Ok(Ending::Exited(_) | Ending::Signalled(_))) {
-        // Its tree is dead: the monitor ends while the threads here do.
+        // Its tree is dead: the monitor, which would remove them, ends while the threads here do.
+        own.iter().for_each(PrivateDirectory::remove);
         launched.dismiss();
         Ok(())
     } else {

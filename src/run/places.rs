@@ -4,16 +4,14 @@
 use std::fs;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
-
-use sha2::{Digest, Sha256};
-use tempfile::TempDir;
 
 use crate::journal::Journal;
 use crate::policy::{Places, SilentYes};
-use crate::sandbox::Nursery;
+use crate::sandbox::{Directories, Floor, Nursery, PrivateDirectory, unused_name};
 use crate::settings::Locations;
+use sha2::{Digest, Sha256};
 
 /// A place could not be made.
 #[derive(Debug, thiserror::Error)]
@@ -26,24 +24,48 @@ pub enum PlaceError {
     ForeignCache { path: PathBuf, owner: u32 },
 }
 
-/// Makes the run's places. The directory is removed when the value is dropped.
-pub(super) fn make(locations: &Locations) -> Result<(Places, TempDir), PlaceError> {
-    let temporary = temporary().map_err(PlaceError::Temporary)?;
+/// The run's places; the cache is made, the temporary directory named.
+pub(super) fn find(locations: &Locations) -> Result<Places, PlaceError> {
     let cache = cache(locations)?;
-    let places = Places {
+    Ok(Places {
         home: locations.home.clone(),
         workspace: locations.workspace.clone(),
-        temporary: temporary.path().to_owned(),
+        temporary: unused_name(Path::new("/tmp")).map_err(PlaceError::Temporary)?,
         cache,
         git_dirs: git_dirs(&locations.workspace),
         nursery: None,
         read_only: false,
-    };
-    Ok((places, temporary))
+    })
+}
+
+/// Makes the run's temporary directory, which is removed when the value is dropped.
+pub(super) fn make_temporary(directories: &Directories) -> Result<PrivateDirectory, PlaceError> {
+    PrivateDirectory::make(&directories.temporary).map_err(PlaceError::Temporary)
+}
+
+/// Makes the run's own directories, which its floor then grants. They are removed when they are dropped.
+pub(super) fn furnish(
+    directories: &Directories,
+    floor: &mut Floor,
+    journal: &Journal,
+) -> Result<Vec<PrivateDirectory>, PlaceError> {
+    let mut own = vec![make_temporary(directories)?];
+    let made = directories.nursery.as_deref().map(Nursery::make).transpose();
+    let made = made.inspect_err(|error| without_nursery(journal, error)).ok().flatten();
+    let nursery = made.map(|(nursery, home)| {
+        own.push(home);
+        nursery
+    });
+    floor.complete(nursery);
+    Ok(own)
+}
+
+fn without_nursery(journal: &Journal, error: &io::Error) {
+    journal.note(format!("what is made beside a denied file cannot be executed in this run: {error}"));
 }
 
 /// Where something in the workspace is denied to readers, what is made beside it needs a place to come from.
-pub(super) fn nursery(places: &mut Places, read: &SilentYes, journal: &Journal) -> Option<Nursery> {
+pub(super) fn nursery(places: &Places, read: &SilentYes, journal: &Journal) -> Option<PathBuf> {
     let workspace = &places.workspace;
     let splits = |carve: &PathBuf| carve != workspace && carve.starts_with(workspace) && carve.exists();
     if !read.carve.iter().any(splits) {
@@ -51,16 +73,7 @@ pub(super) fn nursery(places: &mut Places, read: &SilentYes, journal: &Journal) 
     }
     let git = workspace.join(".git");
     let waiting = [Path::new("/tmp"), places.cache.parent().unwrap_or(&places.cache), &git, workspace];
-    match Nursery::make(workspace, &waiting) {
-        Ok(nursery) => {
-            places.nursery = Some(nursery.path().to_owned());
-            Some(nursery)
-        }
-        Err(error) => {
-            journal.note(format!("what is made beside a denied file cannot be executed in this run: {error}"));
-            None
-        }
-    }
+    Nursery::place(workspace, &waiting).inspect_err(|error| without_nursery(journal, error)).ok()
 }
 
 /// The places that a run would have, without making any: what `askance why` judges by.
@@ -75,13 +88,6 @@ pub(super) fn foreseen(locations: &Locations) -> Places {
         nursery: None,
         read_only: false,
     }
-}
-
-/// Short, because programs put Unix sockets there, and a socket's path has 108 bytes.
-fn temporary() -> io::Result<TempDir> {
-    let mode = fs::Permissions::from_mode(0o700);
-    let made = tempfile::Builder::new().prefix("ask.").rand_bytes(8).permissions(mode).tempdir_in("/tmp")?;
-    Ok(made)
 }
 
 /// A cache of its own for each workspace: what a shared one holds is executed elsewhere later.
@@ -145,6 +151,8 @@ fn is_submodule_of(git_dir: &Path, workspace: &Path) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use tempfile::TempDir;
+
     use super::*;
 
     fn repository() -> (TempDir, PathBuf, PathBuf) {

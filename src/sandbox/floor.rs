@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use landlock::{ABI, Access, AccessFs, AccessNet, CompatLevel, Compatible, Ruleset, RulesetAttr, Scope};
 use rustix::fs::{FileType, Mode, OFlags, ResolveFlags};
 
+use super::directories::Directories;
 use super::nursery::Nursery;
 use super::rights::Rights;
 use super::split::{self, Key, Marks};
@@ -64,7 +65,14 @@ pub struct Ruled {
     pub path: PathBuf,
     pub rights: Rights,
     pub dev: u64,
+    /// 0, which no file has, until the rule is bound.
     pub ino: u64,
+}
+
+impl Ruled {
+    fn is_awaited(&self) -> bool {
+        self.ino == 0
+    }
 }
 
 /// What was given to Landlock.
@@ -84,14 +92,31 @@ impl Floor {
         Self::lay_above(read, write, survey, None)
     }
 
-    /// As [`Floor::lay`]; what waits in the nursery can be read and executed wherever it is moved.
+    /// As [`Floor::lay`], with rules for what is in the run's own directories, which [`Floor::complete`] binds.
     pub fn lay_above(
         read: &SilentYes,
         write: &SilentYes,
         survey: &Survey,
-        nursery: Option<Nursery>,
+        directories: Option<&Directories>,
     ) -> Result<Self, FloorError> {
-        Self::lay_with_abi((read, write), survey, nursery, sys::landlock::abi())
+        Self::lay_with_abi((read, write), survey, directories, sys::landlock::abi())
+    }
+
+    /// Binds the rules of the run's own directories, which have been made since the floor was laid. What waits in the
+    /// nursery can be read and executed wherever it is moved.
+    pub fn complete(&mut self, nursery: Option<Nursery>) {
+        let abi = ABI::from(i32::try_from(self.abi).unwrap_or(0));
+        for ruled in self.table.rules_mut().filter(|ruled| ruled.is_awaited()) {
+            let path = ruled.path.clone();
+            match open_rule(&path, ruled.rights).map(|(rule, found)| (rule.bind(&self.ruleset, abi), found)) {
+                Ok((Ok(()), found)) => *ruled = found,
+                Ok((Err(source), _)) => self.left_out.push(LeftOut::Bind { path, source }),
+                // There is no nursery.
+                Err(error) if error.raw_os_error() == Some(libc::ENOENT) => {}
+                Err(source) => self.left_out.push(LeftOut::Open { path, source }),
+            }
+        }
+        self.nursery = nursery;
     }
 
     /// Was the tree searched for what patterns deny to readers? They speak of later names too, which the
@@ -109,7 +134,7 @@ impl Floor {
     pub(super) fn lay_with_abi(
         (read, write): (&SilentYes, &SilentYes),
         survey: &Survey,
-        nursery: Option<Nursery>,
+        directories: Option<&Directories>,
         found: u32,
     ) -> Result<Self, FloorError> {
         if found < LEAST_ABI {
@@ -125,14 +150,24 @@ impl Floor {
             for key in plan(marks, survey, &mut left_out) {
                 *planned.entry(key).or_insert(Rights::NONE) |= *rights;
             }
+            // A split directory is granted by what it holds: this it does not hold yet.
+            let temporary = directories.map(|directories| Key::of(&directories.temporary));
+            if let Some(key) = temporary.filter(|key| marks.grants(key)) {
+                *planned.entry(key).or_insert(Rights::NONE) |= *rights;
+            }
         }
         inherit(&mut planned);
         // Bound alone, whatever is granted where they wait: they leave.
-        planned.extend(nursery.iter().flat_map(Nursery::everyone).map(|path| (Key::of(&path), Rights::READ)));
+        let newborn = directories.into_iter().flat_map(Directories::newborn);
+        planned.extend(newborn.map(|path| (Key::of(&path), Rights::READ)));
         let ruleset = handled(abi)?;
         let mut rules = Vec::with_capacity(planned.len());
         for (key, rights) in planned {
             let path = key.path();
+            if directories.is_some_and(|directories| directories.is_ruled(&path)) {
+                rules.push(Ruled { path, rights, dev: 0, ino: 0 });
+                continue;
+            }
             match open_rule(&path, rights) {
                 Ok((_, ruled)) if denied_elsewhere(&ruled, &marks) => left_out.push(LeftOut::Alias { path }),
                 Ok((_, ruled)) if ruled.rights.is_empty() => {}
@@ -145,7 +180,14 @@ impl Floor {
                 Err(source) => left_out.push(LeftOut::Open { path, source }),
             }
         }
-        Ok(Self { ruleset, table: Table::new(rules), abi: abi_number, left_out, nursery, patterned: read.patterned })
+        Ok(Self {
+            ruleset,
+            table: Table::new(rules),
+            abi: abi_number,
+            left_out,
+            nursery: None,
+            patterned: read.patterned,
+        })
     }
 
     /// The deepest rule at or above `path`, if the floor grants all of `rights` there.

@@ -22,10 +22,10 @@ use rustix::process::{PidfdFlags, Signal, WaitId, WaitIdOptions};
 
 use super::adopted;
 use super::command::{CommandPlan, ProcessLimits};
+use super::directories::Directories;
 use super::filter::Filter;
 use super::floor::Floor;
 use super::monitor::{self, MonitorPlan};
-use super::nursery::Nursery;
 use super::wire::{LENGTH, Order, Report};
 use crate::sys::dispositions;
 use crate::sys::spawn::{self, ChildStack, Forked, StringArray};
@@ -47,8 +47,9 @@ pub struct ChildPlan<'a> {
     pub keep_root_capabilities: bool,
     pub floor: &'a Floor,
     pub filter: &'a Filter,
-    /// The run's own directory, which the monitor removes where askance dies without having done so.
-    pub temporary: Option<&'a Path>,
+    /// What is made after the launch, as [`Launching::furnished`] says, and removed by the monitor where askance dies
+    /// without having done so.
+    pub directories: Option<&'a Directories>,
 }
 
 /// A step between fork and exec, for its error message.
@@ -181,7 +182,8 @@ struct Monitor {
     channel: OwnedFd,
 }
 
-/// Forks the monitor, which confines the command while the caller goes on.
+/// Forks the monitor, which confines the command while the caller goes on; where the plan names directories,
+/// once they are there.
 pub fn launch(plan: ChildPlan<'_>) -> Result<Launching, LaunchError> {
     launch_scoped(plan, super::features::scopes_signals())
 }
@@ -221,7 +223,7 @@ pub(super) fn launch_scoped(plan: ChildPlan<'_>, scoped: bool) -> Result<Launchi
         channel: far.as_raw_fd(),
         askance: askance.as_ref().map(AsRawFd::as_raw_fd),
         reports: reports.as_raw_fd(),
-        removal: removal(plan.temporary.into_iter().chain(plan.floor.nursery().map(Nursery::path)))?,
+        removal: removal(plan.directories.into_iter().flat_map(Directories::all))?,
         command,
     };
     monitor.needed = needed(&monitor);
@@ -259,6 +261,12 @@ impl Launching {
     /// The monitor's process.
     pub fn monitor_pid(&self) -> i32 {
         self.monitor_pid
+    }
+
+    /// The run's own directories are made, and its floor is whole: the command may be confined.
+    pub fn furnished(&self) {
+        // Where nobody is left to read it, what the monitor reported says why.
+        let _ = self.monitor.order(Order::Furnished);
     }
 
     /// Returns when the command is confined, with the filter's notifications: the caller serves them, then calls

@@ -5,6 +5,7 @@
 
 mod adopted;
 mod command;
+mod directories;
 pub mod features;
 pub mod filter;
 pub mod floor;
@@ -22,6 +23,7 @@ mod table;
 mod wire;
 
 pub use command::ProcessLimits;
+pub use directories::{Directories, PrivateDirectory, unused_name};
 pub use filter::{Filter, FilterError, FilterPlan};
 pub use floor::{Floor, FloorError, LeftOut, Ruled};
 pub use launch::{ChildPlan, Event, LaunchError, Launched, Launching, Stage, inherited_stdio, launch};

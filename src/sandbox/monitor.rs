@@ -47,7 +47,11 @@ pub(super) struct MonitorPlan<'a> {
 
 /// Runs in the forked process.
 pub(super) fn run(plan: &MonitorPlan<'_>) -> Infallible {
-    match confine(plan) {
+    let confined = confine(plan);
+    if confined.is_ok() {
+        wait_for_directories(plan);
+    }
+    match confined {
         Ok(children) => spawn::fork_sharing_memory(&plan.stack, &plan.command, command::run, |command| {
             match command.map(Pid::from_raw) {
                 Ok(Some(command)) => Monitor::over(command, plan, children).watch(),
@@ -61,6 +65,43 @@ pub(super) fn run(plan: &MonitorPlan<'_>) -> Infallible {
 
 fn fail(plan: &MonitorPlan<'_>, stage: Stage, error: &io::Error) -> ! {
     send(borrow(plan.channel), Report::Failed(stage, errno(error)));
+    spawn::exit_now(125)
+}
+
+/// Askance makes the run's directories once there is somebody to remove them.
+fn wait_for_directories(plan: &MonitorPlan<'_>) {
+    let Some(removal) = &plan.removal else { return };
+    match order_from(borrow(plan.channel), plan.askance.map(borrow)) {
+        Some(Order::Furnished) => {}
+        Some(_) => spawn::exit_now(0),
+        None => remove(removal),
+    }
+}
+
+/// Askance's next order that is no signal; none where it is dead.
+fn order_from(channel: BorrowedFd<'_>, askance: Option<BorrowedFd<'_>>) -> Option<Order> {
+    loop {
+        let mut polled = [
+            PollFd::from_borrowed_fd(askance.unwrap_or(channel), PollFlags::IN),
+            PollFd::from_borrowed_fd(channel, PollFlags::IN),
+        ];
+        let dead = poll(&mut polled, None).is_ok() && !polled[0].revents().is_empty() && askance.is_some();
+        let mut bytes = [0; LENGTH];
+        match rustix::net::recv(channel, &mut bytes[..], RecvFlags::DONTWAIT) {
+            Ok((LENGTH, LENGTH)) => match Order::decode(&bytes) {
+                Ok(Order::Signal(_)) => {}
+                Ok(order) => return Some(order),
+                Err(_) => return Some(Order::End),
+            },
+            Err(Errno::INTR | Errno::AGAIN) if !dead => {}
+            _ => return None,
+        }
+    }
+}
+
+/// A program does that: trees are deep, and nothing here may allocate.
+fn remove([arguments, environment]: &[StringArray; 2]) -> ! {
+    let _ = spawn::execute(c"/bin/rm", arguments, environment);
     spawn::exit_now(125)
 }
 
@@ -258,26 +299,12 @@ impl<'a> Monitor<'a> {
         spawn::exit_now(0)
     }
 
-    /// Waits for askance's last order. Where none comes it is dead, and what it would have removed is removed. A program
-    /// does that: trees are deep, and nothing here may allocate.
+    /// Waits for askance's last order. Where none comes it is dead, and what it would have removed is removed.
     fn take_leave(&self) {
-        loop {
-            let quiet = self.channel.as_fd();
-            let mut polled = [
-                PollFd::from_borrowed_fd(self.askance.unwrap_or(quiet), PollFlags::IN),
-                PollFd::new(&self.channel, PollFlags::IN),
-            ];
-            let dead = poll(&mut polled, None).is_ok() && !polled[0].revents().is_empty() && self.askance.is_some();
-            let mut bytes = [0; LENGTH];
-            match rustix::net::recv(self.channel, &mut bytes[..], RecvFlags::DONTWAIT) {
-                Ok((LENGTH, LENGTH)) if matches!(Order::decode(&bytes), Ok(Order::Signal(_))) => {}
-                Ok((LENGTH, LENGTH)) => return,
-                Err(Errno::INTR | Errno::AGAIN) if !dead => {}
-                _ => break,
-            }
-        }
-        if let Some([arguments, environment]) = self.removal {
-            let _ = spawn::execute(c"/bin/rm", arguments, environment);
+        if order_from(self.channel, self.askance).is_none()
+            && let Some(removal) = self.removal
+        {
+            remove(removal);
         }
     }
 

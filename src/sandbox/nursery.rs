@@ -4,7 +4,7 @@
 //! makes in such a directory has no rule, so it could be read through the broker but never executed.
 //! There a new directory or file is one of these, renamed into place.
 //!
-//! Owns the directory that they wait in; the policy keeps the run's commands out of it.
+//! The policy keeps the run's commands out of the directory that they wait in.
 
 use std::ffi::CStr;
 use std::io;
@@ -12,9 +12,9 @@ use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use super::directories::{PrivateDirectory, unused_name};
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, RenameFlags, StatxFlags};
 use rustix::io::Errno;
-use tempfile::TempDir;
 
 /// So many of each kind. What is made afterwards can be executed by the next run.
 const EACH: usize = 64;
@@ -41,35 +41,34 @@ impl Newborn {
 pub struct Nursery {
     directory: OwnedFd,
     taken: [AtomicUsize; 2],
-    /// Removed with what is left in it.
-    home: TempDir,
+    home: PathBuf,
 }
 
 impl Nursery {
-    /// Makes one from which names can be moved into `workspace`: in the first of `places` that is on
-    /// the same mount.
-    pub fn make(workspace: &Path, places: &[&Path]) -> io::Result<Self> {
+    /// Where to make one from which names can be moved into `workspace`: in the first of `places` that is
+    /// on the same mount.
+    pub fn place(workspace: &Path, places: &[&Path]) -> io::Result<PathBuf> {
         let mount = mount_of(workspace)?;
         let same = |place: &&&Path| mount_of(place).is_ok_and(|found| found == mount);
-        let place = places.iter().find(same).ok_or(io::ErrorKind::CrossesDevices)?;
-        let home = tempfile::Builder::new().prefix("ask.").rand_bytes(8).tempdir_in(place)?;
+        unused_name(places.iter().find(same).ok_or(io::ErrorKind::CrossesDevices)?)
+    }
+
+    /// Makes one, and the directory whose end is its own.
+    pub fn make(home: &Path) -> io::Result<(Self, PrivateDirectory)> {
+        let made = PrivateDirectory::make(home)?;
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let directory = rustix::fs::openat(CWD, home.path(), flags, Mode::empty())?;
+        let directory = rustix::fs::openat(CWD, home, flags, Mode::empty())?;
         for number in 0..EACH {
             rustix::fs::mkdirat(&directory, Newborn::Directory.name(number), Mode::RWXU)?;
             let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
             rustix::fs::openat(&directory, Newborn::File.name(number), flags, Mode::RUSR | Mode::WUSR)?;
         }
-        Ok(Self { directory, taken: Default::default(), home })
+        Ok((Self { directory, taken: Default::default(), home: home.to_owned() }, made))
     }
 
-    /// Where they wait.
-    pub fn path(&self) -> &Path {
-        self.home.path()
-    }
-
-    pub(super) fn everyone(&self) -> impl Iterator<Item = PathBuf> {
-        (0..EACH).flat_map(|number| Newborn::ALL.map(|kind| self.home.path().join(kind.name(number))))
+    /// All that wait in the nursery at `path`.
+    pub(super) fn everyone(path: &Path) -> impl Iterator<Item = PathBuf> {
+        (0..EACH).flat_map(move |number| Newborn::ALL.map(|kind| path.join(kind.name(number))))
     }
 
     /// Moves a directory to `name` in `parent`, with this mode, and gives the path that its rule was
@@ -112,7 +111,7 @@ impl Nursery {
             return Ok(None);
         }
         match rustix::fs::renameat_with(&self.directory, waiting, parent, name, RenameFlags::NOREPLACE) {
-            Ok(()) => Ok(Some(self.home.path().join(waiting))),
+            Ok(()) => Ok(Some(self.home.join(waiting))),
             Err(Errno::EXIST) => Err(Errno::EXIST),
             Err(_) => Ok(None),
         }

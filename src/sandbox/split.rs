@@ -157,6 +157,13 @@ impl Marks {
         self.carved.contains(&(dev, ino))
     }
 
+    /// Is what will stand there granted?
+    pub(super) fn grants(&self, key: &Key) -> bool {
+        let ends = (0..=key.0.len()).rev().filter(|end| key.0.get(*end).is_none_or(|byte| *byte == 0));
+        let deepest = ends.map(|end| Key(key.0[..end].to_vec())).find_map(|above| self.marks.get(&above));
+        deepest == Some(&Mark::Root)
+    }
+
     /// What is marked beneath a directory, each as the names that lead there.
     fn beneath<'a>(&'a self, directory: &'a Key) -> impl Iterator<Item = (&'a [u8], Mark)> {
         let after = directory.0.len();

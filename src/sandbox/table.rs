@@ -33,6 +33,10 @@ impl Table {
         &self.rules
     }
 
+    pub(super) fn rules_mut(&mut self) -> impl Iterator<Item = &mut Ruled> {
+        self.rules.iter_mut()
+    }
+
     pub(super) fn deepest(&self, path: &Path) -> Option<&Ruled> {
         let bytes = key(path);
         let mut hash = SEED;

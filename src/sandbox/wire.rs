@@ -32,6 +32,8 @@ pub(super) enum Order {
     Signal(i32),
     /// Kill everything.
     End,
+    /// The run's own directories are made, and the floor grants them: start the command.
+    Furnished,
 }
 
 fn encode(numbers: [i32; 3]) -> [u8; LENGTH] {
@@ -89,6 +91,7 @@ impl Order {
         encode(match self {
             Self::Signal(signal) => [1, signal, 0],
             Self::End => [2, 0, 0],
+            Self::Furnished => [3, 0, 0],
         })
     }
 
@@ -96,6 +99,7 @@ impl Order {
         match decode(bytes) {
             [1, signal, _] => Ok(Self::Signal(signal)),
             [2, ..] => Ok(Self::End),
+            [3, ..] => Ok(Self::Furnished),
             _ => Err(unknown()),
         }
     }
@@ -119,7 +123,7 @@ mod tests {
         ] {
             assert_eq!(Report::decode(&report.encode()).unwrap(), report);
         }
-        for order in [Order::Signal(2), Order::End] {
+        for order in [Order::Signal(2), Order::End, Order::Furnished] {
             assert_eq!(Order::decode(&order.encode()).unwrap(), order);
         }
         assert!(Report::decode(&[0; LENGTH]).is_err());

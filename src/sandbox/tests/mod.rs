@@ -102,7 +102,7 @@ impl Trial {
                 keep_root_capabilities: self.keep_root_capabilities,
                 floor: &floor,
                 filter: &filter,
-                temporary: None,
+                directories: None,
             },
             self.scoped,
         )?;

@@ -37,7 +37,7 @@ fn launch_on_terminal(script: &str) -> (Launched, File, JoinHandle<usize>) {
         keep_root_capabilities: false,
         floor: &floor,
         filter: &filter,
-        temporary: None,
+        directories: None,
     });
     let (launched, listener) = launched.and_then(Launching::confined).unwrap();
     let supervisor = continue_everything(listener);
