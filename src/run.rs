@@ -233,13 +233,11 @@ fn carry_out(request: &RunRequest, begun: Begun, outlet: &Outlet) -> Result<u8, 
     }
     let group = wait::group(&launched, &limits);
     let ending = launched.go().map_err(RunError::Launch).and_then(|()| {
-        // While the program starts: its first calls are not slowed down by this.
-        supervisor.stand_by()?;
         let console = console.as_ref();
         let (launched, signals, limits, group) = (&*launched, &signals, &limits, group.as_ref());
         let (meter, reader) = (meter.as_ref(), outlet.reader());
         let watched = Watched { launched, console, signals, limits, group, meter, reader, journal: &journal };
-        wait::until_the_end(&watched).map_err(RunError::Wait)
+        wait::until_the_end(&watched, || supervisor.stand_by())
     });
     let ended = end::take_down(&launched, &ending, end::Running { supervisor, console, meter, group, own });
     let (ending, ()) = (ending?, ended.map_err(RunError::Wait)?);

@@ -8,12 +8,14 @@ use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
+use super::RunError;
 use super::meter::Meter;
 use crate::journal::{Exit, Journal};
 use crate::prompt::Console;
 use crate::sandbox::limits::{self, Group};
 use crate::sandbox::{Event, Launched};
 use crate::settings::Limits;
+use crate::supervisor::StartError;
 use crate::sys::terminal::is_stopping_job;
 
 /// How often a tree without a control group of its own is measured.
@@ -111,20 +113,41 @@ pub(super) struct Watched<'a> {
     pub(super) journal: &'a Journal,
 }
 
-/// Serves events and signals until the command has ended or outgrown its limits.
-pub(super) fn until_the_end(watched: &Watched<'_>) -> io::Result<Ending> {
+/// Commands that run longer than this are worth a thread that stands by for their receiver.
+const SHORT: Duration = Duration::from_millis(5);
+
+/// Serves events and signals until the command has ended or outgrown its limits. Where it does not end at once,
+/// `stand_by` is called, once.
+pub(super) fn until_the_end(
+    watched: &Watched<'_>,
+    stand_by: impl FnOnce() -> Result<(), StartError>,
+) -> Result<Ending, RunError> {
     let deadline = watched.limits.wall_time_ms.map(|ms| Instant::now() + Duration::from_millis(ms));
+    if let Some(ending) = watch(watched, deadline, Some(Instant::now() + SHORT)).map_err(RunError::Wait)? {
+        return Ok(ending);
+    }
+    stand_by()?;
+    loop {
+        if let Some(ending) = watch(watched, deadline, None).map_err(RunError::Wait)? {
+            return Ok(ending);
+        }
+    }
+}
+
+/// As [`until_the_end`], but at most until the moment `pause`.
+fn watch(watched: &Watched<'_>, deadline: Option<Instant>, pause: Option<Instant>) -> io::Result<Option<Ending>> {
     let sampled = watched.group.is_none() && is_bounded(watched.limits) || watched.limits.output_bytes.is_some();
     loop {
-        let mut rest = deadline.map(|end| end.saturating_duration_since(Instant::now()));
-        if rest == Some(Duration::ZERO) {
+        let left = |end: Instant| end.saturating_duration_since(Instant::now());
+        if deadline.map(left) == Some(Duration::ZERO) {
             watched.journal.note("ended at its time limit");
-            return Ok(Ending::OutOfTime);
+            return Ok(Some(Ending::OutOfTime));
         }
-        if sampled {
-            rest = Some(rest.map_or(SAMPLE_EVERY, |rest| rest.min(SAMPLE_EVERY)));
+        if pause.map(left) == Some(Duration::ZERO) {
+            return Ok(None);
         }
-        let woken = sleep(watched, rest)?;
+        let rest = [deadline.map(left), pause.map(left), sampled.then_some(SAMPLE_EVERY)];
+        let woken = sleep(watched, rest.into_iter().flatten().min())?;
         if woken.signalled {
             pass_on(watched)?;
         }
@@ -136,17 +159,17 @@ pub(super) fn until_the_end(watched: &Watched<'_>) -> io::Result<Ending> {
             }
             if watched.meter.is_some_and(Meter::is_spent) {
                 watched.journal.note(outgrown_note("output"));
-                return Ok(Ending::Outgrown);
+                return Ok(Some(Ending::Outgrown));
             }
-            return Ok(ending);
+            return Ok(Some(ending));
         }
         if woken.deserted {
             watched.journal.note("ended because nobody read its events any more");
-            return Ok(Ending::Deserted);
+            return Ok(Some(Ending::Deserted));
         }
         if sampled && let Some(limit) = outgrown(watched) {
             watched.journal.note(outgrown_note(limit));
-            return Ok(Ending::Outgrown);
+            return Ok(Some(Ending::Outgrown));
         }
     }
 }

@@ -63,6 +63,8 @@ pub(super) fn run(plan: &CommandPlan<'_>) -> Infallible {
 fn confine(plan: &CommandPlan<'_>) -> Result<io::Error, (Stage, io::Error)> {
     let at = |stage| move |error| (stage, error);
     session(plan).map_err(|error| (Stage::Session, error.into()))?;
+    // While nothing waits for it; all signals are blocked here.
+    dispositions::reset_dispositions();
     rustix::process::fchdir(borrow(plan.directory)).map_err(|error| (Stage::Directory, error.into()))?;
     landlock::restrict_self(borrow(plan.ruleset)).map_err(at(Stage::Floor))?;
     let listener = seccomp::install_with_listener(plan.filter).map_err(at(Stage::Filter))?;
@@ -77,7 +79,6 @@ fn confine(plan: &CommandPlan<'_>) -> Result<io::Error, (Stage, io::Error)> {
         // Askance is gone; the monitor ends the run.
         _ => spawn::exit_now(125),
     }
-    dispositions::reset_dispositions();
     dispositions::set_mask(dispositions::Mask::empty());
     let error = spawn::execute(&plan.program, &plan.argv, &plan.env);
     if error.raw_os_error() == Some(libc::ENOEXEC) {
