@@ -95,6 +95,10 @@ for_each_user! {
         scene.shell(&format!("echo x > {out}/yes")).success().asks_nothing();
         let finished = scene.askance().answers("write /** once\n").shell(&format!("echo x > {out}/no")).fails();
         assert_eq!(finished.questions(), Vec::<String>::new(), "{finished}");
+        // No `askance allow` could help, so none is offered: the rule is named.
+        assert!(finished.report["denied"][0]["hint"].is_null(), "{finished}");
+        let line = format!("denied write {out}/no (sandbox.filesystem.blockWrite: {out}/no)");
+        assert!(finished.stderr.contains(&line) && !finished.stderr.contains("to allow it"), "{finished}");
     }
 }
 

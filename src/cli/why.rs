@@ -11,7 +11,7 @@ use super::args::{AccessKind, Format, WhyArgs};
 use super::grant::{self, TargetError};
 use super::settings::origin;
 use super::{Outcome, layers, print, visible};
-use crate::policy::{Access, Change, Host, NothingYet, Reason, Rule, Target, UnixName, Verdict};
+use crate::policy::{Access, Change, Finality, Host, NothingYet, Reason, Rule, Target, UnixName, Verdict};
 use crate::run;
 use crate::settings::Locations;
 
@@ -120,7 +120,9 @@ impl Explained {
         match &self.verdict {
             Verdict::Allow(_) if self.rule.is_none() => "what a run creates here is its own",
             Verdict::Allow(_) => "an allow rule covers it",
-            Verdict::Deny(denial) if denial.quiet => "refused without a question: programs do without it",
+            Verdict::Deny(denial) if denial.finality == Finality::Quiet => {
+                "refused without a question: programs do without it"
+            }
             Verdict::Deny(_) => "a block rule covers it",
             Verdict::Ask(question) if question.organisation => {
                 "a deny rule covers it (organisation policy): every answer but no is out of reach"

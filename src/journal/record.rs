@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use super::event::Event;
 use super::report::{Denied, FileChangeKind, FileEntry, ProcessReport, Question, RuleReport};
 use super::stream::Stream;
+use crate::policy::Finality;
 
 /// Denied targets and changed files remembered at most; a storm must not grow memory.
 const REMEMBERED: usize = 10_000;
@@ -62,7 +63,7 @@ struct Why {
 
 #[derive(Debug, Default)]
 struct Pages {
-    denied: HashMap<(&'static str, String), (u64, Option<String>, bool)>,
+    denied: HashMap<(&'static str, String), (u64, Option<String>, Finality)>,
     denied_order: Vec<(&'static str, String)>,
     questions: Vec<Kept>,
     files: Vec<FileChange>,
@@ -94,14 +95,14 @@ impl Journal {
     }
 
     /// An access was refused.
-    pub fn denied(&self, operation: &'static str, target: &str, rule: Option<String>, quiet: bool) {
+    pub fn denied(&self, operation: &'static str, target: &str, rule: Option<String>, finality: Finality) {
         let mut pages = self.pages();
         let key = (operation, target.to_owned());
         if let Some((count, ..)) = pages.denied.get_mut(&key) {
             *count += 1;
         } else if pages.denied.len() < REMEMBERED {
             pages.denied_order.push(key.clone());
-            pages.denied.insert(key, (1, rule, quiet));
+            pages.denied.insert(key, (1, rule, finality));
         }
     }
 
@@ -150,13 +151,13 @@ impl Journal {
         let pages = self.pages();
         let known = pages.denied_order.iter().filter_map(|key| pages.denied.get(key).map(|found| (key, found)));
         known
-            .map(|((operation, target), (count, rule, quiet))| Denied {
+            .map(|((operation, target), (count, rule, finality))| Denied {
                 operation: (*operation).to_owned(),
                 target: target.clone(),
                 count: *count,
                 rule: rule.clone(),
-                hint: hint(operation, target),
-                quiet: *quiet,
+                hint: (*finality != Finality::Final).then(|| hint(operation, target)).flatten(),
+                quiet: *finality == Finality::Quiet,
             })
             .collect()
     }
@@ -287,7 +288,7 @@ mod tests {
     fn denials_are_counted_by_target() {
         let journal = Journal::default();
         for _ in 0..3 {
-            journal.denied("read", "/etc/shadow", None, false);
+            journal.denied("read", "/etc/shadow", None, Finality::Open);
         }
         let denied = journal.denials();
         assert_eq!((denied.len(), denied[0].count), (1, 3));

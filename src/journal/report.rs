@@ -90,11 +90,22 @@ pub struct Denied {
     pub target: String,
     pub count: u64,
     pub rule: Option<String>,
-    /// The `askance allow …` that would let it through.
+    /// The `askance allow …` that would let it through; none where a rule forbids it whatever is allowed.
     pub hint: Option<String>,
     /// Programs cope without it, so nobody was asked.
     #[serde(skip_serializing_if = "std::ops::Not::not", default)]
     pub quiet: bool,
+}
+
+impl Denied {
+    /// What could be done about it, as the rest of a line that says what was denied.
+    pub fn way_out(&self) -> String {
+        match (&self.hint, &self.rule) {
+            (Some(hint), _) => format!("; to allow it: {hint}"),
+            (None, Some(rule)) => format!(" ({rule})"),
+            (None, None) => String::new(),
+        }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

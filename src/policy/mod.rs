@@ -28,7 +28,7 @@ pub use access::{Access, Change, Host, Operation, Target, UnixName};
 pub use components::{ByPath, as_path, key};
 pub use grants::Grant;
 pub use lists::{CompileError, Effect};
-pub use verdict::{Answer, Denial, Permit, Place, Question, Reason, Rule, Scope, Verdict};
+pub use verdict::{Answer, Denial, Finality, Permit, Place, Question, Reason, Rule, Scope, Verdict};
 
 use crate::settings::{Layer, Sandbox};
 use hosts::HostLists;
@@ -272,14 +272,14 @@ impl Policy {
                 target: access.target(),
                 rule: Some(rule.rule.clone()),
                 errno: libc::EACCES,
-                quiet: false,
+                finality: Finality::Final,
             }),
             Ruling::Quiet(rule) => Verdict::Deny(Denial {
                 operation: access.operation(),
                 target: access.target(),
                 rule: Some(rule.rule.clone()),
                 errno: if access.operation() == Operation::Unix { libc::ECONNREFUSED } else { libc::EACCES },
-                quiet: true,
+                finality: Finality::Quiet,
             }),
             Ruling::Deny(rule) => {
                 let organisation = rule.rule.source.layer == Layer::Organisation;

@@ -118,14 +118,31 @@ impl Question {
         }
     }
 
+    /// Whether an allow list could undo its refusal: not against the organisation.
+    pub fn finality(&self) -> Finality {
+        if self.organisation { Finality::Final } else { Finality::Open }
+    }
+
     /// The refusal of the same access, where the answer is known before it is asked again.
     pub fn denial(&self) -> Denial {
         let rule = match &self.reason {
             Reason::Denied(rule) => Some(rule.clone()),
             _ => None,
         };
-        Denial { operation: self.operation, target: self.target.clone(), rule, errno: libc::EACCES, quiet: false }
+        let (operation, target) = (self.operation, self.target.clone());
+        Denial { operation, target, rule, errno: libc::EACCES, finality: self.finality() }
     }
+}
+
+/// Whether an allow list could undo a refusal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Finality {
+    /// An entry in an allow list would let it through.
+    Open,
+    /// A rule forbids it, whatever allow lists say.
+    Final,
+    /// As `Open`; a well-known optional access that programs cope without, counted apart in the report.
+    Quiet,
 }
 
 /// An access that is refused without a question.
@@ -136,8 +153,7 @@ pub struct Denial {
     pub rule: Option<Rule>,
     /// What the program is told: `EACCES` unless programs cope better with another.
     pub errno: i32,
-    /// A well-known optional access that programs cope without: counted apart in the report.
-    pub quiet: bool,
+    pub finality: Finality,
 }
 
 impl Reason {

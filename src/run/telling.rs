@@ -37,8 +37,7 @@ pub(super) fn tell_denials(journal: &Journal) {
     let denied: Vec<_> = journal.denials().into_iter().filter(|denied| !denied.quiet).collect();
     for denial in denied.iter().take(TOLD_MAX) {
         let times = if denial.count > 1 { format!(" ({} times)", denial.count) } else { String::new() };
-        let hint = denial.hint.as_ref().map(|hint| format!("; to allow it: {hint}")).unwrap_or_default();
-        let line = format!("denied {} {}{times}{hint}", denial.operation, denial.target);
+        let line = format!("denied {} {}{times}{}", denial.operation, denial.target, denial.way_out());
         eprintln!("askance: {}", visible(&line));
     }
     if denied.len() > TOLD_MAX {

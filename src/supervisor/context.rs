@@ -267,7 +267,7 @@ impl Context {
     /// Refuses the call as the denial says, and counts it in the report.
     pub fn refuse(&self, call: &Call, denial: &Denial) -> Outcome {
         let _ = call;
-        self.journal.denied(denial.operation.word(), &denial.target.to_string(), denial_rule(denial), denial.quiet);
+        self.journal.denied(denial.operation.word(), &denial.target.to_string(), denial_rule(denial), denial.finality);
         Outcome::errno(denial.errno)
     }
 }

@@ -21,7 +21,7 @@ use super::Handler;
 use super::call::{Call, Outcome, Reply};
 use super::context::Context;
 use super::memory::PathBuffer;
-use crate::policy::{Answer, Denial, Operation, Question, Rule, Target};
+use crate::policy::{Answer, Denial, Finality, Operation, Question, Rule, Target};
 
 /// Words of an argument vector that are looked at; a longer one is judged as far as this.
 const WORDS_MAX: usize = 4096;
@@ -170,7 +170,7 @@ fn decide(context: &Context, call: &Call, execution: Execution) -> Outcome {
                 target: Target::Command(words(&execution.argv)),
                 rule: Some(rule),
                 errno: libc::EACCES,
-                quiet: false,
+                finality: Finality::Final,
             },
         ),
         Standing::Ask { rule, reason, lasts } => Outcome::Ask {
@@ -214,7 +214,7 @@ pub(super) fn prove(context: &Context, call: &Call) -> bool {
             Operation::Command.word(),
             &Target::Command(words(&real.argv)).to_string(),
             Some("the arguments changed between judgement and start".to_owned()),
-            false,
+            Finality::Final,
         );
         return false;
     }

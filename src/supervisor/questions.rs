@@ -96,7 +96,12 @@ impl Questions {
         });
         if let Joined::Refused(waiter) = joined {
             let journal = supervisor.context.journal();
-            journal.denied(question.operation.word(), &question.target.to_string(), Some(too_many(self.most)), false);
+            journal.denied(
+                question.operation.word(),
+                &question.target.to_string(),
+                Some(too_many(self.most)),
+                question.finality(),
+            );
             return waiter.owed.reply(Reply::Errno(waiter.refusal));
         }
         let (Joined::First(id), Some(asked)) = (joined, asked) else { return };
@@ -216,7 +221,7 @@ fn settle(supervisor: &Arc<Supervisor>, waiter: Waiter, answer: &Answer) {
             let rule = question.reason.rule().map(|rule| rule.text.clone());
             supervisor.context.remember_once(&question, &Answer::Deny, &caller);
             let journal = supervisor.context.journal();
-            journal.denied(question.operation.word(), &question.target.to_string(), rule, false);
+            journal.denied(question.operation.word(), &question.target.to_string(), rule, question.finality());
             owed.reply(Reply::Errno(refusal));
         }
     }

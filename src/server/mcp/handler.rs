@@ -330,8 +330,7 @@ async fn outcome(waiting: Waiting, exited: &Exited, means: Means) -> CallToolRes
     }
     for denied in &exited.denied {
         if !denied.quiet {
-            let hint = denied.hint.as_ref().map(|hint| format!("; to allow it: {hint}")).unwrap_or_default();
-            line(format!("[denied {} {}{hint}]", denied.operation, denied.target));
+            line(format!("[denied {} {}{}]", denied.operation, denied.target, denied.way_out()));
         }
     }
     if let Some(refused) = &exited.refused {

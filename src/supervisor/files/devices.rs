@@ -10,7 +10,7 @@ use rustix::fs::{FileType, Mode, OFlags, Stat};
 use super::held::Held;
 use super::open::How;
 use super::view::View;
-use crate::policy::{Denial, Operation, Permit, Target};
+use crate::policy::{Denial, Finality, Operation, Permit, Target};
 use crate::supervisor::Context;
 
 /// Device numbers of `Documentation/admin-guide/devices.txt`.
@@ -43,7 +43,7 @@ pub(super) fn classify(context: &Context, held: &Held, path: &Path) -> Device {
                 target: Target::Path(path.to_owned()),
                 rule: None,
                 errno: libc::EACCES,
-                quiet: false,
+                finality: Finality::Final,
             })
         }
         _ => Device::Other,

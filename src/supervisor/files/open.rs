@@ -11,7 +11,7 @@ use super::quick::{self, Wanted};
 use super::resolve::{Landing, Last, Viewer};
 use super::view::{Spelled, View, low};
 use super::{proc, reopen, synthetic};
-use crate::policy::{Access, Change, Denial, Permit, Verdict};
+use crate::policy::{Access, Change, Denial, Finality, Permit, Verdict};
 use crate::sandbox::Rights;
 use crate::supervisor::{Call, Context, Outcome, PathBuffer, Reply};
 use crate::sys::files::{self, OPEN_HOW_SIZE, OpenHow};
@@ -289,7 +289,7 @@ fn of_process(
                 target: question.target,
                 rule: None,
                 errno: libc::EACCES,
-                quiet: false,
+                finality: Finality::Open,
             },
         ),
     }
