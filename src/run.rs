@@ -222,7 +222,6 @@ fn carry_out(request: &RunRequest, begun: Begun, outlet: &Outlet) -> Result<u8, 
     let plan = child_plan(request, program, &prepared, streams)?;
     let launching = sandbox::launch(plan)?;
     let own = places::furnish(&prepared.directories, &mut prepared.floor, &journal)?;
-    launching.furnished();
     let floor = telling::floor(&prepared.floor);
     let (removed, limits) = (prepared.environment.removed.clone(), prepared.limits);
     let (supervisor, launched) = supervise(request, prepared, Served { launching, journal: &journal, asker })?;

@@ -76,7 +76,7 @@ fn word(verdict: &Verdict) -> &'static str {
     match verdict {
         Verdict::Allow(_) => "allow",
         Verdict::Ask(_) => "ask",
-        Verdict::Deny(denial) if denial.quiet => "quiet",
+        Verdict::Deny(denial) if denial.finality == Finality::Quiet => "quiet",
         Verdict::Deny(_) => "block",
     }
 }

@@ -66,7 +66,6 @@ fn confine(plan: &CommandPlan<'_>) -> Result<io::Error, (Stage, io::Error)> {
     // While nothing waits for it; all signals are blocked here.
     dispositions::reset_dispositions();
     rustix::process::fchdir(borrow(plan.directory)).map_err(|error| (Stage::Directory, error.into()))?;
-    landlock::restrict_self(borrow(plan.ruleset)).map_err(at(Stage::Floor))?;
     let listener = seccomp::install_with_listener(plan.filter).map_err(at(Stage::Filter))?;
     // From here on descriptors are this process's own, and none but the standard streams survives exec.
     spawn::close_range(3, RawFd::MAX, Range::UnshareAndCloseOnExec).map_err(at(Stage::Descriptors))?;
@@ -79,6 +78,8 @@ fn confine(plan: &CommandPlan<'_>) -> Result<io::Error, (Stage, io::Error)> {
         // Askance is gone; the monitor ends the run.
         _ => spawn::exit_now(125),
     }
+    // By now the floor is whole.
+    landlock::restrict_self(borrow(plan.ruleset)).map_err(at(Stage::Floor))?;
     dispositions::set_mask(dispositions::Mask::empty());
     let error = spawn::execute(&plan.program, &plan.argv, &plan.env);
     if error.raw_os_error() == Some(libc::ENOEXEC) {

@@ -45,10 +45,11 @@ pub struct ChildPlan<'a> {
     pub limits: ProcessLimits,
     /// A root caller keeps what archives and copies need.
     pub keep_root_capabilities: bool,
+    /// What may be added to it until [`Launched::go`].
     pub floor: &'a Floor,
     pub filter: &'a Filter,
-    /// What is made after the launch, as [`Launching::furnished`] says, and removed by the monitor where askance dies
-    /// without having done so.
+    /// What is made between the launch and [`Launched::go`], and removed by the monitor where askance dies without
+    /// having done so.
     pub directories: Option<&'a Directories>,
 }
 
@@ -182,8 +183,7 @@ struct Monitor {
     channel: OwnedFd,
 }
 
-/// Forks the monitor, which confines the command while the caller goes on; where the plan names directories,
-/// once they are there.
+/// Forks the monitor, which confines the command while the caller goes on.
 pub fn launch(plan: ChildPlan<'_>) -> Result<Launching, LaunchError> {
     launch_scoped(plan, super::features::scopes_signals())
 }
@@ -261,12 +261,6 @@ impl Launching {
     /// The monitor's process.
     pub fn monitor_pid(&self) -> i32 {
         self.monitor_pid
-    }
-
-    /// The run's own directories are made, and its floor is whole: the command may be confined.
-    pub fn furnished(&self) {
-        // Where nobody is left to read it, what the monitor reported says why.
-        let _ = self.monitor.order(Order::Furnished);
     }
 
     /// Returns when the command is confined, with the filter's notifications: the caller serves them, then calls

@@ -47,11 +47,7 @@ pub(super) struct MonitorPlan<'a> {
 
 /// Runs in the forked process.
 pub(super) fn run(plan: &MonitorPlan<'_>) -> Infallible {
-    let confined = confine(plan);
-    if confined.is_ok() {
-        wait_for_directories(plan);
-    }
-    match confined {
+    match confine(plan) {
         Ok(children) => spawn::fork_sharing_memory(&plan.stack, &plan.command, command::run, |command| {
             match command.map(Pid::from_raw) {
                 Ok(Some(command)) => Monitor::over(command, plan, children).watch(),
@@ -66,16 +62,6 @@ pub(super) fn run(plan: &MonitorPlan<'_>) -> Infallible {
 fn fail(plan: &MonitorPlan<'_>, stage: Stage, error: &io::Error) -> ! {
     send(borrow(plan.channel), Report::Failed(stage, errno(error)));
     spawn::exit_now(125)
-}
-
-/// Askance makes the run's directories once there is somebody to remove them.
-fn wait_for_directories(plan: &MonitorPlan<'_>) {
-    let Some(removal) = &plan.removal else { return };
-    match order_from(borrow(plan.channel), plan.askance.map(borrow)) {
-        Some(Order::Furnished) => {}
-        Some(_) => spawn::exit_now(0),
-        None => remove(removal),
-    }
 }
 
 /// Askance's next order that is no signal; none where it is dead.

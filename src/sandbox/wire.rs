@@ -32,8 +32,6 @@ pub(super) enum Order {
     Signal(i32),
     /// Kill everything.
     End,
-    /// The run's own directories are made, and the floor grants them: start the command.
-    Furnished,
 }
 
 fn encode(numbers: [i32; 3]) -> [u8; LENGTH] {
@@ -91,7 +89,6 @@ impl Order {
         encode(match self {
             Self::Signal(signal) => [1, signal, 0],
             Self::End => [2, 0, 0],
-            Self::Furnished => [3, 0, 0],
         })
     }
 
@@ -99,7 +96,6 @@ impl Order {
         match decode(bytes) {
             [1, signal, _] => Ok(Self::Signal(signal)),
             [2, ..] => Ok(Self::End),
-            [3, ..] => Ok(Self::Furnished),
             _ => Err(unknown()),
         }
     }
@@ -123,7 +119,7 @@ mod tests {
         ] {
             assert_eq!(Report::decode(&report.encode()).unwrap(), report);
         }
-        for order in [Order::Signal(2), Order::End, Order::Furnished] {
+        for order in [Order::Signal(2), Order::End] {
             assert_eq!(Order::decode(&order.encode()).unwrap(), order);
         }
         assert!(Report::decode(&[0; LENGTH]).is_err());
