@@ -11,7 +11,8 @@ use super::args::{AccessKind, Format, WhyArgs};
 use super::grant::{self, TargetError};
 use super::settings::origin;
 use super::{Outcome, layers, print, visible};
-use crate::policy::{Access, Change, Finality, Host, NothingYet, Reason, Rule, Target, UnixName, Verdict};
+use crate::journal::Finality;
+use crate::policy::{Access, Change, Host, NothingYet, Reason, Rule, Target, UnixName, Verdict};
 use crate::run;
 use crate::settings::Locations;
 

@@ -9,7 +9,7 @@ mod report;
 mod stream;
 
 pub use place::Place;
-pub use record::{Change, FileChange, Journal, QuestionRecord, quoted};
+pub use record::{Change, FileChange, Finality, Journal, QuestionRecord, quoted};
 pub use report::{
     Decision, Denied, Exit, FileChangeKind, FileEntry, FloorReport, ProcessReport, Question, Report, ReportError,
     Request, RuleReport,

@@ -8,7 +8,6 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use super::event::Event;
 use super::report::{Denied, FileChangeKind, FileEntry, ProcessReport, Question, RuleReport};
 use super::stream::Stream;
-use crate::policy::Finality;
 
 /// Denied targets and changed files remembered at most; a storm must not grow memory.
 const REMEMBERED: usize = 10_000;
@@ -27,6 +26,17 @@ pub enum Change {
 pub struct FileChange {
     pub path: PathBuf,
     pub change: Change,
+}
+
+/// Whether an allow list could undo a refusal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Finality {
+    /// An entry in an allow list would let it through.
+    Open,
+    /// A rule forbids it, whatever allow lists say.
+    Final,
+    /// As `Open`; a well-known optional access that programs cope without, counted apart in the report.
+    Quiet,
 }
 
 /// One question and its answer, in the report's words.

@@ -28,8 +28,9 @@ pub use access::{Access, Change, Host, Operation, Target, UnixName};
 pub use components::{ByPath, as_path, key};
 pub use grants::Grant;
 pub use lists::{CompileError, Effect};
-pub use verdict::{Answer, Denial, Finality, Permit, Place, Question, Reason, Rule, Scope, Verdict};
+pub use verdict::{Answer, Denial, Permit, Place, Question, Reason, Rule, Scope, Verdict};
 
+use crate::journal::Finality;
 use crate::settings::{Layer, Sandbox};
 use hosts::HostLists;
 use links::Links;

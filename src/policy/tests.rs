@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::*;
+use crate::journal::Finality;
 use crate::settings::{Filesystem, Network, Source, Sourced};
 
 struct Nothing;

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::access::{Operation, Target};
+use crate::journal::Finality;
 use crate::settings::{AutonomyLevel, Source};
 
 /// What `judge` says of one access.
@@ -132,17 +133,6 @@ impl Question {
         let (operation, target) = (self.operation, self.target.clone());
         Denial { operation, target, rule, errno: libc::EACCES, finality: self.finality() }
     }
-}
-
-/// Whether an allow list could undo a refusal.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Finality {
-    /// An entry in an allow list would let it through.
-    Open,
-    /// A rule forbids it, whatever allow lists say.
-    Final,
-    /// As `Open`; a well-known optional access that programs cope without, counted apart in the report.
-    Quiet,
 }
 
 /// An access that is refused without a question.

@@ -21,7 +21,8 @@ use super::Handler;
 use super::call::{Call, Outcome, Reply};
 use super::context::Context;
 use super::memory::PathBuffer;
-use crate::policy::{Answer, Denial, Finality, Operation, Question, Rule, Target};
+use crate::journal::Finality;
+use crate::policy::{Answer, Denial, Operation, Question, Rule, Target};
 
 /// Words of an argument vector that are looked at; a longer one is judged as far as this.
 const WORDS_MAX: usize = 4096;

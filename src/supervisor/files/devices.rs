@@ -10,7 +10,8 @@ use rustix::fs::{FileType, Mode, OFlags, Stat};
 use super::held::Held;
 use super::open::How;
 use super::view::View;
-use crate::policy::{Denial, Finality, Operation, Permit, Target};
+use crate::journal::Finality;
+use crate::policy::{Denial, Operation, Permit, Target};
 use crate::supervisor::Context;
 
 /// Device numbers of `Documentation/admin-guide/devices.txt`.
