@@ -196,20 +196,33 @@ for_each_user! {
         let question = client.told("session/request_permission");
         drop(client);
         let mut back = server.client(&scene, json!({}));
-        let until = Instant::now() + Duration::from_secs(10);
-        let loaded = loop {
-            // The server may still be about to notice that the other end is gone.
-            match back.request_or_error("session/load", json!({ "sessionId": session })) {
-                Ok(loaded) => break loaded,
-                Err(_) => assert!(Instant::now() < until, "the session is not given back"),
-            }
-        };
+        let loaded = back.load(&session);
         assert_eq!(loaded["pendingQuestions"][0]["questionId"], question["questionId"]);
         assert_eq!(loaded["commands"][0]["commandId"], json!(command));
         let again = back.told("session/request_permission");
         assert_eq!(again["questionId"], question["questionId"]);
         back.respond(&again, "once");
         assert!(back.finish(&command).0.ends_with("TOP-SECRET\n"));
+    }
+}
+
+for_each_user! {
+    fn an_approver_that_looks_after_a_session_does_not_take_it(scene) {
+        let server = Server::with_approvers(&scene, 60_000);
+        let mut agent = server.client(&scene, json!({}));
+        let mut approver = server.client(&scene, json!({ "approverToken": TOKEN }));
+        let session = raised(&mut agent, &mut approver, &scene);
+        let command = agent.run(&session, json!("cat ~/.ssh/id_x"));
+        approver.told("session/request_permission");
+        drop((agent, approver));
+        let mut approver = server.client(&scene, json!({ "approverToken": TOKEN }));
+        let loaded = approver.call("session/load", json!({ "sessionId": session }));
+        assert_eq!(loaded["pendingQuestions"].as_array().unwrap().len(), 1);
+        let question = approver.told("session/request_permission");
+        let mut agent = server.client(&scene, json!({}));
+        agent.load(&session);
+        approver.respond(&question, "once");
+        assert_eq!(agent.finish(&command).0, "TOP-SECRET\n");
     }
 }
 

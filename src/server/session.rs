@@ -36,6 +36,8 @@ pub(super) struct Session {
     pub(super) profiles: Vec<String>,
     /// Level, mode and grants, which every command of the session reads.
     pub(super) shared: session::Session,
+    /// An approver opened it. One that loads another's session answers its questions, and leaves it to whoever comes back.
+    approvers: bool,
     state: Mutex<State>,
     /// The owner is another, or nobody is waited for any more.
     pub(super) changed: Notify,
@@ -61,7 +63,8 @@ impl Session {
     pub(super) fn new(made: Made, shared: session::Session, owner: &Arc<Client>) -> Self {
         let Made { id, workspace, cwd, profiles } = made;
         let state = Mutex::new(State { owner: Some(Arc::clone(owner)), ..State::default() });
-        Self { id, workspace, cwd, profiles, shared, state, changed: Notify::new() }
+        let approvers = owner.approver;
+        Self { id, workspace, cwd, profiles, shared, approvers, state, changed: Notify::new() }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -90,8 +93,11 @@ impl Session {
         self.state().owner.as_ref().is_some_and(|owner| owner.id == client.id)
     }
 
-    /// Makes the client the owner, unless somebody else is.
+    /// Makes the client the owner, unless somebody else is, or it is an approver come to another's session.
     pub(super) fn attach(&self, client: &Arc<Client>) -> bool {
+        if client.approver && !self.approvers {
+            return false;
+        }
         let mut state = self.state();
         if state.owner.as_ref().is_some_and(|owner| owner.id != client.id) {
             return false;

@@ -186,6 +186,18 @@ impl Client {
         made["sessionId"].as_str().unwrap().to_owned()
     }
 
+    /// Takes a session up again whose client has gone.
+    pub fn load(&mut self, session: &str) -> Value {
+        let until = Instant::now() + Duration::from_secs(10);
+        loop {
+            // The server may still be about to notice that the other end is gone.
+            match self.request_or_error("session/load", json!({ "sessionId": session })) {
+                Ok(loaded) => return loaded,
+                Err(_) => assert!(Instant::now() < until, "the session is not given back"),
+            }
+        }
+    }
+
     /// Starts a command and gives its id.
     pub fn run(&mut self, session: &str, command: Value) -> String {
         let made = self.call("command/run", json!({ "sessionId": session, "command": command }));
