@@ -123,6 +123,12 @@ pub enum LaunchError {
     /// A supervised process tree has one listener, and this one has it already.
     #[error("start a sandbox inside a sandbox that has a system call supervisor already")]
     Nested,
+    /// Each process tree bears 16.
+    #[error(
+        "{}: the kernel stacks 16 Landlock layers at most, and askance needs two; start it below fewer sandboxes",
+        stage.words()
+    )]
+    Layers { stage: Stage },
     #[error("execute {}", path.display())]
     Execute { path: PathBuf, source: io::Error },
     /// The monitor died or said what it never says.
@@ -251,6 +257,7 @@ fn failure(report: Report, program: &Path) -> LaunchError {
     let error = io::Error::from_raw_os_error;
     match report {
         Report::Failed(Stage::Filter, libc::EBUSY) => LaunchError::Nested,
+        Report::Failed(stage @ (Stage::Floor | Stage::Scope), libc::E2BIG) => LaunchError::Layers { stage },
         Report::Failed(stage, errno) => LaunchError::Child { stage, source: error(errno) },
         Report::NotExecuted(errno) => LaunchError::Execute { path: program.to_owned(), source: error(errno) },
         _ => LaunchError::Monitor(error(libc::EPROTO)),
@@ -395,7 +402,7 @@ fn above_standard(stdio: [OwnedFd; 3]) -> Result<[OwnedFd; 3], LaunchError> {
 
 /// A ruleset that lets everything be but signals to the outside. Every Landlock layer denies moving
 /// files between directories unless it handles and grants that, so this one grants it everywhere.
-fn signal_scope() -> Result<OwnedFd, LaunchError> {
+pub(super) fn signal_scope() -> Result<OwnedFd, LaunchError> {
     let root = open_directory(Path::new("/"))?;
     let ruleset = Ruleset::default()
         .set_compatibility(CompatLevel::HardRequirement)

@@ -179,3 +179,25 @@ fn what_cannot_need_a_question_is_not_trapped() {
         assert!(without < 20, "{without} of {argv:?}");
     }
 }
+
+#[test]
+fn below_too_many_layers_nothing_starts_and_the_error_says_why() {
+    // Layers and `no_new_privs` are a thread's own, and what it forks has them.
+    let below = |layers: u32| {
+        let launched = move || {
+            rustix::thread::set_no_new_privs(true).unwrap();
+            for _ in 0..layers {
+                crate::sys::landlock::restrict_self(launch::signal_scope().unwrap().as_fd()).unwrap();
+            }
+            Trial::new().run(&["/bin/echo", "ran"]).map(|ended| ended.output)
+        };
+        std::thread::spawn(launched).join().unwrap()
+    };
+    let scopes = u32::from(features::scopes_signals());
+    assert_eq!(below(15 - scopes).unwrap(), "ran\n");
+    let full = below(16 - scopes).unwrap_err();
+    assert!(matches!(full, LaunchError::Layers { stage: Stage::Floor }) && full.exit_status() == 125, "{full}");
+    if scopes > 0 {
+        assert!(matches!(below(16), Err(LaunchError::Layers { stage: Stage::Scope })));
+    }
+}
