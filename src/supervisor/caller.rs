@@ -1,11 +1,11 @@
 //! Who calls: a thread and its process, held by descriptor so that a reused number is nobody else.
 
 use std::collections::HashMap;
-use std::fs;
-use std::io;
+use std::fs::{self, File};
+use std::io::{self, Read};
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use super::context::Process;
 use crate::sys::pidfd;
@@ -22,8 +22,9 @@ pub struct ProcessHold {
     pub tgid: i32,
     pidfd: OwnedFd,
     umask: AtomicU32,
-    /// With `tgid`, names the process for ever: clock ticks since boot.
-    pub started: u64,
+    /// With `tgid`, names the process for ever: clock ticks since boot. Looked up when somebody asks, which for most
+    /// processes nobody does.
+    started: OnceLock<u64>,
 }
 
 /// One calling thread.
@@ -68,9 +69,10 @@ impl Caller {
         let _ = pidfd::send_signal(to.as_fd(), signal);
     }
 
-    /// Names the process: never equal for two processes.
+    /// Names the process: never equal for two processes that live.
     pub fn key(&self) -> (i32, u64) {
-        (self.tgid, self.process.started)
+        let look = || started(self.tgid).filter(|_| self.process_is_alive()).unwrap_or(0);
+        (self.tgid, *self.process.started.get_or_init(look))
     }
 
     /// Ends the process at once.
@@ -143,10 +145,16 @@ impl Callers {
         {
             return Ok(Arc::clone(caller));
         }
-        let tgid = status_field(tid, "Tgid:").and_then(|text| text.parse().ok()).ok_or(libc::EINTR)?;
+        // A process's descriptor is had by the number of its first thread alone.
+        let first = pidfd::open_process(tid).ok();
+        let tgid = match first {
+            Some(_) => tid,
+            None => status_field(tid, "Tgid:").and_then(|text| text.parse().ok()).ok_or(libc::EINTR)?,
+        };
+        // While that process lives the number is its own, and the thread one of its.
         let process = match known.by_tid.values().find(|caller| caller.tgid == tgid && caller.process_is_alive()) {
-            Some(sibling) if started(tgid) == Some(sibling.process.started) => Arc::clone(&sibling.process),
-            _ => Arc::new(hold(tgid).map_err(|error| error.raw_os_error().unwrap_or(libc::EINTR))?),
+            Some(sibling) => Arc::clone(&sibling.process),
+            None => Arc::new(hold(tgid, first).map_err(|error| error.raw_os_error().unwrap_or(libc::EINTR))?),
         };
         known.sweep(self.most);
         let caller = Arc::new(Caller { tid, tgid, thread: pidfd::open_thread(tid).ok(), process });
@@ -155,17 +163,19 @@ impl Callers {
     }
 }
 
-fn hold(tgid: i32) -> io::Result<ProcessHold> {
-    let pidfd = pidfd::open_process(tgid)?;
-    let started = started(tgid).ok_or_else(|| io::Error::from_raw_os_error(libc::ESRCH))?;
-    Ok(ProcessHold { tgid, pidfd, umask: AtomicU32::new(UNKNOWN), started })
+fn hold(tgid: i32, pidfd: Option<OwnedFd>) -> io::Result<ProcessHold> {
+    let pidfd = pidfd.map_or_else(|| pidfd::open_process(tgid), Ok)?;
+    Ok(ProcessHold { tgid, pidfd, umask: AtomicU32::new(UNKNOWN), started: OnceLock::new() })
 }
 
 /// When the process started, in clock ticks since boot: field 22 of its first thread's `stat`. For the `stat` of the
 /// process the kernel would add up what all its threads used, ten thousand of them too.
 fn started(tgid: i32) -> Option<u64> {
-    let stat = fs::read_to_string(format!("/proc/{tgid}/task/{tgid}/stat")).ok()?;
-    let after_name = &stat[stat.rfind(')')? + 1..];
+    // Fifty numbers and a name of 64 bytes at most, in one piece.
+    let mut stat = [0; 1536];
+    let length = File::open(format!("/proc/{tgid}/task/{tgid}/stat")).ok()?.read(&mut stat).ok()?;
+    let name_ends = stat[..length].iter().rposition(|byte| *byte == b')')?;
+    let after_name = std::str::from_utf8(&stat[name_ends + 1..length]).ok()?;
     after_name.split_ascii_whitespace().nth(19)?.parse().ok()
 }
 

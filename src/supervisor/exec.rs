@@ -205,19 +205,20 @@ pub(super) fn prove(context: &Context, call: &Call) -> bool {
         return true;
     }
     // By the calling thread: a process whose first thread is gone has no image to show.
-    let Some(real) = really_started(call.tid) else { return false };
-    let free = context.started().was_allowed(&real)
-        || !context.executions().concerns(&real.program)
-        || matches!(context.executions().judge(&real), Standing::Free);
-    if !free {
-        caller.kill();
-        context.journal().denied(
-            Operation::Command.word(),
-            &Target::Command(words(&real.argv)).to_string(),
-            Some("the arguments changed between judgement and start".to_owned()),
-            Finality::Final,
-        );
-        return false;
+    let Ok(program) = fs::read_link(format!("/proc/{}/exe", call.tid)) else { return false };
+    if context.executions().concerns(&program) {
+        let Some(real) = really_started(call.tid, program) else { return false };
+        let free = context.started().was_allowed(&real) || matches!(context.executions().judge(&real), Standing::Free);
+        if !free {
+            caller.kill();
+            context.journal().denied(
+                Operation::Command.word(),
+                &Target::Command(words(&real.argv)).to_string(),
+                Some("the arguments changed between judgement and start".to_owned()),
+                Finality::Final,
+            );
+            return false;
+        }
     }
     // An exec that has not happened yet leaves the image it was called from: only a call of the
     // process's first thread that is alone can be the new image's.
@@ -232,9 +233,8 @@ fn is_single_threaded(tgid: i32) -> bool {
     fs::metadata(format!("/proc/{tgid}/task")).is_ok_and(|tasks| tasks.nlink() == 3)
 }
 
-/// What `/proc` says that the process is.
-fn really_started(tid: i32) -> Option<Execution> {
-    let program = fs::read_link(format!("/proc/{tid}/exe")).ok()?;
+/// What `/proc` says that the process with this program is.
+fn really_started(tid: i32, program: PathBuf) -> Option<Execution> {
     let cmdline = fs::read(format!("/proc/{tid}/cmdline")).ok()?;
     let cwd = fs::read_link(format!("/proc/{tid}/cwd")).unwrap_or_default();
     let line = cmdline.strip_suffix(&[0]).unwrap_or(&cmdline);
