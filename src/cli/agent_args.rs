@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use clap::{ArgGroup, Args, Subcommand, ValueHint};
 
-use super::args::{ApprovalFlags, PolicyFlags, RunFlags, level};
+use super::flags::{ApprovalFlags, PolicyFlags, RunFlags, level};
 use crate::settings::AutonomyLevel;
 
 /// `askance hook`.

@@ -1,6 +1,6 @@
 //! The flags of approval, read the same way by every subcommand that judges a request.
 
-use super::args::ApprovalFlags;
+use super::flags::ApprovalFlags;
 use crate::approval::{Chosen, Risk};
 use crate::session::{BadName, Kind, Name, Session, SessionError};
 use crate::settings::{InteractionMode, Locations};

@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use serde_json::{Value, json};
 
 use super::agent_args::{HookArgs, HookCommand, HookInstallArgs};
-use super::args::{ApprovalFlags, PolicyFlags};
+use super::flags::{ApprovalFlags, PolicyFlags};
 use super::judging::{Bench, JudgingError};
 use super::layers;
 use super::{Outcome, print, report, visible};

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::approval::{BadSession, chosen, session};
-use super::args::{ApprovalFlags, PolicyFlags};
+use super::flags::{ApprovalFlags, PolicyFlags};
 use super::layers;
 use crate::approval::{
     self, Authority, BadPattern, Host, KnownTool, McpCall, McpRules, McpVerdict, Request, Risk, Rules, Subject, Verdict,

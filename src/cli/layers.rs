@@ -4,8 +4,8 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use super::args::PolicyFlags;
-use super::grant::{self, TargetError};
+use super::flags::PolicyFlags;
+use super::target::{self, TargetError};
 use crate::settings::load::understand;
 use crate::settings::profile::{self, ProfileError};
 use crate::settings::read::At;
@@ -71,13 +71,13 @@ pub(crate) fn runtime(flags: &PolicyFlags, mut document: Document) -> Result<(Lo
     files.block_write.extend(blocked);
     let network = &mut document.sandbox.network;
     for socket in &flags.block {
-        network.block_unix_sockets.push(At::nowhere(grant::socket(socket, &locations)?));
+        network.block_unix_sockets.push(At::nowhere(target::socket(socket, &locations)?));
     }
     for domain in &flags.allow_domain {
-        network.allowed_domains.push(At::nowhere(grant::domain(domain)?));
+        network.allowed_domains.push(At::nowhere(target::domain(domain)?));
     }
     for socket in &flags.allow_unix {
-        network.allow_unix_sockets.push(At::nowhere(grant::socket(socket, &locations)?));
+        network.allow_unix_sockets.push(At::nowhere(target::socket(socket, &locations)?));
     }
     let mut runtime = Runtime { document, profiles: Vec::new() };
     if let Some(text) = std::env::var_os(SETTINGS_VARIABLE) {
@@ -105,5 +105,5 @@ pub(crate) fn bounded(workspace: Option<&Path>, cwd: Option<&Path>) -> Result<Lo
 }
 
 fn paths(flags: &[OsString], locations: &Locations) -> Result<Vec<At<String>>, TargetError> {
-    flags.iter().map(|path| grant::path(path, locations).map(At::nowhere)).collect()
+    flags.iter().map(|path| target::path(path, locations).map(At::nowhere)).collect()
 }

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use super::Outcome;
 use super::agent_args::McpArgs;
-use super::args::{ApprovalFlags, PolicyFlags};
+use super::flags::{ApprovalFlags, PolicyFlags};
 use super::layers;
 use crate::server::mcp::{Askance, McpError, Turns, random, serve_http, serve_stdio};
 use crate::server::{Token, TokenError};

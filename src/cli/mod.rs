@@ -10,6 +10,7 @@ mod completions;
 mod deferred;
 mod doctor;
 mod file;
+mod flags;
 mod grant;
 mod hook;
 mod judging;
@@ -20,6 +21,7 @@ mod profiles;
 mod run;
 mod serve;
 mod settings;
+mod target;
 mod trust;
 mod why;
 

@@ -8,7 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::agent_args::ExecArgs;
-use super::args::{ApprovalFlags, RunArgs, RunFlags};
+use super::args::RunArgs;
+use super::flags::{ApprovalFlags, RunFlags};
 use super::{FAILED, Outcome, approval, layers, report};
 use crate::journal::{Place, ReportError};
 use crate::prompt::Choice;

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use super::agent_args::ServeArgs;
-use super::args::PolicyFlags;
+use super::flags::PolicyFlags;
 use super::layers::LayersError;
 use super::{Outcome, layers, print};
 use crate::server::{self, Config, Token};

@@ -8,7 +8,8 @@ use std::process::{Command, ExitCode};
 
 use serde_json::{Value, json};
 
-use super::args::{Format, PlaceFlags, PolicyFlags, SettingsCommand};
+use super::args::{Format, PlaceFlags, SettingsCommand};
+use super::flags::PolicyFlags;
 use super::{Outcome, layers, print, visible};
 use crate::settings::trust::Trust;
 use crate::settings::{self, DEFAULTS, IgnoredBecause, Layer, Settings, Shown, Source};

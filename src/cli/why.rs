@@ -8,8 +8,8 @@ use std::process::ExitCode;
 use serde_json::json;
 
 use super::args::{AccessKind, Format, WhyArgs};
-use super::grant::{self, TargetError};
 use super::settings::origin;
+use super::target::{self, TargetError};
 use super::{Outcome, layers, print, visible};
 use crate::journal::Finality;
 use crate::policy::{Access, Change, Host, NothingYet, Reason, Rule, Target, UnixName, Verdict};
@@ -48,15 +48,15 @@ enum Asked {
 impl Asked {
     fn read(kind: AccessKind, target: &OsStr, locations: &Locations) -> Result<Self, TargetError> {
         Ok(match kind {
-            AccessKind::Read => Self::Read(grant::real_path(target, locations)?),
+            AccessKind::Read => Self::Read(target::real_path(target, locations)?),
             AccessKind::Write => {
-                let path = grant::real_path(target, locations)?;
+                let path = target::real_path(target, locations)?;
                 let exists = path.symlink_metadata().is_ok();
                 let change = if exists { Change::Existing } else { Change::Create };
                 Self::Write(path, change)
             }
             AccessKind::Connect => {
-                let text = grant::domain(grant::utf8(target)?)?;
+                let text = target::domain(target::utf8(target)?)?;
                 let (host, port) = split(&text).ok_or(TargetError::Unfit {
                     target: text.clone(),
                     expected: "one domain or address, with an optional `:port`",
@@ -65,7 +65,7 @@ impl Asked {
             }
             AccessKind::Unix => match target.as_encoded_bytes().strip_prefix(b"@") {
                 Some(name) => Self::Unix(UnixName::Abstract(name.to_vec())),
-                None => Self::Unix(UnixName::Path(grant::real_path(target, locations)?)),
+                None => Self::Unix(UnixName::Path(target::real_path(target, locations)?)),
             },
         })
     }

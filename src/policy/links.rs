@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::lists::Effect;
-use super::paths::{Pattern, parse};
+use super::pattern::{Pattern, parse};
 use super::{Places, Real, SHARED_TEMPORARY};
 use crate::settings::Sourced;
 

@@ -13,6 +13,7 @@ mod hosts;
 mod links;
 mod lists;
 mod paths;
+mod pattern;
 mod sockets;
 pub mod verdict;
 

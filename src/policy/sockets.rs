@@ -3,7 +3,7 @@
 use super::access::UnixName;
 use super::links::Links;
 use super::lists::{CompileError, Entry, Lists, Match, Problem, Ruling, deciding, runtime_source, weigh};
-use super::paths::{Pattern, parse};
+use super::pattern::{Pattern, parse};
 use super::verdict::Rule;
 use super::{Grant, Places};
 use crate::settings::{Layer, Network};

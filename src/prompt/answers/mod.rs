@@ -27,6 +27,7 @@
 //!
 //! The file is read once, before the command starts: a command that rewrites it changes nothing.
 
+mod error;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
 mod line;
@@ -39,8 +40,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+pub use error::{Expected, LineError};
 use line::Line;
-pub use line::{Expected, LineError};
 
 use super::narrow::narrow;
 use crate::policy::{Answer, Question};

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use globset::{GlobBuilder, GlobMatcher};
 
-use super::line::{Expected, LineError};
+use super::error::{Expected, LineError};
 use super::words::{Word, literal};
 use crate::policy::{Host, Operation, Target, UnixName};
 

@@ -1,6 +1,6 @@
 //! Splits a line of an answers file into words.
 
-use super::line::{Expected, LineError};
+use super::error::{Expected, LineError};
 
 /// One word. `glob` is its text as a glob pattern: what a backslash protects stays escaped.
 #[derive(Debug, Clone, PartialEq, Eq)]
