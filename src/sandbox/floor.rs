@@ -4,7 +4,7 @@
 //! nobody's help; everything above it is brokered. It never grants a path that a carve covers, and
 //! it refuses to exist on a kernel that cannot hold it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
@@ -69,12 +69,6 @@ pub struct Ruled {
     pub ino: u64,
 }
 
-impl Ruled {
-    fn is_awaited(&self) -> bool {
-        self.ino == 0
-    }
-}
-
 /// What was given to Landlock.
 #[derive(Debug)]
 pub struct Floor {
@@ -82,9 +76,15 @@ pub struct Floor {
     table: Table,
     abi: u32,
     left_out: Vec<LeftOut>,
+    /// Rules for what is not there before [`Floor::complete`].
+    awaited: Vec<(PathBuf, Rights)>,
+    denied: Denied,
     nursery: Option<Nursery>,
     patterned: bool,
 }
+
+/// The inodes that are denied under whatever name, and to what.
+type Denied = [(HashSet<(u64, u64)>, Rights); 2];
 
 impl Floor {
     /// Lays the floor for reading (and executing) and for writing.
@@ -106,16 +106,15 @@ impl Floor {
     /// nursery can be read and executed wherever it is moved.
     pub fn complete(&mut self, nursery: Option<Nursery>) {
         let abi = ABI::from(i32::try_from(self.abi).unwrap_or(0));
-        for ruled in self.table.rules_mut().filter(|ruled| ruled.is_awaited()) {
-            let path = ruled.path.clone();
-            match open_rule(&path, ruled.rights).map(|(rule, found)| (rule.bind(&self.ruleset, abi), found)) {
-                Ok((Ok(()), found)) => *ruled = found,
-                Ok((Err(source), _)) => self.left_out.push(LeftOut::Bind { path, source }),
-                // There is no nursery.
-                Err(error) if error.raw_os_error() == Some(libc::ENOENT) => {}
-                Err(source) => self.left_out.push(LeftOut::Open { path, source }),
+        let mut rules = std::mem::replace(&mut self.table, Table::new(Vec::new())).into_rules();
+        for (path, rights) in std::mem::take(&mut self.awaited) {
+            match bind((&self.ruleset, abi), &self.denied, path, rights) {
+                Ok(bound) => rules.extend(bound),
+                Err(left_out) => self.left_out.push(left_out),
             }
         }
+        rules.sort_by(|a, b| a.path.cmp(&b.path));
+        self.table = Table::new(rules);
         self.nursery = nursery;
     }
 
@@ -160,34 +159,22 @@ impl Floor {
         // Bound alone, whatever is granted where they wait: they leave.
         let newborn = directories.into_iter().flat_map(Directories::newborn);
         planned.extend(newborn.map(|path| (Key::of(&path), Rights::READ)));
+        let denied = marks.map(|(marks, rights)| (marks.into_carved(), rights));
         let ruleset = handled(abi)?;
-        let mut rules = Vec::with_capacity(planned.len());
+        let (mut rules, mut awaited) = (Vec::with_capacity(planned.len()), Vec::new());
         for (key, rights) in planned {
             let path = key.path();
             if directories.is_some_and(|directories| directories.is_ruled(&path)) {
-                rules.push(Ruled { path, rights, dev: 0, ino: 0 });
+                awaited.push((path, rights));
                 continue;
             }
-            match open_rule(&path, rights) {
-                Ok((_, ruled)) if denied_elsewhere(&ruled, &marks) => left_out.push(LeftOut::Alias { path }),
-                Ok((_, ruled)) if ruled.rights.is_empty() => {}
-                Ok((rule, ruled)) => match rule.bind(&ruleset, abi) {
-                    Ok(()) => rules.push(ruled),
-                    Err(source) => left_out.push(LeftOut::Bind { path, source }),
-                },
-                // Nothing there to grant; what is made there later is brokered.
-                Err(error) if error.raw_os_error() == Some(libc::ENOENT) => {}
-                Err(source) => left_out.push(LeftOut::Open { path, source }),
+            match bind((&ruleset, abi), &denied, path, rights) {
+                Ok(bound) => rules.extend(bound),
+                Err(left) => left_out.push(left),
             }
         }
-        Ok(Self {
-            ruleset,
-            table: Table::new(rules),
-            abi: abi_number,
-            left_out,
-            nursery: None,
-            patterned: read.patterned,
-        })
+        let (table, patterned) = (Table::new(rules), read.patterned);
+        Ok(Self { ruleset, table, abi: abi_number, left_out, awaited, denied, nursery: None, patterned })
     }
 
     /// The deepest rule at or above `path`, if the floor grants all of `rights` there.
@@ -279,8 +266,28 @@ fn open_real(path: &Path) -> io::Result<OwnedFd> {
     Ok(fd)
 }
 
-fn denied_elsewhere(ruled: &Ruled, marks: &[(Marks, Rights); 2]) -> bool {
-    marks.iter().any(|(marks, rights)| ruled.rights.intersects(*rights) && marks.carves_inode(ruled.dev, ruled.ino))
+/// Binds one rule; none where there is nothing to grant: what is made there later is brokered.
+fn bind(
+    (ruleset, abi): (&OwnedFd, ABI),
+    denied: &Denied,
+    path: PathBuf,
+    rights: Rights,
+) -> Result<Option<Ruled>, LeftOut> {
+    match open_rule(&path, rights) {
+        Ok((_, ruled)) if denied_elsewhere(&ruled, denied) => Err(LeftOut::Alias { path }),
+        Ok((_, ruled)) if ruled.rights.is_empty() => Ok(None),
+        Ok((rule, ruled)) => match rule.bind(ruleset, abi) {
+            Ok(()) => Ok(Some(ruled)),
+            Err(source) => Err(LeftOut::Bind { path, source }),
+        },
+        Err(error) if error.raw_os_error() == Some(libc::ENOENT) => Ok(None),
+        Err(source) => Err(LeftOut::Open { path, source }),
+    }
+}
+
+fn denied_elsewhere(ruled: &Ruled, denied: &Denied) -> bool {
+    let inode = (ruled.dev, ruled.ino);
+    denied.iter().any(|(denied, rights)| ruled.rights.intersects(*rights) && denied.contains(&inode))
 }
 
 /// A ruleset that handles every right of `abi`: what no rule grants is denied.

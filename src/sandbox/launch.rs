@@ -45,7 +45,7 @@ pub struct ChildPlan<'a> {
     pub limits: ProcessLimits,
     /// A root caller keeps what archives and copies need.
     pub keep_root_capabilities: bool,
-    /// What may be added to it until [`Launched::go`].
+    /// Rules may be added to it until [`Launched::go`].
     pub floor: &'a Floor,
     pub filter: &'a Filter,
     /// What is made between the launch and [`Launched::go`], and removed by the monitor where askance dies without

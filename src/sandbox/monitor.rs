@@ -64,8 +64,8 @@ fn fail(plan: &MonitorPlan<'_>, stage: Stage, error: &io::Error) -> ! {
     spawn::exit_now(125)
 }
 
-/// Askance's next order that is no signal; none where it is dead.
-fn order_from(channel: BorrowedFd<'_>, askance: Option<BorrowedFd<'_>>) -> Option<Order> {
+/// Waits for askance's last order; false where none comes, because it is dead.
+fn is_dismissed(channel: BorrowedFd<'_>, askance: Option<BorrowedFd<'_>>) -> bool {
     loop {
         let mut polled = [
             PollFd::from_borrowed_fd(askance.unwrap_or(channel), PollFlags::IN),
@@ -74,13 +74,10 @@ fn order_from(channel: BorrowedFd<'_>, askance: Option<BorrowedFd<'_>>) -> Optio
         let dead = poll(&mut polled, None).is_ok() && !polled[0].revents().is_empty() && askance.is_some();
         let mut bytes = [0; LENGTH];
         match rustix::net::recv(channel, &mut bytes[..], RecvFlags::DONTWAIT) {
-            Ok((LENGTH, LENGTH)) => match Order::decode(&bytes) {
-                Ok(Order::Signal(_)) => {}
-                Ok(order) => return Some(order),
-                Err(_) => return Some(Order::End),
-            },
+            Ok((LENGTH, LENGTH)) if matches!(Order::decode(&bytes), Ok(Order::Signal(_))) => {}
+            Ok((LENGTH, LENGTH)) => return true,
             Err(Errno::INTR | Errno::AGAIN) if !dead => {}
-            _ => return None,
+            _ => return false,
         }
     }
 }
@@ -285,9 +282,9 @@ impl<'a> Monitor<'a> {
         spawn::exit_now(0)
     }
 
-    /// Waits for askance's last order. Where none comes it is dead, and what it would have removed is removed.
+    /// Where askance is dead, what it would have removed is removed.
     fn take_leave(&self) {
-        if order_from(self.channel, self.askance).is_none()
+        if !is_dismissed(self.channel, self.askance)
             && let Some(removal) = self.removal
         {
             remove(removal);

@@ -152,9 +152,9 @@ impl Marks {
         self.marks.insert(Key::of(path), Mark::Carve);
     }
 
-    /// Is this file or directory denied, under whatever name?
-    pub(super) fn carves_inode(&self, dev: u64, ino: u64) -> bool {
-        self.carved.contains(&(dev, ino))
+    /// The files and directories that are denied, under whatever name.
+    pub(super) fn into_carved(self) -> HashSet<(u64, u64)> {
+        self.carved
     }
 
     /// Is what will stand there granted?

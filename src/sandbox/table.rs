@@ -33,8 +33,8 @@ impl Table {
         &self.rules
     }
 
-    pub(super) fn rules_mut(&mut self) -> impl Iterator<Item = &mut Ruled> {
-        self.rules.iter_mut()
+    pub(super) fn into_rules(self) -> Vec<Ruled> {
+        self.rules
     }
 
     pub(super) fn deepest(&self, path: &Path) -> Option<&Ruled> {

@@ -278,3 +278,28 @@ fn older_kernels_get_what_they_know_and_too_old_ones_nothing() {
         ));
     }
 }
+
+/// Between its making and its rule somebody else could have put another's inode in the run's place.
+#[test]
+fn what_takes_the_place_of_the_runs_own_directory_is_not_granted_where_it_is_denied() {
+    let place = tempfile::tempdir().unwrap();
+    let base = fs::canonicalize(place.path()).unwrap();
+    let (key, temporary) = (base.join("key"), base.join("own"));
+    fs::write(&key, "x").unwrap();
+    let read = silent(&[base.to_str().unwrap()], &[key.to_str().unwrap()]);
+    let directories = Directories { temporary: temporary.clone(), nursery: None };
+    for denied in [false, true] {
+        let mut floor = Floor::lay_above(&read, &silent(&[], &[]), &Survey::default(), Some(&directories)).unwrap();
+        if denied {
+            fs::hard_link(&key, &temporary).unwrap();
+        } else {
+            fs::write(&temporary, "x").unwrap();
+        }
+        floor.complete(None);
+        assert_eq!(below(&floor, &[(Attempt::Read, c(&temporary))]), [!denied]);
+        assert_eq!(floor.covers(&temporary, Rights::READ).is_some_and(|ruled| ruled.path == temporary), !denied);
+        let left_out = floor.left_out();
+        assert_eq!(matches!(left_out, [LeftOut::Alias { path }] if *path == temporary), denied, "{left_out:?}");
+        fs::remove_file(&temporary).unwrap();
+    }
+}
