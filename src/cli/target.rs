@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::path::{Component, Path, PathBuf};
 
 use super::args::Subject;
+use crate::policy::lexical;
 use crate::settings::edit::literal;
 use crate::settings::list::EntryKind;
 use crate::settings::{Locations, entry};
@@ -141,20 +142,6 @@ fn real(path: &Path) -> PathBuf {
 /// `..` after a link means the link's parent, so it is only resolved by hand where nothing exists.
 fn lexical_if_missing(path: &Path) -> PathBuf {
     if path.canonicalize().is_ok() { path.to_owned() } else { lexical(path) }
-}
-
-fn lexical(path: &Path) -> PathBuf {
-    let mut plain = PathBuf::new();
-    for component in path.components() {
-        match component {
-            Component::ParentDir => {
-                plain.pop();
-            }
-            Component::CurDir => {}
-            other => plain.push(other),
-        }
-    }
-    plain
 }
 
 /// A socket target: `@name`, or a path.

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::path::{Component, Path, PathBuf};
 
 /// Anything by the [`key`] of a path. Looked up at every access, hence no slow hash: its keys come from
 /// lists and from the way to what they name, not from what a command asks for.
@@ -29,6 +29,21 @@ pub(super) fn plain(path: &Path) -> Cow<'_, Path> {
     };
     let odd = bytes.iter().enumerate().any(|(at, byte)| *byte == b'/' && dots(&bytes[at + 1..]));
     if odd && bytes != b"/" { Cow::Owned(path.components().collect()) } else { Cow::Borrowed(path) }
+}
+
+/// An absolute path with `.`, `..` and doubled slashes removed by the letter.
+pub fn lexical(path: &Path) -> PathBuf {
+    let mut clean = PathBuf::from("/");
+    for component in path.components() {
+        match component {
+            Component::Normal(name) => clean.push(name),
+            Component::ParentDir => {
+                clean.pop();
+            }
+            Component::RootDir | Component::CurDir | Component::Prefix(_) => {}
+        }
+    }
+    clean
 }
 
 /// An absolute path's names.

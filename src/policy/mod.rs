@@ -26,7 +26,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub use access::{Access, Change, Host, Operation, Target, UnixName};
-pub use components::{ByPath, as_path, key};
+pub use components::{ByPath, as_path, key, lexical};
 pub use grants::Grant;
 pub use lists::{CompileError, Effect};
 pub use verdict::{Answer, Denial, Permit, Place, Question, Reason, Rule, Scope, Verdict};

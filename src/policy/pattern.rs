@@ -1,11 +1,11 @@
 //! What one entry of a list of paths covers.
 
 use std::os::unix::ffi::OsStringExt;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 use super::Places;
 use super::any_depth::{self, Name};
-use super::components::plain;
+use super::components::{lexical, plain};
 use super::glob::{LazyGlob, escape, first_meta, is_meta, unescape};
 use super::lists::Problem;
 
@@ -77,15 +77,5 @@ fn normalise(path: Vec<u8>) -> PathBuf {
     if is_plain(&path) {
         return path;
     }
-    let mut normal = PathBuf::from("/");
-    for component in path.components() {
-        match component {
-            Component::Normal(name) => normal.push(name),
-            Component::ParentDir => {
-                normal.pop();
-            }
-            Component::RootDir | Component::CurDir | Component::Prefix(_) => {}
-        }
-    }
-    normal
+    lexical(&path)
 }

@@ -122,54 +122,46 @@ pub(super) fn until_the_end(
     watched: &Watched<'_>,
     stand_by: impl FnOnce() -> Result<(), StartError>,
 ) -> Result<Ending, RunError> {
-    let deadline = watched.limits.wall_time_ms.map(|ms| Instant::now() + Duration::from_millis(ms));
-    if let Some(ending) = watch(watched, deadline, Some(Instant::now() + SHORT)).map_err(RunError::Wait)? {
-        return Ok(ending);
-    }
-    stand_by()?;
-    loop {
-        if let Some(ending) = watch(watched, deadline, None).map_err(RunError::Wait)? {
-            return Ok(ending);
-        }
-    }
-}
-
-/// As [`until_the_end`], but at most until the moment `pause`.
-fn watch(watched: &Watched<'_>, deadline: Option<Instant>, pause: Option<Instant>) -> io::Result<Option<Ending>> {
+    let begun = Instant::now();
+    let deadline = watched.limits.wall_time_ms.map(|ms| begun + Duration::from_millis(ms));
     let sampled = watched.group.is_none() && is_bounded(watched.limits) || watched.limits.output_bytes.is_some();
+    let mut stand_by = Some(stand_by);
     loop {
         let left = |end: Instant| end.saturating_duration_since(Instant::now());
         if deadline.map(left) == Some(Duration::ZERO) {
             watched.journal.note("ended at its time limit");
-            return Ok(Some(Ending::OutOfTime));
+            return Ok(Ending::OutOfTime);
         }
-        if pause.map(left) == Some(Duration::ZERO) {
-            return Ok(None);
+        if left(begun + SHORT) == Duration::ZERO
+            && let Some(stand_by) = stand_by.take()
+        {
+            stand_by()?;
         }
-        let rest = [deadline.map(left), pause.map(left), sampled.then_some(SAMPLE_EVERY)];
-        let woken = sleep(watched, rest.into_iter().flatten().min())?;
+        let short = stand_by.as_ref().map(|_| left(begun + SHORT));
+        let rest = [deadline.map(left), short, sampled.then_some(SAMPLE_EVERY)];
+        let woken = sleep(watched, rest.into_iter().flatten().min()).map_err(RunError::Wait)?;
         if woken.signalled {
-            pass_on(watched)?;
+            pass_on(watched).map_err(RunError::Wait)?;
         }
         if woken.event
-            && let Some(ending) = serve(watched)?
+            && let Some(ending) = serve(watched).map_err(RunError::Wait)?
         {
             if watched.group.is_some_and(Group::was_outgrown) {
                 watched.journal.note(outgrown_note("memory"));
             }
             if watched.meter.is_some_and(Meter::is_spent) {
                 watched.journal.note(outgrown_note("output"));
-                return Ok(Some(Ending::Outgrown));
+                return Ok(Ending::Outgrown);
             }
-            return Ok(Some(ending));
+            return Ok(ending);
         }
         if woken.deserted {
             watched.journal.note("ended because nobody read its events any more");
-            return Ok(Some(Ending::Deserted));
+            return Ok(Ending::Deserted);
         }
         if sampled && let Some(limit) = outgrown(watched) {
             watched.journal.note(outgrown_note(limit));
-            return Ok(Some(Ending::Outgrown));
+            return Ok(Ending::Outgrown);
         }
     }
 }

@@ -1,11 +1,12 @@
 //! Which paths must not be wiped or overwritten, in whatever spelling.
 
 use std::os::unix::ffi::OsStrExt;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 use crate::approval::arg::{Arg, NUMBER, UNKNOWN};
 use crate::approval::expand::EXTENDED;
 use crate::approval::request::Surroundings;
+use crate::policy::lexical;
 
 /// Directories of the system whose loss is the loss of the machine.
 const SYSTEM: [&str; 42] = [
@@ -251,19 +252,4 @@ fn is_broad(pattern: &str) -> bool {
         }
         in_brackets || !c.is_alphanumeric()
     })
-}
-
-/// Removes `.`, `..` and doubled slashes by the letter.
-pub(crate) fn lexical(path: &Path) -> PathBuf {
-    let mut clean = PathBuf::from("/");
-    for component in path.components() {
-        match component {
-            Component::Normal(name) => clean.push(name),
-            Component::ParentDir => {
-                clean.pop();
-            }
-            Component::RootDir | Component::CurDir | Component::Prefix(_) => {}
-        }
-    }
-    clean
 }
