@@ -235,7 +235,12 @@ impl Running {
             stdout: String::from_utf8_lossy(&self.stdout.join().unwrap()).into_owned(),
             stderr: String::from_utf8_lossy(&self.stderr.join().unwrap()).into_owned(),
             report: self.report.and_then(|path| File::open(path).ok()).map_or(Value::Null, |file| {
-                serde_json::from_reader(file).unwrap_or_else(|error| panic!("the report is not JSON: {error}"))
+                match serde_json::from_reader(file) {
+                    Ok(report) => report,
+                    // Killed while it wrote.
+                    Err(_) if status.signal().is_some() => Value::Null,
+                    Err(error) => panic!("the report is not JSON: {error}"),
+                }
             }),
             argv: self.argv,
         };
@@ -256,7 +261,7 @@ pub struct Finished {
     pub status: ExitStatus,
     pub stdout: String,
     pub stderr: String,
-    /// `Null` where no report was written.
+    /// `Null` where no report was written whole.
     pub report: Value,
     argv: String,
 }
