@@ -36,7 +36,7 @@ use crate::sandbox::{
     resolve_program,
 };
 use crate::session::{Kind, NoMission, Session};
-use crate::settings::{AutonomyLevel, InteractionMode, Limits, Locations, Settings, SettingsError, Sourced};
+use crate::settings::{AutonomyLevel, InteractionMode, Limits, Locations, Settings, SettingsError, Sourced, Text};
 use crate::supervisor::{self, Asker, LivePolicy, Parts, Ready, Setup, Supervisor};
 
 use commands::Commands;
@@ -386,7 +386,7 @@ fn compile(settings: &Settings, places: &Places, survey: &Survey) -> Result<Poli
 /// Starts nothing: the first look-up does. A bad entry is named with the file that it stands in.
 fn dns(settings: &Settings, live: Arc<LivePolicy>) -> Result<Dns, RunError> {
     let entries = settings.sandbox.network.nameservers.iter();
-    let parse = |entry: &Sourced<String>| {
+    let parse = |entry: &Sourced<Text>| {
         Nameserver::parse(&entry.value)
             .map_err(|source| RunError::Nameserver { origin: entry.source.to_string(), source })
     };

@@ -1,7 +1,6 @@
 //! What holds for any shell text: checked with random input by the tests and by `fuzz/`.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use super::{Authority, Decision, Request, Rules, Subject, Surroundings, judge};
 use crate::settings::{AutonomyLevel, InteractionMode, Layer, Source, Sourced};
@@ -49,8 +48,8 @@ pub fn shell(text: &[u8]) {
     let high = decide(&none, AutonomyLevel::High);
     assert_eq!(high, decide(&none, AutonomyLevel::High), "judged in two ways");
     assert!(low != Decision::Allow || high == Decision::Allow, "more runs at a lower level");
-    let source = Arc::new(Source { layer: Layer::User, file: None, line: None });
-    let everything = [Sourced { value: "*".to_owned(), source }];
+    let source = Source::from(Layer::User);
+    let everything = [Sourced { value: "*".into(), source }];
     if let Ok(forbidding) = Rules::new(&everything, &[], &[]) {
         assert!(decide(&forbidding, AutonomyLevel::High) != Decision::Allow || high == Decision::Allow);
     }

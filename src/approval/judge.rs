@@ -1,7 +1,6 @@
 //! The order of judgement: block list, spec mode, deny list and interlocks, allow list, risk against level.
 
 use std::os::unix::ffi::OsStrExt;
-use std::sync::Arc;
 
 use super::assess::{Assessment, assess};
 use super::interlock::Interlock;
@@ -120,8 +119,5 @@ fn describe(finding: &Finding) -> String {
 }
 
 pub(super) fn interlock_rule(interlock: &Interlock) -> Rule {
-    Rule {
-        text: format!("interlock: {}", interlock.name),
-        source: Arc::new(Source { layer: Layer::Default, file: None, line: None }),
-    }
+    Rule::said(format!("interlock: {}", interlock.name), Source::from(Layer::Default))
 }

@@ -4,12 +4,11 @@
 //! one word, a trailing `*` any rest; `=` in front means exactly these words.
 
 use std::path::Path;
-use std::sync::Arc;
 
 use super::arg::{Arg, base_name};
 use super::shell::Word;
 use crate::policy::Rule;
-use crate::settings::{Source, Sourced};
+use crate::settings::{Source, Sourced, Text};
 
 /// The compiled lists.
 #[derive(Debug, Clone, Default)]
@@ -50,12 +49,8 @@ enum Reach {
 
 impl Rules {
     /// Compiles the three lists of the settings.
-    pub fn new(
-        block: &[Sourced<String>],
-        deny: &[Sourced<String>],
-        allow: &[Sourced<String>],
-    ) -> Result<Rules, BadPattern> {
-        let compile = |list, entries: &[Sourced<String>]| -> Result<Vec<Pattern>, BadPattern> {
+    pub fn new(block: &[Sourced<Text>], deny: &[Sourced<Text>], allow: &[Sourced<Text>]) -> Result<Rules, BadPattern> {
+        let compile = |list, entries: &[Sourced<Text>]| -> Result<Vec<Pattern>, BadPattern> {
             entries.iter().map(|entry| Pattern::new(list, &entry.value, &entry.source)).collect()
         };
         Ok(Rules {
@@ -67,11 +62,11 @@ impl Rules {
 }
 
 impl Pattern {
-    fn new(list: &'static str, text: &str, source: &Arc<Source>) -> Result<Pattern, BadPattern> {
-        let bad = || BadPattern { list, text: text.to_owned(), origin: source.to_string() };
+    fn new(list: &'static str, text: &Text, source: &Source) -> Result<Pattern, BadPattern> {
+        let bad = || BadPattern { list, text: text.to_string(), origin: source.to_string() };
         let (body, exact) = match text.trim().strip_prefix('=') {
             Some(body) => (body, true),
-            None => (text, false),
+            None => (&**text, false),
         };
         let mut words = split(body).ok_or_else(bad)?;
         if words.is_empty() {
@@ -82,7 +77,7 @@ impl Pattern {
         if reach == Reach::Beginning && words.len() > 1 && words.last() == Some(&Part::Any) {
             words.pop();
         }
-        Ok(Pattern { words, reach, rule: Rule { text: format!("{list}: {text}"), source: source.clone() } })
+        Ok(Pattern { words, reach, rule: Rule { list: Some(list), entry: text.clone(), source: source.clone() } })
     }
 
     pub(super) fn rule(&self) -> &Rule {

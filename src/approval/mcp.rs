@@ -224,7 +224,7 @@ fn strictness(decision: Decision) -> u8 {
 impl McpVerdict {
     /// The answer to `mcp/check`, and the form of `askance check --mcp -o json`.
     pub fn to_json(&self) -> Value {
-        let rule = |rule: &Rule| json!({ "text": rule.text, "source": rule.source.to_string() });
+        let rule = |rule: &Rule| json!({ "text": rule.text(), "source": rule.source.to_string() });
         let arguments: Vec<Value> = self
             .arguments
             .iter()

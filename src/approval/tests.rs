@@ -1,12 +1,11 @@
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 
 use proptest::prelude::*;
 
 use super::*;
-use crate::settings::{AutonomyLevel, InteractionMode, Layer, Source, Sourced};
+use crate::settings::{AutonomyLevel, InteractionMode, Layer, Source, Sourced, Text};
 
 /// A machine with one link, one mount and one disk.
 #[derive(Default)]
@@ -41,13 +40,13 @@ impl Surroundings for Machine {
     }
 }
 
-fn entries(patterns: &[&str]) -> Vec<Sourced<String>> {
-    let source = Arc::new(Source {
+fn entries(patterns: &[&str]) -> Vec<Sourced<Text>> {
+    let source = Source {
         layer: Layer::User,
-        file: Some("/home/me/.config/askance/settings.json".into()),
+        file: Some(Path::new("/home/me/.config/askance/settings.json").into()),
         line: Some(7),
-    });
-    let entry = |pattern: &&str| Sourced { value: (*pattern).to_owned(), source: source.clone() };
+    };
+    let entry = |pattern: &&str| Sourced { value: (*pattern).to_owned().into(), source: source.clone() };
     patterns.iter().map(entry).collect()
 }
 

@@ -141,7 +141,7 @@ impl Verdict {
             "declared_risk": self.declared_risk.map(Risk::word),
             "undecidable": self.undecidable,
             "reason": self.reason,
-            "rule": self.rule.as_ref().map(|rule| serde_json::json!({ "text": rule.text, "source": rule.source.to_string() })),
+            "rule": self.rule.as_ref().map(|rule| serde_json::json!({ "text": rule.text(), "source": rule.source.to_string() })),
             "commands": commands,
         })
     }

@@ -84,7 +84,7 @@ fn mcp_text(verdict: &McpVerdict, authority: Authority) -> String {
     let mut lines =
         vec![format!("{} at level {}: {}", verdict.decision.word(), authority.level.word(), verdict.reason)];
     if let Some(rule) = &verdict.call.rule {
-        lines.push(format!("rule {} ({})", rule.text, rule.source));
+        lines.push(format!("rule {} ({})", rule.text(), rule.source));
     }
     lines.push(format!("risk {}", verdict.call.risk.word()));
     for found in &verdict.arguments {
@@ -104,7 +104,7 @@ fn text(verdict: &Verdict, authority: Authority) -> String {
     let mut lines =
         vec![format!("{} at level {}: {}", verdict.decision.word(), authority.level.word(), verdict.reason)];
     if let Some(rule) = &verdict.rule {
-        lines.push(format!("rule {} ({})", rule.text, rule.source));
+        lines.push(format!("rule {} ({})", rule.text(), rule.source));
     }
     let declared = verdict.declared_risk.map_or_else(String::new, |risk| format!(", declared {}", risk.word()));
     let undecidable = if verdict.undecidable { ", undecidable before it runs" } else { "" };

@@ -119,7 +119,7 @@ fn standing(
     let Some((document, _)) = load::open(file)? else { return Ok(Vec::new()) };
     let entries = list.written(&document).iter().map(|at| &at.value);
     let meant = entries.filter(|text| wanted.contains(&comparable(subject, text, locations)));
-    let mut meant: Vec<String> = meant.cloned().collect();
+    let mut meant: Vec<String> = meant.map(|entry| entry.to_string()).collect();
     meant.dedup();
     Ok(meant)
 }

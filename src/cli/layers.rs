@@ -8,7 +8,7 @@ use super::flags::PolicyFlags;
 use super::target::{self, TargetError};
 use crate::settings::load::understand;
 use crate::settings::profile::{self, ProfileError};
-use crate::settings::read::At;
+use crate::settings::read::{At, Text};
 use crate::settings::{Document, LocationError, Locations, Runtime, Settings, SettingsError, registries};
 
 /// Settings as text, in the form of a settings file: below the flags, above every file.
@@ -71,13 +71,13 @@ pub(crate) fn runtime(flags: &PolicyFlags, mut document: Document) -> Result<(Lo
     files.block_write.extend(blocked);
     let network = &mut document.sandbox.network;
     for socket in &flags.block {
-        network.block_unix_sockets.push(At::nowhere(target::socket(socket, &locations)?));
+        network.block_unix_sockets.push(At::nowhere(target::socket(socket, &locations)?.into()));
     }
     for domain in &flags.allow_domain {
-        network.allowed_domains.push(At::nowhere(target::domain(domain)?));
+        network.allowed_domains.push(At::nowhere(target::domain(domain)?.into()));
     }
     for socket in &flags.allow_unix {
-        network.allow_unix_sockets.push(At::nowhere(target::socket(socket, &locations)?));
+        network.allow_unix_sockets.push(At::nowhere(target::socket(socket, &locations)?.into()));
     }
     let mut runtime = Runtime { document, profiles: Vec::new() };
     if let Some(text) = std::env::var_os(SETTINGS_VARIABLE) {
@@ -104,6 +104,6 @@ pub(crate) fn bounded(workspace: Option<&Path>, cwd: Option<&Path>) -> Result<Lo
     Ok(found)
 }
 
-fn paths(flags: &[OsString], locations: &Locations) -> Result<Vec<At<String>>, TargetError> {
-    flags.iter().map(|path| target::path(path, locations).map(At::nowhere)).collect()
+fn paths(flags: &[OsString], locations: &Locations) -> Result<Vec<At<Text>>, TargetError> {
+    flags.iter().map(|path| target::path(path, locations).map(|path| At::nowhere(path.into()))).collect()
 }

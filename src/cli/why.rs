@@ -142,7 +142,7 @@ impl Explained {
         let target = visible(&self.target.to_string());
         let mut text = format!("{}: {} {target}\n  {}\n", self.verdict(), self.operation, self.because());
         if let Some(rule) = &self.rule {
-            text.push_str(&format!("  {}  ({})\n", visible(&rule.text), origin(&rule.source)));
+            text.push_str(&format!("  {}  ({})\n", visible(&rule.text()), origin(&rule.source)));
         }
         text
     }
@@ -150,7 +150,7 @@ impl Explained {
     fn json(&self) -> String {
         let rule = self.rule.as_ref().map(|rule| {
             let source = &rule.source;
-            json!({ "text": rule.text, "layer": source.layer, "file": source.file, "line": source.line })
+            json!({ "text": rule.text(), "layer": source.layer, "file": source.file, "line": source.line })
         });
         let value = json!({
             "operation": self.operation,

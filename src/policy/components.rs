@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::ffi::OsStr;
-use std::os::unix::ffi::OsStrExt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Component, Path, PathBuf};
 
 /// Anything by the [`key`] of a path. Looked up at every access, hence no slow hash: its keys come from
@@ -14,6 +14,13 @@ pub type ByPath<V> = HashMap<Box<[u8]>, V, foldhash::fast::RandomState>;
 pub fn key(path: &Path) -> &[u8] {
     let bytes = path.as_os_str().as_bytes();
     bytes.strip_suffix(b"/").unwrap_or(bytes)
+}
+
+/// As [`key`], in the path's own memory.
+pub(super) fn into_key(path: PathBuf) -> Box<[u8]> {
+    let mut bytes = path.into_os_string().into_vec();
+    bytes.truncate(bytes.strip_suffix(b"/").map_or(bytes.len(), <[u8]>::len));
+    bytes.into_boxed_slice()
 }
 
 /// The path behind a key.

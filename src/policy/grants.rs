@@ -7,7 +7,7 @@ use super::access::{Access, Host, Operation, Target, UnixName};
 use super::glob::escape;
 use super::lists::Effect;
 use super::verdict::{Answer, Place, Question, Reason, Rule, Scope};
-use crate::settings::Layer;
+use crate::settings::{Layer, Source};
 
 /// One entry that an answer adds to a list: for this run, this session, or a settings file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,11 +20,12 @@ pub struct Grant {
 
 impl Grant {
     /// What `askance why` calls it.
-    pub(super) fn origin(&self) -> &'static str {
-        match self.effect {
+    pub(super) fn rule(&self) -> Rule {
+        let origin = match self.effect {
             Effect::Allow => "granted during the run",
             _ => "refused during the run",
-        }
+        };
+        Rule::said([origin, ": ", &self.entry].concat(), Source::from(Layer::Runtime))
     }
 
     /// The list of settings files that the entry belongs to, from the root object.
@@ -207,5 +208,5 @@ fn offers(target: &Target, reason: &Reason) -> Vec<Answer> {
 fn denies_whole(target: &Target, reason: &Reason) -> bool {
     let (Target::Path(path), Reason::Denied(rule)) = (target, reason) else { return false };
     // The deny rule names the file itself: its directory's entry would be shorter and lose.
-    path.file_name().is_some_and(|name| rule.text.ends_with(&*name.to_string_lossy()))
+    path.file_name().is_some_and(|name| rule.entry.ends_with(&*name.to_string_lossy()))
 }

@@ -6,9 +6,9 @@ use std::str::FromStr;
 use super::Grant;
 use super::access::Host;
 use super::addresses::is_public;
-use super::lists::{CompileError, Effect, Entry, Lists, Match, Problem, Ruling, deciding, runtime_source, weigh};
+use super::lists::{CompileError, Effect, Entry, Lists, Match, Problem, Ruling, deciding, weigh};
 use super::verdict::Rule;
-use crate::settings::{Layer, Network};
+use crate::settings::Network;
 
 /// What one entry covers.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,23 +44,20 @@ pub(super) struct HostLists {
 impl HostLists {
     pub(super) fn compile(network: &Network) -> Result<Self, CompileError> {
         let lists = Lists {
-            key: "sandbox.network",
-            suffix: "edDomains",
+            names: [
+                "sandbox.network.allowedDomains",
+                "sandbox.network.deniedDomains",
+                "sandbox.network.blockedDomains",
+                "",
+            ],
             allow: &network.allowed_domains,
-            deny: &[],
+            deny: &network.denied_domains,
             block: &network.blocked_domains,
             quiet: &[],
         };
         let mut entries = Vec::new();
-        let denied = network.denied_domains.iter().map(|entry| (Effect::Deny, entry));
-        for (effect, entry) in lists.entries().chain(denied) {
-            let word = match effect {
-                Effect::Allow => "allowedDomains",
-                Effect::Deny => "deniedDomains",
-                Effect::Block | Effect::Quiet => "blockedDomains",
-            };
-            let text = format!("sandbox.network.{word}: {}", entry.value);
-            let rule = Rule { text, source: entry.source.clone() };
+        for (effect, entry) in lists.entries() {
+            let rule = lists.rule(effect, entry);
             match parse(&entry.value) {
                 Ok(pattern) => entries.push((pattern, Entry { effect, rule })),
                 Err(problem) => return Err(CompileError { rule, problem }),
@@ -70,8 +67,7 @@ impl HostLists {
     }
 
     pub(super) fn add(&mut self, grant: &Grant) -> Result<(), CompileError> {
-        let rule =
-            Rule { text: format!("{}: {}", grant.origin(), grant.entry), source: runtime_source(Layer::Runtime) };
+        let rule = grant.rule();
         match parse(&grant.entry) {
             Ok(pattern) => {
                 self.entries.push((pattern, Entry { effect: grant.effect, rule }));

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::lists::Effect;
 use super::pattern::{Pattern, parse};
 use super::{Places, Real, SHARED_TEMPORARY};
-use crate::settings::Sourced;
+use crate::settings::{Sourced, Text};
 
 /// Where links lead, and where a run could have made them.
 pub(super) struct Links<'a> {
@@ -15,7 +15,7 @@ pub(super) struct Links<'a> {
 }
 
 impl<'a> Links<'a> {
-    pub(super) fn new(real: &'a Real<'a>, places: &Places, allow_write: &[Sourced<String>]) -> Self {
+    pub(super) fn new(real: &'a Real<'a>, places: &Places, allow_write: &[Sourced<Text>]) -> Self {
         let mut writable = vec![places.workspace.clone(), places.temporary.clone(), places.cache.clone()];
         writable.extend(SHARED_TEMPORARY.map(PathBuf::from));
         writable.extend(allow_write.iter().filter_map(|entry| match parse(&entry.value, places).ok()? {
@@ -29,12 +29,13 @@ impl<'a> Links<'a> {
     /// The real paths that a rule for `path` covers. A restriction holds for the link's name too. An
     /// allow rule never follows a link that a run may have made, nor one in its own last component:
     /// who may write a path may put a link in its place, for the next run to follow anywhere.
-    pub(super) fn meant(&self, path: PathBuf, effect: Effect) -> Vec<PathBuf> {
-        let Some(real) = (self.real)(&path) else { return vec![path] };
-        if effect != Effect::Allow {
-            return vec![path, real];
-        }
-        self.followed(&path).into_iter().collect()
+    pub(super) fn meant(&self, path: PathBuf, effect: Effect) -> impl Iterator<Item = PathBuf> {
+        let meant = match (self.real)(&path) {
+            None => [Some(path), None],
+            Some(real) if effect != Effect::Allow => [Some(path), Some(real)],
+            Some(_) => [self.followed(&path), None],
+        };
+        meant.into_iter().flatten()
     }
 
     /// Where the path leads by links that no run can have made; its last component must be none.

@@ -1,10 +1,9 @@
 //! What the lists of every kind of target share: effects, provenance, precedence.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use super::verdict::Rule;
-use crate::settings::{Layer, Source, Sourced};
+use crate::settings::{Layer, Sourced, Text};
 
 /// What a list does with what it covers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -19,20 +18,9 @@ pub enum Effect {
     Quiet,
 }
 
-impl Effect {
-    fn word(self) -> &'static str {
-        match self {
-            Self::Allow => "allow",
-            Self::Deny => "deny",
-            Self::Block => "block",
-            Self::Quiet => "quiet",
-        }
-    }
-}
-
 /// An entry of a list that means nothing.
 #[derive(Debug, Clone, thiserror::Error, PartialEq, Eq)]
-#[error("{rule}: {problem}", rule = .rule.text)]
+#[error("{rule}: {problem}", rule = .rule.text())]
 pub struct CompileError {
     pub rule: Rule,
     pub problem: Problem,
@@ -51,31 +39,36 @@ pub enum Problem {
     Port,
 }
 
-/// The four lists of one kind, with the name that they have in settings files.
+/// The four lists of one kind.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Lists<'a> {
-    pub(super) key: &'static str,
-    pub(super) suffix: &'static str,
-    pub(super) allow: &'a [Sourced<String>],
-    pub(super) deny: &'a [Sourced<String>],
-    pub(super) block: &'a [Sourced<String>],
-    pub(super) quiet: &'a [Sourced<String>],
+    /// What they are called in settings files, in the order in which they follow.
+    pub(super) names: [&'static str; 4],
+    pub(super) allow: &'a [Sourced<Text>],
+    pub(super) deny: &'a [Sourced<Text>],
+    pub(super) block: &'a [Sourced<Text>],
+    pub(super) quiet: &'a [Sourced<Text>],
 }
 
 impl<'a> Lists<'a> {
     /// Every entry with its effect, in the order in which they were written.
-    pub(super) fn entries(self) -> impl Iterator<Item = (Effect, &'a Sourced<String>)> {
-        let tag = |effect, list: &'a [Sourced<String>]| list.iter().map(move |entry| (effect, entry));
+    pub(super) fn entries(self) -> impl Iterator<Item = (Effect, &'a Sourced<Text>)> {
+        let tag = |effect, list: &'a [Sourced<Text>]| list.iter().map(move |entry| (effect, entry));
         tag(Effect::Allow, self.allow)
             .chain(tag(Effect::Deny, self.deny))
             .chain(tag(Effect::Block, self.block))
             .chain(tag(Effect::Quiet, self.quiet))
     }
 
-    pub(super) fn rule(self, effect: Effect, entry: &Sourced<String>) -> Rule {
-        // By hand: some three hundred at each start.
-        let text = [self.key, ".", effect.word(), self.suffix, ": ", &entry.value].concat();
-        Rule { text, source: Arc::clone(&entry.source) }
+    pub(super) fn rule(self, effect: Effect, entry: &Sourced<Text>) -> Rule {
+        let [allow, deny, block, quiet] = self.names;
+        let list = match effect {
+            Effect::Allow => allow,
+            Effect::Deny => deny,
+            Effect::Block => block,
+            Effect::Quiet => quiet,
+        };
+        Rule { list: Some(list), entry: entry.value.clone(), source: entry.source.clone() }
     }
 }
 
@@ -197,9 +190,4 @@ fn layer(found: &Match<'_>) -> Layer {
 
 fn standing<'a>(found: &Match<'a>) -> Standing<'a> {
     Standing { rule: &found.entry.rule, depth: found.matched_depth }
-}
-
-/// The source of what a run adds to its own lists.
-pub(super) fn runtime_source(layer: Layer) -> Arc<Source> {
-    Arc::new(Source { layer, file: None, line: None })
 }

@@ -173,25 +173,35 @@ impl Policy {
         let links = Links::new(real, &places, &files.allow_write);
         let read = PathLists::compile(
             Lists {
-                key: "sandbox.filesystem",
-                suffix: "Read",
+                names: [
+                    "sandbox.filesystem.allowRead",
+                    "sandbox.filesystem.denyRead",
+                    "sandbox.filesystem.blockRead",
+                    "sandbox.filesystem.quietRead",
+                ],
                 allow: &files.allow_read,
                 deny: &files.deny_read,
                 block: &files.block_read,
                 quiet: &files.quiet_read,
             },
+            false,
             &places,
             &links,
         )?;
         let write = PathLists::compile(
             Lists {
-                key: "sandbox.filesystem",
-                suffix: "Write",
+                names: [
+                    "sandbox.filesystem.allowWrite",
+                    "sandbox.filesystem.denyWrite",
+                    "sandbox.filesystem.blockWrite",
+                    "sandbox.filesystem.quietWrite",
+                ],
                 allow: &files.allow_write,
                 deny: &files.deny_write,
                 block: &files.block_write,
                 quiet: &files.quiet_write,
             },
+            true,
             &places,
             &links,
         )?;

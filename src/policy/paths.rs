@@ -1,60 +1,84 @@
 //! Lists of paths: literal paths that cover what is beneath them, globs, and names at any depth.
 
+use std::collections::hash_map::Entry::{Occupied, Vacant};
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use super::any_depth::{AnyDepth, open_tails};
-use super::components::{ByPath, Components, as_path, key, plain};
+use super::components::{ByPath, Components, as_path, into_key, key, plain};
 use super::glob::LazyGlob;
 use super::links::Links;
-use super::lists::{CompileError, Effect, Entry, Lists, Match, Ruling, deciding, runtime_source, specificity, weigh};
+use super::lists::{CompileError, Effect, Entry, Lists, Match, Ruling, deciding, specificity, weigh};
 use super::pattern::{Pattern, parse};
 use super::verdict::Rule;
 use super::{Grant, Inspect, Places, Search, SilentYes};
-use crate::settings::Layer;
+use crate::settings::{Layer, Source};
 
 /// The compiled lists for reading, or for writing.
 #[derive(Debug, Clone)]
 pub(super) struct PathLists {
     /// By the bytes of the path, `/` being empty.
-    literal: ByPath<Vec<Entry>>,
+    literal: ByPath<Entries>,
     any_depth: AnyDepth,
     globs: Vec<(LazyGlob, PathBuf, Entry)>,
     /// Places private to the run: patterns that could stand at any depth do not apply there.
     private: [PathBuf; 2],
     /// Where patterns for any depth apply: everywhere for writing, in the workspace for reading.
     pattern_base: PathBuf,
-    names: (&'static str, &'static str),
+    writing: bool,
+}
+
+/// What speaks of one path. Nearly every path has one entry, and a run may grant ten thousand.
+#[derive(Debug, Clone)]
+struct Entries {
+    first: Entry,
+    more: Vec<Entry>,
+}
+
+impl Entries {
+    fn iter(&self) -> impl Iterator<Item = &Entry> {
+        std::iter::once(&self.first).chain(&self.more)
+    }
+
+    fn any(&self, holds: impl Fn(&Entry) -> bool) -> bool {
+        self.iter().any(holds)
+    }
 }
 
 impl PathLists {
-    pub(super) fn compile(lists: Lists<'_>, places: &Places, links: &Links<'_>) -> Result<Self, CompileError> {
+    pub(super) fn compile(
+        lists: Lists<'_>,
+        writing: bool,
+        places: &Places,
+        links: &Links<'_>,
+    ) -> Result<Self, CompileError> {
         let mut compiled = Self {
             literal: ByPath::default(),
             any_depth: AnyDepth::default(),
             globs: Vec::new(),
             private: [places.temporary.clone(), places.cache.clone()],
-            pattern_base: if lists.suffix == "Write" { PathBuf::from("/") } else { places.workspace.clone() },
-            names: (lists.key, lists.suffix),
+            pattern_base: if writing { PathBuf::from("/") } else { places.workspace.clone() },
+            writing,
         };
+        compiled.literal.reserve(lists.entries().count());
+        let own = |effect, text| Entry { effect, rule: Rule::said(text, Source::from(Layer::Default)) };
         for (place, text) in [
             (&places.workspace, "the workspace"),
             (&places.temporary, "the run's temporary directory"),
             (&places.cache, "the workspace's cache"),
         ] {
-            if places.read_only && lists.suffix == "Write" && place != &places.temporary {
+            if places.read_only && writing && place != &places.temporary {
                 continue;
             }
-            let rule = Rule { text: text.to_owned(), source: runtime_source(Layer::Default) };
-            compiled.insert(Pattern::Literal(place.clone()), Entry { effect: Effect::Allow, rule });
+            compiled.insert(Pattern::Literal(place.clone()), own(Effect::Allow, text));
         }
         for git_dir in &places.git_dirs {
-            compiled.allow_git_dir(git_dir, places);
+            compiled
+                .allow_git_dir(git_dir, places, |effect| own(effect, "the repository that the workspace belongs to"));
         }
-        if let Some(nursery) = places.nursery.as_ref().filter(|_| lists.suffix == "Write") {
-            let rule = Rule { text: "the run's nursery".to_owned(), source: runtime_source(Layer::Default) };
-            compiled.insert(Pattern::Literal(nursery.clone()), Entry { effect: Effect::Block, rule });
+        if let Some(nursery) = places.nursery.as_ref().filter(|_| writing) {
+            compiled.insert(Pattern::Literal(nursery.clone()), own(Effect::Block, "the run's nursery"));
         }
         for (effect, entry) in lists.entries() {
             let rule = lists.rule(effect, entry);
@@ -65,13 +89,8 @@ impl PathLists {
             let entry = Entry { effect, rule };
             match pattern {
                 Pattern::Literal(path) => {
-                    let mut meant = links.meant(path, effect);
-                    let last = meant.pop();
-                    for path in meant {
+                    for path in links.meant(path, effect) {
                         compiled.insert(Pattern::Literal(path), entry.clone());
-                    }
-                    if let Some(path) = last {
-                        compiled.insert(Pattern::Literal(path), entry);
                     }
                 }
                 other => compiled.insert(other, entry),
@@ -81,38 +100,32 @@ impl PathLists {
     }
 
     /// A worktree's or submodule's real repository: what Git writes in daily work, not what it executes.
-    fn allow_git_dir(&mut self, git_dir: &Path, places: &Places) {
-        let rule = |effect| Entry {
-            effect,
-            rule: Rule {
-                text: "the repository that the workspace belongs to".to_owned(),
-                source: runtime_source(Layer::Default),
-            },
-        };
-        if !(places.read_only && self.names.1 == "Write") {
-            self.insert(Pattern::Literal(git_dir.to_owned()), rule(Effect::Allow));
+    fn allow_git_dir(&mut self, git_dir: &Path, places: &Places, entry: impl Fn(Effect) -> Entry) {
+        if !(places.read_only && self.writing) {
+            self.insert(Pattern::Literal(git_dir.to_owned()), entry(Effect::Allow));
         }
-        if self.names.1 == "Write" {
+        if self.writing {
             for part in ["config", "config.worktree", "hooks"] {
-                self.insert(Pattern::Literal(git_dir.join(part)), rule(Effect::Deny));
+                self.insert(Pattern::Literal(git_dir.join(part)), entry(Effect::Deny));
             }
         }
     }
 
     fn insert(&mut self, pattern: Pattern, entry: Entry) {
         match pattern {
-            // Nearly every path has one entry, and a run may grant ten thousand: room for one is enough.
-            Pattern::Literal(path) => {
-                self.literal.entry(key(&path).into()).or_insert_with(|| Vec::with_capacity(1)).push(entry);
-            }
+            Pattern::Literal(path) => match self.literal.entry(into_key(path)) {
+                Occupied(mut there) => there.get_mut().more.push(entry),
+                Vacant(free) => {
+                    free.insert(Entries { first: entry, more: Vec::new() });
+                }
+            },
             Pattern::AnyDepth(names) => self.any_depth.push(names, entry),
             Pattern::Glob { matcher, literal_prefix } => self.globs.push((matcher, literal_prefix, entry)),
         }
     }
 
     pub(super) fn add(&mut self, grant: &Grant, places: &Places) -> Result<(), CompileError> {
-        let rule =
-            Rule { text: format!("{}: {}", grant.origin(), grant.entry), source: runtime_source(Layer::Runtime) };
+        let rule = grant.rule();
         match parse(&grant.entry, places) {
             Ok(pattern) => {
                 self.insert(pattern, Entry { effect: grant.effect, rule });
@@ -127,7 +140,7 @@ impl PathLists {
         let components = Components::of(key(&path));
         let mut found = Vec::new();
         for (matched_depth, ancestor) in components.ancestors() {
-            for entry in self.literal.get(ancestor).into_iter().flatten() {
+            for entry in self.literal.get(ancestor).into_iter().flat_map(Entries::iter) {
                 found.push(Match { entry, specificity: specificity(matched_depth), matched_depth });
             }
             for (matcher, prefix, entry) in &self.globs {
@@ -161,7 +174,7 @@ impl PathLists {
             && !self
                 .literal
                 .iter()
-                .any(|(path, entries)| entries.iter().any(no) && !matches!(self.rule(as_path(path)), Ruling::Allow))
+                .any(|(path, entries)| entries.any(no) && !matches!(self.rule(as_path(path)), Ruling::Allow))
             && !self.any_depth.entries().any(no)
             && self.globs.iter().all(|(glob, _, entry)| !no(entry) || self.overrules(glob, entry))
     }
@@ -224,11 +237,11 @@ impl PathLists {
             self.any_depth.entries().any(allows) || self.globs.iter().any(|(.., entry)| allows(entry));
         for (path, entries) in &self.literal {
             let path = as_path(path);
-            let allows_here = entries.iter().any(allows);
+            let allows_here = entries.any(allows);
             // What denies its own path outweighs every allow above it: no need to look.
             let denied = !allowing_patterns
                 && !allows_here
-                && entries.iter().any(|entry| matches!(entry.effect, Effect::Deny | Effect::Block));
+                && entries.any(|entry| matches!(entry.effect, Effect::Deny | Effect::Block));
             let allowed = !denied && matches!(self.rule(path), Ruling::Allow);
             if allowed && allows_here {
                 silent.roots.push(path.to_owned());
@@ -241,7 +254,7 @@ impl PathLists {
 
     /// Literal restrictions strictly beneath `directory`.
     pub(super) fn literals_beneath<'a>(&'a self, directory: &'a Path) -> impl Iterator<Item = PathBuf> + 'a {
-        let literal = self.literal.iter().filter(|(_, entries)| entries.iter().any(|e| e.effect != Effect::Allow));
+        let literal = self.literal.iter().filter(|(_, entries)| entries.any(|e| e.effect != Effect::Allow));
         let paths = literal.map(|(path, _)| as_path(path));
         paths.filter(move |path| path.starts_with(directory) && *path != directory).map(Path::to_owned)
     }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::Places;
 use super::any_depth::{self, Name};
-use super::components::{lexical, plain};
+use super::components::{as_path, key, lexical, plain};
 use super::glob::{LazyGlob, escape, first_meta, is_meta, unescape};
 use super::lists::Problem;
 
@@ -65,7 +65,8 @@ fn unescaped(text: &str, places: &Places) -> Option<PathBuf> {
     };
     let odd = rest.bytes().any(|byte| byte == 0 || is_meta(byte))
         || rest.split('/').any(|name| matches!(name, "" | "." | ".."));
-    (!odd && is_plain(place)).then(|| place.join(rest))
+    let place = key(place);
+    (!odd && is_plain(as_path(place))).then(|| as_path(&[place, b"/", rest.as_bytes()].concat()).to_owned())
 }
 
 fn is_plain(path: &Path) -> bool {

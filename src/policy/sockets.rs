@@ -2,11 +2,11 @@
 
 use super::access::UnixName;
 use super::links::Links;
-use super::lists::{CompileError, Entry, Lists, Match, Problem, Ruling, deciding, runtime_source, weigh};
+use super::lists::{CompileError, Entry, Lists, Match, Problem, Ruling, deciding, weigh};
 use super::pattern::{Pattern, parse};
 use super::verdict::Rule;
 use super::{Grant, Places};
-use crate::settings::{Layer, Network};
+use crate::settings::Network;
 
 #[derive(Debug, Clone)]
 enum SocketPattern {
@@ -23,8 +23,12 @@ pub(super) struct SocketLists {
 impl SocketLists {
     pub(super) fn compile(network: &Network, places: &Places, links: &Links<'_>) -> Result<Self, CompileError> {
         let lists = Lists {
-            key: "sandbox.network",
-            suffix: "UnixSockets",
+            names: [
+                "sandbox.network.allowUnixSockets",
+                "sandbox.network.denyUnixSockets",
+                "sandbox.network.blockUnixSockets",
+                "sandbox.network.quietUnixSockets",
+            ],
             allow: &network.allow_unix_sockets,
             deny: &network.deny_unix_sockets,
             block: &network.block_unix_sockets,
@@ -35,8 +39,7 @@ impl SocketLists {
             let rule = lists.rule(effect, entry);
             match parse_socket(&entry.value, places) {
                 Ok(SocketPattern::Path(Pattern::Literal(path))) => {
-                    let meant =
-                        links.meant(path, effect).into_iter().map(|path| SocketPattern::Path(Pattern::Literal(path)));
+                    let meant = links.meant(path, effect).map(|path| SocketPattern::Path(Pattern::Literal(path)));
                     entries.extend(meant.map(|pattern| (pattern, Entry { effect, rule: rule.clone() })));
                 }
                 Ok(pattern) => entries.push((pattern, Entry { effect, rule })),
@@ -47,8 +50,7 @@ impl SocketLists {
     }
 
     pub(super) fn add(&mut self, grant: &Grant, places: &Places) -> Result<(), CompileError> {
-        let rule =
-            Rule { text: format!("{}: {}", grant.origin(), grant.entry), source: runtime_source(Layer::Runtime) };
+        let rule = grant.rule();
         match parse_socket(&grant.entry, places) {
             Ok(pattern) => {
                 self.entries.push((pattern, Entry { effect: grant.effect, rule }));

@@ -1,11 +1,10 @@
 //! Tables of lists and what they say.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use super::*;
 use crate::journal::Finality;
-use crate::settings::{Filesystem, Network, Source, Sourced};
+use crate::settings::{Filesystem, Network, Source, Sourced, Text};
 
 struct Nothing;
 
@@ -36,9 +35,9 @@ fn places() -> Places {
     }
 }
 
-fn list(layer: Layer, entries: &[&str]) -> Vec<Sourced<String>> {
-    let source = Arc::new(Source { layer, file: None, line: None });
-    entries.iter().map(|entry| Sourced { value: (*entry).to_owned(), source: Arc::clone(&source) }).collect()
+fn list(layer: Layer, entries: &[&str]) -> Vec<Sourced<Text>> {
+    let source = Source::from(layer);
+    entries.iter().map(|entry| Sourced { value: (*entry).to_owned().into(), source: source.clone() }).collect()
 }
 
 fn defaults() -> Sandbox {

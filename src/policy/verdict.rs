@@ -1,11 +1,10 @@
 //! The answer to "may this access happen", as values: a permit, a question or a denial.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use super::access::{Operation, Target};
 use crate::journal::Finality;
-use crate::settings::{AutonomyLevel, Source};
+use crate::settings::{AutonomyLevel, Source, Text};
 
 /// What `judge` says of one access.
 #[derive(Debug)]
@@ -33,9 +32,23 @@ impl Permit {
 /// The rule that decided, with where it was written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rule {
-    /// As written, with the list it stands in: `sandbox.filesystem.denyRead: ~/.ssh`.
-    pub text: String,
-    pub source: Arc<Source>,
+    /// The list that it stands in, `sandbox.filesystem.denyRead`; without one `entry` says it all.
+    pub list: Option<&'static str>,
+    /// As written.
+    pub entry: Text,
+    pub source: Source,
+}
+
+impl Rule {
+    /// One that stands in no list.
+    pub fn said(text: impl Into<Text>, source: Source) -> Self {
+        Self { list: None, entry: text.into(), source }
+    }
+
+    /// As messages write it: `sandbox.filesystem.denyRead: ~/.ssh`.
+    pub fn text(&self) -> String {
+        self.list.map_or_else(|| self.entry.to_string(), |list| [list, ": ", &self.entry].concat())
+    }
 }
 
 /// Why a question is asked.
@@ -160,7 +173,7 @@ impl std::fmt::Display for Reason {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::NotListed => f.write_str("not listed"),
-            Self::Denied(rule) => write!(f, "denied by {}", rule.text),
+            Self::Denied(rule) => write!(f, "denied by {}", rule.text()),
             Self::PrivateAddress => f.write_str("the name resolves to an address that is not public"),
             Self::Command { why, .. } => f.write_str(why),
             Self::NotOurs => f.write_str("the entry is older than this run"),

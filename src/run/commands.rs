@@ -110,8 +110,8 @@ impl Commands {
 
     /// Would the request be on the allow list if each of its commands were?
     fn would_be_allowed(&self, request: &RunRequest, verdict: &Verdict, authority: Authority) -> bool {
-        let source = Arc::new(Source { layer: Layer::User, file: None, line: None });
-        let entry = |words: &Vec<String>| Sourced { value: exact_pattern(words), source: Arc::clone(&source) };
+        let source = Source::from(Layer::User);
+        let entry = |words: &Vec<String>| Sourced { value: exact_pattern(words).into(), source: source.clone() };
         let mut lists = self.lists.clone();
         lists.command_allowlist.extend(verdict.coverable.iter().map(entry));
         let listed = |rules: Rules| self.judge_by(&rules, request, authority).ground == Ground::Allowlist;
@@ -123,7 +123,7 @@ impl Commands {
         let rule = rule_of(verdict);
         lasting(verdict.ground, &rule) == Lasting::Session
             && grant_of(request)
-                .is_some_and(|grant| self.session.allows_command(&CommandGrant { rule: rule.text, ..grant }))
+                .is_some_and(|grant| self.session.allows_command(&CommandGrant { rule: rule.text(), ..grant }))
     }
 
     /// The verdict was answered: the vector that it speaks of may start without another question.
@@ -144,7 +144,7 @@ impl Commands {
         let there = |cwd: &Option<PathBuf>| found.ground != Ground::Interlock || cwd.as_ref() == Some(&execution.cwd);
         let before = self.answered.get().is_some_and(|spoken| spoken.argv == words && there(&spoken.cwd));
         let grant =
-            CommandGrant { workspace: self.workspace.clone(), words, form: Form::Argv, rule: found.rule.text.clone() };
+            CommandGrant { workspace: self.workspace.clone(), words, form: Form::Argv, rule: found.rule.text() };
         before || (lasts == Lasting::Session && self.session.allows_command(&grant))
     }
 
@@ -191,10 +191,7 @@ fn lasting(ground: Ground, rule: &Rule) -> Lasting {
 
 /// The rule that asks; where none does, it is the level.
 fn rule_of(verdict: &Verdict) -> Rule {
-    verdict.rule.clone().unwrap_or_else(|| Rule {
-        text: "the autonomy level".to_owned(),
-        source: Arc::new(Source { layer: Layer::Default, file: None, line: None }),
-    })
+    verdict.rule.clone().unwrap_or_else(|| Rule::said("the autonomy level", Source::from(Layer::Default)))
 }
 
 /// The request as a session remembers it, but for the rule; `None` where it is not text.
@@ -331,7 +328,7 @@ pub(super) fn decision(verdict: &Verdict) -> journal::Decision {
 }
 
 fn rule(rule: &Rule) -> RuleReport {
-    RuleReport { text: rule.text.clone(), source: rule.source.to_string() }
+    RuleReport { text: rule.text(), source: rule.source.to_string() }
 }
 
 /// The question about the start itself, in the report's words.

@@ -66,7 +66,7 @@ impl SettingsKeeper {
                 patterns.try_for_each(|pattern| add(pattern).map(|_| ())).map_err(KeepError::from)
             }
             Answer::Session => match (&self.request, question.reason.rule()) {
-                (Some(request), Some(rule)) => self.grant(CommandGrant { rule: rule.text.clone(), ..request.clone() }),
+                (Some(request), Some(rule)) => self.grant(CommandGrant { rule: rule.text(), ..request.clone() }),
                 _ => Ok(()),
             },
             Answer::Raise { level } => {
@@ -95,7 +95,7 @@ impl SettingsKeeper {
                 workspace: self.places.workspace.clone(),
                 words: argv.clone(),
                 form: Form::Argv,
-                rule: rule.text.clone(),
+                rule: rule.text(),
             });
         }
         match question.grant(&Answer::Session) {
@@ -127,9 +127,9 @@ impl SettingsKeeper {
     /// Takes the deny rule that asked out of the file that it stands in.
     fn unlist(&self, question: &Question) -> Result<(), edit::EditError> {
         let Reason::Denied(rule) = &question.reason else { return Ok(()) };
-        let (Some(file), Some((list, entry))) = (&rule.source.file, rule.text.split_once(": ")) else { return Ok(()) };
+        let (Some(file), Some(list)) = (&rule.source.file, rule.list) else { return Ok(()) };
         let keys: Vec<&str> = list.split('.').collect();
-        edit::remove(&self.locations, file, &keys, entry).map(|_| ())
+        edit::remove(&self.locations, file, &keys, &rule.entry).map(|_| ())
     }
 }
 

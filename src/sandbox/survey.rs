@@ -7,10 +7,11 @@
 use std::cell::RefCell;
 use std::ffi::OsStr;
 use std::io;
+use std::mem::MaybeUninit;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags};
+use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, RawDir};
 
 use crate::policy::{ByPath, as_path, key};
 
@@ -194,9 +195,10 @@ fn follow(elsewhere: Option<PathBuf>, path: &Path) -> Seen {
 /// The directory's entries; `None` where there are more than `most`.
 fn list(path: &Path, most: usize) -> io::Result<Option<Entries>> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-    let directory = Dir::new(rustix::fs::openat(CWD, path, flags, Mode::empty())?)?;
+    let mut buffer = [MaybeUninit::uninit(); 16 << 10];
+    let mut directory = RawDir::new(rustix::fs::openat(CWD, path, flags, Mode::empty())?, &mut buffer);
     let mut entries = Entries::default();
-    for entry in directory {
+    while let Some(entry) = directory.next() {
         let entry = entry?;
         let name = entry.file_name().to_bytes();
         if matches!(name, b"." | b"..") {

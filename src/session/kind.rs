@@ -1,9 +1,9 @@
 //! The kinds of session, and what each of them may have.
 
-use nix::unistd::{Uid, User};
+use nix::unistd::Uid;
 
 use crate::approval::Authority;
-use crate::settings::{Approval, AutonomyLevel};
+use crate::settings::{Approval, AutonomyLevel, users};
 
 /// Who works in a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,7 +47,7 @@ impl Caller {
         if ids.contains(&number.as_str()) {
             return true;
         }
-        let found = || User::from_uid(Uid::from_raw(self.uid)).ok().flatten().map(|user| user.name);
+        let found = || users::find(self.uid).map(|user| user.name);
         ids.iter().any(|id| id.parse::<u32>().is_err())
             && self.name.clone().or_else(found).is_some_and(|name| ids.contains(&name.as_str()))
     }
@@ -86,7 +86,7 @@ impl Kind {
             return Ok(());
         }
         let policy = &settings.mission_policy;
-        let allowed: Vec<&str> = policy.allowed_user_ids.iter().map(|id| id.value.as_str()).collect();
+        let allowed: Vec<&str> = policy.allowed_user_ids.iter().map(|id| &*id.value).collect();
         if policy.restricted_access && !caller.is_named(&allowed) {
             let name = caller.name.clone().unwrap_or_else(|| format!("user id {}", caller.uid));
             return Err(NoMission::NotAllowed(name));

@@ -1,5 +1,4 @@
 use std::os::unix::fs::PermissionsExt;
-use std::sync::Arc;
 
 use super::*;
 use crate::policy::{Effect, Operation};
@@ -9,7 +8,7 @@ use crate::settings::{Layer, MissionPolicy, Source, Sourced};
 fn sourced<T>(value: T, layer: Layer) -> Sourced<T> {
     Sourced {
         value,
-        source: Arc::new(Source { layer, file: Some("/etc/askance/settings.json".into()), line: Some(3) }),
+        source: Source { layer, file: Some(Path::new("/etc/askance/settings.json").into()), line: Some(3) },
     }
 }
 
@@ -76,7 +75,7 @@ fn a_mission_is_for_those_whom_the_policy_names() {
         (false, &["bob"], true),
     ];
     for (restricted_access, ids, expected) in table {
-        let allowed_user_ids = ids.iter().map(|id| sourced((*id).to_owned(), Layer::Organisation)).collect();
+        let allowed_user_ids = ids.iter().map(|id| sourced((*id).to_owned().into(), Layer::Organisation)).collect();
         let mission_policy = MissionPolicy { restricted_access, allowed_user_ids };
         let settings = Approval { mission_policy, ..Approval::default() };
         assert_eq!(Kind::Mission.may_have(high, &settings, &caller).is_ok(), expected, "{ids:?}");

@@ -1,11 +1,15 @@
 //! Values that know where they stand in their file.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::marker::PhantomData;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Deserialize;
 use serde::de::{self, SeqAccess, Visitor};
+
+/// What an entry says: borrowed where it is built in, which nearly all are.
+pub type Text = Cow<'static, str>;
 
 /// One-based line and column (in characters) of a value; zero where there is no file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

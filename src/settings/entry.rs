@@ -17,7 +17,7 @@ pub(super) fn check(document: &Document) -> Result<(), Mistake> {
                 let problem = Problem::WrongValue {
                     key: format!("{}[{index}]", list.path()),
                     expected: expected.to_owned(),
-                    found: at.value.clone(),
+                    found: at.value.to_string(),
                 };
                 return Err(Mistake { position: at.position, problem });
             }

@@ -1,12 +1,12 @@
 //! Which variables of the caller's environment the command does not get.
 
-use super::{Env, Sourced};
+use super::{Env, Sourced, Text};
 
 impl Env {
     /// Is the variable one that holds a credential? Names are compared without regard to case, and
     /// an allow counts against removals of its own layer and of those below it.
     pub fn removes(&self, name: &str) -> bool {
-        let covering = |list: &'_ [Sourced<String>]| {
+        let covering = |list: &'_ [Sourced<Text>]| {
             let layers = list.iter().filter(|entry| covers(entry.value.as_bytes(), name.as_bytes()));
             layers.map(|entry| entry.source.layer).max()
         };
@@ -56,7 +56,6 @@ fn covers(pattern: &[u8], name: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
 
     use super::*;
     use crate::settings::{Layer, Source};
@@ -86,10 +85,7 @@ mod tests {
 
     #[test]
     fn an_allow_passes_what_its_own_layer_or_a_lower_one_removes() {
-        let entry = |layer, value: &str| Sourced {
-            value: value.to_owned(),
-            source: Arc::new(Source { layer, file: None, line: None }),
-        };
+        let entry = |layer, value: &str| Sourced { value: value.to_owned().into(), source: Source::from(layer) };
         let env = Env {
             remove: vec![entry(Layer::Default, "*_TOKEN"), entry(Layer::Organisation, "DEPLOY_TOKEN")],
             allow: vec![entry(Layer::User, "GH_TOKEN"), entry(Layer::User, "DEPLOY_TOKEN")],

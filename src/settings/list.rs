@@ -2,7 +2,7 @@
 //!
 //! One table for merging, editing and showing, so that no list is forgotten in one of them.
 
-use super::read::At;
+use super::read::{At, Text};
 use super::schema::Document;
 use super::{Settings, Sourced};
 
@@ -139,7 +139,7 @@ impl List {
     }
 
     /// The list's entries in one file.
-    pub fn written(self, document: &Document) -> &[At<String>] {
+    pub fn written(self, document: &Document) -> &[At<Text>] {
         let (files, network) = (&document.sandbox.filesystem, &document.sandbox.network);
         match self {
             Self::CommandAllow => &document.command_allowlist,
@@ -167,7 +167,7 @@ impl List {
     }
 
     /// The list's entries of all layers.
-    pub fn merged(self, settings: &Settings) -> &[Sourced<String>] {
+    pub fn merged(self, settings: &Settings) -> &[Sourced<Text>] {
         let (files, network) = (&settings.sandbox.filesystem, &settings.sandbox.network);
         match self {
             Self::CommandAllow => &settings.approval.command_allowlist,
@@ -194,7 +194,7 @@ impl List {
         }
     }
 
-    pub(super) fn merged_mut(self, settings: &mut Settings) -> &mut Vec<Sourced<String>> {
+    pub(super) fn merged_mut(self, settings: &mut Settings) -> &mut Vec<Sourced<Text>> {
         let approval = &mut settings.approval;
         let files = &mut settings.sandbox.filesystem;
         let network = &mut settings.sandbox.network;
@@ -249,12 +249,8 @@ mod tests {
     fn merged_and_merged_mut_name_the_same_list() {
         for list in List::ALL {
             let mut settings = Settings::default();
-            let source = std::sync::Arc::new(crate::settings::Source {
-                layer: crate::settings::Layer::User,
-                file: None,
-                line: None,
-            });
-            list.merged_mut(&mut settings).push(Sourced { value: "x".to_owned(), source });
+            let source = crate::settings::Source::from(crate::settings::Layer::User);
+            list.merged_mut(&mut settings).push(Sourced { value: "x".into(), source });
             assert_eq!(list.merged(&settings).len(), 1, "{list:?}");
         }
     }

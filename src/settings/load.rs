@@ -15,7 +15,7 @@ use super::read::{Mistake, Position, Problem, read};
 use super::replace::{Links, read_at};
 use super::schema::Document;
 use super::trust::{Trust, TrustError};
-use super::{DEFAULTS, Layer, Settings, entry};
+use super::{Layer, Settings, entry};
 
 /// Settings could not be loaded; nothing may run.
 #[derive(Debug, thiserror::Error)]
@@ -56,14 +56,14 @@ impl Settings {
         });
         layers.extend(runtime.profiles.into_iter().map(|(file, document)| Layered {
             layer: Layer::Runtime,
-            file: Some(file),
+            file: Some(file.into()),
             standing: Standing::Full,
             document,
         }));
         repository(locations, &mut layers)?;
         let user = locations.user_file();
         if let Some((document, _)) = open(&user)? {
-            let file = Some(user);
+            let file = Some(user.into());
             layers.push(Layered { layer: Layer::User, file, standing: Standing::Full, document });
         }
         layers.push(defaults());
@@ -74,7 +74,7 @@ impl Settings {
         let hooks: Vec<PathBuf> =
             settings.approval.hooks.pre_command.iter().flat_map(|hook| &hook.value).map(PathBuf::from).collect();
         // Each file by its own name too: it may be a link to where a run may write.
-        let read = layers.into_iter().filter_map(|layer| layer.file);
+        let read = layers.into_iter().filter_map(|layer| layer.file.map(|file| file.to_path_buf()));
         let runtime = locations.runtime_dir.iter().map(|runtime| runtime.join("askance"));
         block_own_files(&mut settings, own.into_iter().chain(runtime).chain(hooks).chain(read));
         if let Some(runtime_dir) = &locations.runtime_dir {
@@ -84,10 +84,9 @@ impl Settings {
     }
 }
 
-/// The built-in layer. Its text is part of the program and tested to be well-formed.
+/// The built-in layer.
 fn defaults() -> Layered {
-    let document = read(DEFAULTS.as_bytes()).expect("the built-in defaults are well-formed");
-    Layered { layer: Layer::Default, file: None, standing: Standing::Full, document }
+    Layered { layer: Layer::Default, file: None, standing: Standing::Full, document: super::defaults::document() }
 }
 
 /// The layers that come from the workspace, nearest first.
@@ -107,7 +106,7 @@ fn repository(locations: &Locations, layers: &mut Vec<Layered>) -> Result<(), Se
         } else {
             Standing::Full
         };
-        layers.push(Layered { layer, file: Some(file), standing, document });
+        layers.push(Layered { layer, file: Some(file.into()), standing, document });
     }
     Ok(())
 }
@@ -139,7 +138,7 @@ fn organisation(path: &Path) -> Result<Option<Layered>, SettingsError> {
         }
     }
     let document = understand(path, &content.bytes)?;
-    let file = Some(path.to_owned());
+    let file = Some(path.into());
     Ok(Some(Layered { layer: Layer::Organisation, file, standing: Standing::Full, document }))
 }
 
@@ -181,7 +180,7 @@ fn check_flags(document: &Document) -> Result<(), SettingsError> {
         for at in list.written(document) {
             if let Err(expected) = entry::fits(list.kind(), &at.value) {
                 let option = list.path();
-                return Err(SettingsError::Flag { option, text: at.value.clone(), expected });
+                return Err(SettingsError::Flag { option, text: at.value.to_string(), expected });
             }
         }
     }

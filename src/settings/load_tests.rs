@@ -104,7 +104,7 @@ fn a_list_is_the_union_of_all_layers_highest_first() {
         let found: Vec<_> = list.merged(&settings).iter().take(layers.len()).collect();
         for (index, (layer, file)) in layers.iter().enumerate() {
             assert_eq!(found[index].value, sample(list, index), "{layer} {}", list.path());
-            assert_eq!(found[index].source.file.as_ref(), Some(file), "{layer} {}", list.path());
+            assert_eq!(found[index].source.file.as_deref(), Some(&**file), "{layer} {}", list.path());
         }
         let defaults = defaults();
         let built_in = list.written(&defaults.document).iter();
@@ -139,7 +139,7 @@ fn an_object_is_merged_key_by_key_and_its_lists_entry_by_entry() {
     let rows = settings.all();
     let from = |key: &str| -> Vec<(String, PathBuf)> {
         let rows = rows.iter().filter(|row| row.key == key);
-        rows.map(|row| (row.value.to_string(), row.source.file.clone().unwrap())).collect()
+        rows.map(|row| (row.value.to_string(), row.source.file.as_ref().unwrap().to_path_buf())).collect()
     };
     assert_eq!(from("mcpAutonomyOverrides.shared.tools.same"), [(r#""high""#.to_owned(), layers[0].1.clone())]);
     let hooks = from("hooks.preCommand");
@@ -241,7 +241,7 @@ fn an_untrusted_file_can_only_forbid() {
         ] {
             place.write(&file, &nested(key, value));
             let settings = load(&place);
-            let from_file = settings.all().into_iter().filter(|row| row.source.file.as_ref() == Some(&file));
+            let from_file = settings.all().into_iter().filter(|row| row.source.file.as_deref() == Some(&*file));
             assert_eq!(from_file.count(), 0, "{layer}: {key}");
             assert_eq!(settings.ignored[0].reason, IgnoredBecause::Untrusted, "{layer}: {key}");
         }
@@ -305,7 +305,7 @@ fn who_may_run_missions_is_one_layers_list_whole() {
     place.write(&user, &nested("missionPolicy.allowedUserIds", "[\"me\"]"));
     trusted(&place, &place.locations.project_file(), &nested("missionPolicy.allowedUserIds", "[\"them\"]"));
     let ids = load(&place).approval.mission_policy.allowed_user_ids;
-    assert_eq!(ids.iter().map(|id| id.value.as_str()).collect::<Vec<_>>(), ["them"]);
+    assert_eq!(ids.iter().map(|id| &*id.value).collect::<Vec<_>>(), ["them"]);
 }
 
 #[test]
@@ -423,7 +423,7 @@ fn an_organisations_file_that_is_no_plain_file_stops_everything() {
 #[test]
 fn a_flag_that_means_nothing_is_an_error() {
     let mut runtime = Runtime::default();
-    let entry = super::super::read::At::nowhere("exa mple".to_owned());
+    let entry = super::super::read::At::nowhere("exa mple".into());
     runtime.document.sandbox.network.allowed_domains.push(entry);
     let error = Settings::load(&place().locations, runtime).unwrap_err();
     assert!(matches!(error, SettingsError::Flag { .. }), "{error:?}");
@@ -434,7 +434,7 @@ fn askances_own_files_are_blocked_wherever_they_are() {
     let mut place = place();
     place.locations.config_home = place.locations.home.join("odd [config]");
     let settings = load(&place);
-    let blocked: Vec<_> = settings.sandbox.filesystem.block_write.iter().map(|entry| entry.value.as_str()).collect();
+    let blocked: Vec<_> = settings.sandbox.filesystem.block_write.iter().map(|entry| &*entry.value).collect();
     let home = place.locations.home.display();
     assert!(blocked.contains(&format!("{home}/odd \\[config\\]/askance").as_str()), "{blocked:?}");
     assert!(blocked.contains(&format!("{home}/.local/state/askance").as_str()), "{blocked:?}");

@@ -7,6 +7,8 @@ use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use super::users;
+
 /// The organisation's settings file. Nothing moves it: what could name another could widen it.
 const ORGANISATION: &str = "/etc/askance/settings.json";
 
@@ -33,7 +35,7 @@ pub struct Locations {
 /// A place that settings need could not be found.
 #[derive(Debug, thiserror::Error)]
 pub enum LocationError {
-    #[error("find the home directory: HOME is not an absolute path and the user has no entry in /etc/passwd")]
+    #[error("find the home directory: HOME is not an absolute path and the user database names none")]
     Home,
     #[error("find the working directory")]
     WorkingDirectory(#[source] io::Error),
@@ -47,7 +49,9 @@ impl Locations {
     /// The locations for a command that starts in `cwd` (else the caller's working directory) with
     /// `workspace` (else the enclosing repository's root, else `cwd`).
     pub fn find(workspace: Option<&Path>, cwd: Option<&Path>) -> Result<Self, LocationError> {
-        let home = std::env::home_dir().filter(|home| home.is_absolute()).ok_or(LocationError::Home)?;
+        let named = || users::find(rustix::process::getuid().as_raw()).map(|user| user.home);
+        let home = std::env::var_os("HOME").filter(|home| !home.is_empty()).map(PathBuf::from).or_else(named);
+        let home = home.filter(|home| home.is_absolute()).ok_or(LocationError::Home)?;
         // Accesses are judged by real paths, so what is below `~` has to be one.
         let home = home.canonicalize().unwrap_or(home);
         let cwd = match cwd {

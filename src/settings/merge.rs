@@ -23,7 +23,7 @@ pub(super) enum Standing {
 #[derive(Debug)]
 pub(super) struct Layered {
     pub(super) layer: Layer,
-    pub(super) file: Option<PathBuf>,
+    pub(super) file: Option<Arc<Path>>,
     pub(super) standing: Standing,
     pub(super) document: Document,
 }
@@ -51,13 +51,13 @@ pub struct Shown {
     /// `sandbox.limits.wallTimeMs`.
     pub key: String,
     pub value: serde_json::Value,
-    pub source: Arc<Source>,
+    pub source: Source,
 }
 
 impl Layered {
-    fn source(&self, position: Position) -> Arc<Source> {
+    fn source(&self, position: Position) -> Source {
         let line = (position.line > 0).then_some(position.line);
-        Arc::new(Source { layer: self.layer, file: self.file.clone(), line })
+        Source { layer: self.layer, file: self.file.clone(), line }
     }
 
     fn sourced<T: Clone>(&self, at: &At<T>) -> Sourced<T> {
@@ -93,7 +93,7 @@ fn highest<T: Clone + serde::Serialize>(
     let found = layers.iter().find_map(|layer| of(&layer.document).map(|at| layer.sourced(at)))?;
     // A number, a word or a truth value always has a JSON form.
     let value = serde_json::to_value(&found.value).unwrap_or_default();
-    shown.push(Shown { key: key.to_owned(), value, source: Arc::clone(&found.source) });
+    shown.push(Shown { key: key.to_owned(), value, source: found.source.clone() });
     Some(found)
 }
 
@@ -201,7 +201,7 @@ fn ignored(layers: &[Layered]) -> Vec<Ignored> {
     for layer in layers {
         let Some(file) = &layer.file else { continue };
         let mut ignore = |reason| {
-            found.push(Ignored { file: file.clone(), layer: layer.layer, reason });
+            found.push(Ignored { file: file.to_path_buf(), layer: layer.layer, reason });
         };
         if layer.standing == Standing::Untrusted && widens(&layer.document) {
             ignore(IgnoredBecause::Untrusted);
@@ -246,20 +246,20 @@ pub fn widens(document: &Document) -> bool {
 
 /// askance's own files, wherever the user's directories are: blocked for writing.
 pub(super) fn block_own_files(settings: &mut Settings, own: impl Iterator<Item = PathBuf>) {
-    let source = Arc::new(Source { layer: Layer::Default, file: None, line: None });
+    let source = Source::from(Layer::Default);
     let blocked = &mut settings.sandbox.filesystem.block_write;
     // A shipped profile's file is a name, not a path.
     for path in own.filter(|path| path.is_absolute()) {
         if let Some(value) = super::edit::literal(&path) {
-            blocked.push(Sourced { value, source: Arc::clone(&source) });
+            blocked.push(Sourced { value: value.into(), source: source.clone() });
         }
     }
 }
 
 /// The session's message bus: like the system's in the default list, but its place is the user's.
 pub(super) fn hush_session_bus(settings: &mut Settings, runtime_dir: &Path) {
-    let source = Arc::new(Source { layer: Layer::Default, file: None, line: None });
+    let source = Source::from(Layer::Default);
     if let Some(value) = super::edit::literal(&runtime_dir.join("bus")) {
-        settings.sandbox.network.quiet_unix_sockets.push(Sourced { value, source });
+        settings.sandbox.network.quiet_unix_sockets.push(Sourced { value: value.into(), source });
     }
 }

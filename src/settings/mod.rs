@@ -2,9 +2,10 @@
 //!
 //! Owns every settings file: where they are, what they may say, which of two values counts, and who
 //! wrote it. Judges nothing: it hands over lists and levels with their sources. Starts no program
-//! but the package managers that are asked for their registries ([`registries`]).
+//! but the package managers that are asked for their registries ([`registries`]), and `getent` ([`users`]).
 
 mod at;
+mod defaults;
 pub mod edit;
 pub mod entry;
 mod env;
@@ -26,20 +27,20 @@ mod show;
 #[cfg(test)]
 pub(crate) mod testing;
 pub mod trust;
+pub mod users;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
 
+pub use at::Text;
+pub use defaults::DEFAULTS;
 pub use list::List;
 pub use load::{Runtime, SettingsError};
 pub use locations::{LocationError, Locations};
 pub use merge::{Ignored, IgnoredBecause, Shown, widens};
 pub use schema::{AutonomyLevel, Capabilities, Document, InteractionMode, PackageManager};
 pub use show::scalars_of;
-
-/// The built-in lists, as `askance settings defaults` prints them.
-pub const DEFAULTS: &str = include_str!("../../policies/default.jsonc");
 
 /// Where a value comes from, lowest first: the order is the precedence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
@@ -72,9 +73,16 @@ impl Layer {
 pub struct Source {
     pub layer: Layer,
     /// `None` for built-in values and flags.
-    pub file: Option<PathBuf>,
+    pub file: Option<Arc<Path>>,
     /// One-based.
     pub line: Option<u32>,
+}
+
+/// What no file wrote.
+impl From<Layer> for Source {
+    fn from(layer: Layer) -> Self {
+        Self { layer, file: None, line: None }
+    }
 }
 
 impl std::fmt::Display for Layer {
@@ -105,7 +113,7 @@ impl std::fmt::Display for Source {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sourced<T> {
     pub value: T,
-    pub source: Arc<Source>,
+    pub source: Source,
 }
 
 /// Everything that the layers say together.
@@ -130,9 +138,9 @@ pub struct Approval {
     pub max_autonomy_level: Option<Sourced<AutonomyLevel>>,
     pub subagent_autonomy_level: Option<Sourced<AutonomyLevel>>,
     pub mission_policy: MissionPolicy,
-    pub command_allowlist: Vec<Sourced<String>>,
-    pub command_denylist: Vec<Sourced<String>>,
-    pub command_blocklist: Vec<Sourced<String>>,
+    pub command_allowlist: Vec<Sourced<Text>>,
+    pub command_denylist: Vec<Sourced<Text>>,
+    pub command_blocklist: Vec<Sourced<Text>>,
     /// By server name.
     pub mcp_autonomy_overrides: BTreeMap<String, McpOverrides>,
     pub hooks: Hooks,
@@ -151,7 +159,7 @@ pub struct Server {
 pub struct MissionPolicy {
     pub restricted_access: bool,
     /// User names or numeric ids; those of the highest layer that has the key.
-    pub allowed_user_ids: Vec<Sourced<String>>,
+    pub allowed_user_ids: Vec<Sourced<Text>>,
 }
 
 /// `mcpAutonomyOverrides` of one server.
@@ -185,31 +193,31 @@ pub struct Sandbox {
 /// `**/x` (any depth below the workspace), globs.
 #[derive(Debug, Clone, Default)]
 pub struct Filesystem {
-    pub allow_read: Vec<Sourced<String>>,
-    pub deny_read: Vec<Sourced<String>>,
-    pub block_read: Vec<Sourced<String>>,
-    pub allow_write: Vec<Sourced<String>>,
-    pub deny_write: Vec<Sourced<String>>,
-    pub block_write: Vec<Sourced<String>>,
+    pub allow_read: Vec<Sourced<Text>>,
+    pub deny_read: Vec<Sourced<Text>>,
+    pub block_read: Vec<Sourced<Text>>,
+    pub allow_write: Vec<Sourced<Text>>,
+    pub deny_write: Vec<Sourced<Text>>,
+    pub block_write: Vec<Sourced<Text>>,
     /// Well-known optional accesses that are refused without a question.
-    pub quiet_read: Vec<Sourced<String>>,
-    pub quiet_write: Vec<Sourced<String>>,
+    pub quiet_read: Vec<Sourced<Text>>,
+    pub quiet_write: Vec<Sourced<Text>>,
 }
 
 /// `sandbox.network`. Entries: `example.com`, `*.example.com`, an address, a CIDR block, each with
 /// an optional `:port`; `name=address[:port]` lets a public name reach a private address.
 #[derive(Debug, Clone, Default)]
 pub struct Network {
-    pub allowed_domains: Vec<Sourced<String>>,
-    pub denied_domains: Vec<Sourced<String>>,
-    pub blocked_domains: Vec<Sourced<String>>,
+    pub allowed_domains: Vec<Sourced<Text>>,
+    pub denied_domains: Vec<Sourced<Text>>,
+    pub blocked_domains: Vec<Sourced<Text>>,
     pub allow_local_binding: bool,
     /// Socket paths, globs of them, or `@abstract`.
-    pub allow_unix_sockets: Vec<Sourced<String>>,
-    pub deny_unix_sockets: Vec<Sourced<String>>,
-    pub block_unix_sockets: Vec<Sourced<String>>,
-    pub quiet_unix_sockets: Vec<Sourced<String>>,
-    pub nameservers: Vec<Sourced<String>>,
+    pub allow_unix_sockets: Vec<Sourced<Text>>,
+    pub deny_unix_sockets: Vec<Sourced<Text>>,
+    pub block_unix_sockets: Vec<Sourced<Text>>,
+    pub quiet_unix_sockets: Vec<Sourced<Text>>,
+    pub nameservers: Vec<Sourced<Text>>,
     /// Package managers whose configured registries are reached without asking.
     pub package_registries: Vec<Sourced<PackageManager>>,
 }
@@ -217,9 +225,9 @@ pub struct Network {
 /// `sandbox.env`.
 #[derive(Debug, Clone, Default)]
 pub struct Env {
-    pub allow: Vec<Sourced<String>>,
+    pub allow: Vec<Sourced<Text>>,
     /// Name patterns of credentials, removed before the start.
-    pub remove: Vec<Sourced<String>>,
+    pub remove: Vec<Sourced<Text>>,
 }
 
 /// `sandbox.limits`; `None` = unlimited.

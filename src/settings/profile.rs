@@ -123,9 +123,9 @@ fn from_file(path: &Path) -> Result<Profile, ProfileError> {
 
 fn named(file: PathBuf, document: Document) -> Result<Profile, ProfileError> {
     let nameless = |key| ProfileError::Nameless { path: file.clone(), key };
-    let name = document.name.as_ref().ok_or_else(|| nameless("name"))?.value.clone();
+    let name = document.name.as_ref().ok_or_else(|| nameless("name"))?.value.to_string();
     let description = document.description.as_ref().ok_or_else(|| nameless("description"))?;
-    let description = description.value.clone();
+    let description = description.value.to_string();
     Ok(Profile { name, description, file, document })
 }
 
@@ -174,7 +174,7 @@ mod tests {
         runtime.add(profile);
         let settings = Settings::load(&place.locations, runtime).unwrap();
         let entry = &settings.sandbox.filesystem.allow_write[0];
-        assert_eq!((entry.value.as_str(), entry.source.layer), ("/out", Layer::Runtime));
+        assert_eq!((&*entry.value, entry.source.layer), ("/out", Layer::Runtime));
         assert_eq!(entry.source.file.as_deref(), Some(file.as_path()));
     }
 

@@ -9,7 +9,7 @@ use jsonc_parser::common::Ranged;
 use jsonc_parser::{CollectOptions, ParseOptions, parse_to_ast};
 use serde::Deserialize;
 
-pub use super::at::{At, Position};
+pub use super::at::{At, Position, Text};
 use super::node::{Lines, Node};
 use super::schema::Document;
 

@@ -141,7 +141,7 @@ fn values_know_their_lines_and_columns() {
     let text = "\u{feff}// top\r\n{\r\n  \"sandbox\": { \"filesystem\": { \"allowRead\": [\"/ü\", /* x */ \"/b\",\r\n\t\"/c\", ] } },\r\n}";
     let document = read(text.as_bytes()).unwrap();
     let found = document.sandbox.filesystem.allow_read.iter();
-    let found: Vec<_> = found.map(|at| (at.value.as_str(), at.position.line, at.position.column)).collect();
+    let found: Vec<_> = found.map(|at| (&*at.value, at.position.line, at.position.column)).collect();
     assert_eq!(found, [("/ü", 3, 46), ("/b", 3, 60), ("/c", 4, 2)]);
 }
 

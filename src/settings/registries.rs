@@ -30,7 +30,7 @@ pub fn allow(settings: &mut Settings, locations: &Locations) {
         let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
         let domains = known.entry(value).or_insert_with(|| domains(value, locations));
         for domain in domains.iter().cloned() {
-            let entry = Sourced { value: domain, source: std::sync::Arc::clone(&source) };
+            let entry = Sourced { value: domain.into(), source: source.clone() };
             settings.sandbox.network.allowed_domains.push(entry);
         }
     }

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 
-use super::read::At;
+use super::read::{At, Text};
 
 /// What runs without asking: requests whose risk is at most this.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
@@ -106,10 +106,10 @@ pub struct Document {
     pub schema: Option<String>,
     /// Profiles only: the name shown by `askance profiles`.
     #[schemars(skip)]
-    pub name: Option<At<String>>,
+    pub name: Option<At<Text>>,
     /// Profiles only: what the profile is for, in a sentence or two.
     #[schemars(skip)]
-    pub description: Option<At<String>>,
+    pub description: Option<At<Text>>,
     /// What a new session starts with.
     pub session_default_settings: SessionDefaults,
     /// The highest level that any session may have. The organisation's clamps everything.
@@ -120,11 +120,11 @@ pub struct Document {
     pub mission_policy: MissionPolicy,
     /// Commands that run at every level. Shell words; `*` is any one word, a trailing `*` any rest,
     /// a leading `=` means exactly these words.
-    pub command_allowlist: Vec<At<String>>,
+    pub command_allowlist: Vec<At<Text>>,
     /// Commands that ask at every level.
-    pub command_denylist: Vec<At<String>>,
+    pub command_denylist: Vec<At<Text>>,
     /// Commands that are refused without a question.
-    pub command_blocklist: Vec<At<String>>,
+    pub command_blocklist: Vec<At<Text>>,
     /// The level that a tool of an MCP server needs, by server name.
     pub mcp_autonomy_overrides: BTreeMap<String, McpServer>,
     /// Programs that are asked about each request.
@@ -166,7 +166,7 @@ pub struct MissionPolicy {
     /// `true`: only `allowedUserIds` may run missions.
     pub restricted_access: Option<At<bool>>,
     /// User names or numeric user ids.
-    pub allowed_user_ids: Option<Vec<At<String>>>,
+    pub allowed_user_ids: Option<Vec<At<Text>>>,
 }
 
 /// The levels that one MCP server's tools need.
@@ -258,21 +258,21 @@ pub struct SandboxSection {
 #[schemars(rename = "Filesystem")]
 pub struct FilesystemSection {
     /// Read without asking.
-    pub allow_read: Vec<At<String>>,
+    pub allow_read: Vec<At<Text>>,
     /// Reading asks.
-    pub deny_read: Vec<At<String>>,
+    pub deny_read: Vec<At<Text>>,
     /// Reading is refused.
-    pub block_read: Vec<At<String>>,
+    pub block_read: Vec<At<Text>>,
     /// Written without asking.
-    pub allow_write: Vec<At<String>>,
+    pub allow_write: Vec<At<Text>>,
     /// Writing asks.
-    pub deny_write: Vec<At<String>>,
+    pub deny_write: Vec<At<Text>>,
     /// Writing is refused.
-    pub block_write: Vec<At<String>>,
+    pub block_write: Vec<At<Text>>,
     /// Reads that programs try and do without: refused without a question, counted apart.
-    pub quiet_read: Vec<At<String>>,
+    pub quiet_read: Vec<At<Text>>,
     /// Writes that programs try and do without: refused without a question, counted apart.
-    pub quiet_write: Vec<At<String>>,
+    pub quiet_write: Vec<At<Text>>,
 }
 
 /// Domains: `example.com`, `*.example.com` (not the apex), an address, a CIDR block, `*` (anything;
@@ -283,23 +283,23 @@ pub struct FilesystemSection {
 #[schemars(rename = "Network")]
 pub struct NetworkSection {
     /// Reached without asking.
-    pub allowed_domains: Vec<At<String>>,
+    pub allowed_domains: Vec<At<Text>>,
     /// Reaching these asks.
-    pub denied_domains: Vec<At<String>>,
+    pub denied_domains: Vec<At<Text>>,
     /// Reaching these is refused.
-    pub blocked_domains: Vec<At<String>>,
+    pub blocked_domains: Vec<At<Text>>,
     /// Listen on loopback, any port, without asking.
     pub allow_local_binding: Option<At<bool>>,
     /// Unix sockets connected to without asking: paths, globs, or `@name` for an abstract socket.
-    pub allow_unix_sockets: Vec<At<String>>,
+    pub allow_unix_sockets: Vec<At<Text>>,
     /// Connecting to these asks.
-    pub deny_unix_sockets: Vec<At<String>>,
+    pub deny_unix_sockets: Vec<At<Text>>,
     /// Connecting to these is refused.
-    pub block_unix_sockets: Vec<At<String>>,
+    pub block_unix_sockets: Vec<At<Text>>,
     /// Sockets that programs try and do without: refused without a question, counted apart.
-    pub quiet_unix_sockets: Vec<At<String>>,
+    pub quiet_unix_sockets: Vec<At<Text>>,
     /// Name servers in place of the system's: `127.0.0.1:5353`, `tls://…`, `https://…`.
-    pub nameservers: Vec<At<String>>,
+    pub nameservers: Vec<At<Text>>,
     /// Reach the registries that these package managers are configured to use.
     pub package_registries: Vec<At<PackageManager>>,
 }
@@ -310,9 +310,9 @@ pub struct NetworkSection {
 #[schemars(rename = "Env")]
 pub struct EnvSection {
     /// Variables passed although `remove` names them.
-    pub allow: Vec<At<String>>,
+    pub allow: Vec<At<Text>>,
     /// Variables that hold credentials: removed, and reported by name.
-    pub remove: Vec<At<String>>,
+    pub remove: Vec<At<Text>>,
 }
 
 /// Bounds on one run; what is absent is unbounded.

@@ -1,7 +1,5 @@
 //! Every value that counts, flat, with its source.
 
-use std::sync::Arc;
-
 use serde_json::{Value, json};
 
 use super::{List, Settings, Shown, Sourced};
@@ -52,5 +50,5 @@ pub fn scalars_of(document: &super::Document) -> Vec<Shown> {
 fn row<T>(key: String, value: impl serde::Serialize, sourced: &Sourced<T>) -> Shown {
     // Strings, lists of them and words always have a JSON form.
     let value: Value = json!(value);
-    Shown { key, value, source: Arc::clone(&sourced.source) }
+    Shown { key, value, source: sourced.source.clone() }
 }

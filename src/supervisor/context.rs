@@ -16,7 +16,7 @@ use super::owed::{Kernel, Listener};
 use super::tree::Tree;
 use crate::dns::Dns;
 use crate::journal::Journal;
-use crate::policy::{Access, Answer, Denial, Operation, Policy, Question, Target, Verdict};
+use crate::policy::{Access, Answer, Denial, Operation, Policy, Question, Rule, Target, Verdict};
 use crate::sandbox::Floor;
 use crate::sandbox::features::takes_descriptors;
 
@@ -273,7 +273,7 @@ impl Context {
 }
 
 fn denial_rule(denial: &Denial) -> Option<String> {
-    denial.rule.as_ref().map(|rule| rule.text.clone())
+    denial.rule.as_ref().map(Rule::text)
 }
 
 impl std::fmt::Debug for Context {

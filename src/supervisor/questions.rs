@@ -14,7 +14,7 @@ use super::owed::Owed;
 use super::queue::{self, Joined, Queue, Seen};
 use super::signals::{Interruption, Watch};
 use crate::journal::{ProcessReport, QuestionRecord, RuleReport};
-use crate::policy::{Answer, Operation, Question, Target, Verdict};
+use crate::policy::{Answer, Operation, Question, Rule, Target, Verdict};
 
 /// More outstanding notifications make every other call of the run pay for walking past them.
 pub const WAITING_MAX: usize = 256;
@@ -218,7 +218,7 @@ fn settle(supervisor: &Arc<Supervisor>, waiter: Waiter, answer: &Answer) {
             supervisor.on_worker(owed, Box::new(move |context, call| act(permit, context, call)));
         }
         None => {
-            let rule = question.reason.rule().map(|rule| rule.text.clone());
+            let rule = question.reason.rule().map(Rule::text);
             supervisor.context.remember_once(&question, &Answer::Deny, &caller);
             let journal = supervisor.context.journal();
             journal.denied(question.operation.word(), &question.target.to_string(), rule, question.finality());
@@ -238,10 +238,7 @@ fn record(supervisor: &Supervisor, open: &Open, answer: &Answer) {
         operation: question.operation.word(),
         target: question.target.to_string(),
         reason: question.reason.to_string(),
-        rule: question
-            .reason
-            .rule()
-            .map(|rule| RuleReport { text: rule.text.clone(), source: rule.source.to_string() }),
+        rule: question.reason.rule().map(|rule| RuleReport { text: rule.text(), source: rule.source.to_string() }),
         process: ProcessReport { pid: process.pid, program: process.program.clone(), argv: process.argv.clone() },
         answer: answer.word(),
         scope,

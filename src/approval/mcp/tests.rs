@@ -1,16 +1,14 @@
-use std::sync::Arc;
-
 use super::*;
 use crate::approval::tests::{Machine, at};
 use crate::policy::{NothingYet, Places};
 use crate::settings::{Filesystem, InteractionMode, Layer, Network, Sandbox, Source, Sourced};
 
 fn sourced<T>(value: T) -> Sourced<T> {
-    Sourced { value, source: Arc::new(Source { layer: Layer::User, file: None, line: None }) }
+    Sourced { value, source: Source::from(Layer::User) }
 }
 
 fn policy() -> Policy {
-    let list = |entries: &[&str]| entries.iter().map(|entry| sourced((*entry).to_owned())).collect::<Vec<_>>();
+    let list = |entries: &[&str]| entries.iter().map(|entry| sourced((*entry).to_owned().into())).collect::<Vec<_>>();
     let sandbox = Sandbox {
         filesystem: Filesystem {
             allow_read: list(&["/"]),

@@ -44,8 +44,8 @@ fn path(operation: Operation, path: &str) -> Asked {
 }
 
 fn denied_by(text: &str, layer: Layer, file: Option<&str>) -> Reason {
-    let source = Source { layer, file: file.map(PathBuf::from), line: file.map(|_| 12) };
-    Reason::Denied(Rule { text: text.into(), source: Arc::new(source) })
+    let source = Source { layer, file: file.map(|file| std::path::Path::new(file).into()), line: file.map(|_| 12) };
+    Reason::Denied(Rule::said(text.to_owned(), source))
 }
 
 fn text(lines: &[Line]) -> String {
