@@ -14,7 +14,7 @@ pub(super) enum Name {
     Exact(Vec<u8>),
     /// `*`, without a matcher: building one costs more than judging a whole run's start.
     Any,
-    Glob(LazyGlob),
+    Glob(Box<LazyGlob>),
 }
 
 impl Name {
@@ -43,7 +43,7 @@ pub(super) fn parse(names: &str) -> Result<Vec<Name>, Problem> {
         .map(|part| match first_meta(part) {
             _ if part == "*" => Ok(Name::Any),
             None => Ok(Name::Exact(unescape(part))),
-            Some(_) => LazyGlob::parse(part).map(Name::Glob),
+            Some(_) => LazyGlob::parse(part).map(|glob| Name::Glob(Box::new(glob))),
         })
         .collect::<Result<_, _>>()?;
     if names.is_empty() { Err(Problem::Path) } else { Ok(names) }

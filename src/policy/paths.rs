@@ -1,6 +1,5 @@
 //! Lists of paths: literal paths that cover what is beneath them, globs, and names at any depth.
 
-use std::collections::hash_map::Entry::{Occupied, Vacant};
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -18,8 +17,9 @@ use crate::settings::{Layer, Source};
 /// The compiled lists for reading, or for writing.
 #[derive(Debug, Clone)]
 pub(super) struct PathLists {
-    /// By the bytes of the path, `/` being empty.
-    literal: ByPath<Entries>,
+    /// Where the first entry for a path stands in `listed`, by the path's bytes, `/` being empty.
+    literal: ByPath<usize>,
+    listed: Vec<Listed>,
     any_depth: AnyDepth,
     globs: Vec<(LazyGlob, PathBuf, Entry)>,
     /// Places private to the run: patterns that could stand at any depth do not apply there.
@@ -29,21 +29,11 @@ pub(super) struct PathLists {
     writing: bool,
 }
 
-/// What speaks of one path. Nearly every path has one entry, and a run may grant ten thousand.
+/// An entry for a path, and where the next one for the same path stands.
 #[derive(Debug, Clone)]
-struct Entries {
-    first: Entry,
-    more: Vec<Entry>,
-}
-
-impl Entries {
-    fn iter(&self) -> impl Iterator<Item = &Entry> {
-        std::iter::once(&self.first).chain(&self.more)
-    }
-
-    fn any(&self, holds: impl Fn(&Entry) -> bool) -> bool {
-        self.iter().any(holds)
-    }
+struct Listed {
+    entry: Entry,
+    next: Option<usize>,
 }
 
 impl PathLists {
@@ -55,13 +45,14 @@ impl PathLists {
     ) -> Result<Self, CompileError> {
         let mut compiled = Self {
             literal: ByPath::default(),
+            listed: Vec::with_capacity(lists.entries().count() + 8),
             any_depth: AnyDepth::default(),
             globs: Vec::new(),
             private: [places.temporary.clone(), places.cache.clone()],
             pattern_base: if writing { PathBuf::from("/") } else { places.workspace.clone() },
             writing,
         };
-        compiled.literal.reserve(lists.entries().count());
+        compiled.literal.reserve(compiled.listed.capacity());
         let own = |effect, text| Entry { effect, rule: Rule::said(text, Source::from(Layer::Default)) };
         for (place, text) in [
             (&places.workspace, "the workspace"),
@@ -113,15 +104,26 @@ impl PathLists {
 
     fn insert(&mut self, pattern: Pattern, entry: Entry) {
         match pattern {
-            Pattern::Literal(path) => match self.literal.entry(into_key(path)) {
-                Occupied(mut there) => there.get_mut().more.push(entry),
-                Vacant(free) => {
-                    free.insert(Entries { first: entry, more: Vec::new() });
+            Pattern::Literal(path) => {
+                let at = self.listed.len();
+                let first = *self.literal.entry(into_key(path)).or_insert(at);
+                self.listed.push(Listed { entry, next: None });
+                if let Some(last) = self.chain(first).last().filter(|last| *last != at) {
+                    self.listed[last].next = Some(at);
                 }
-            },
+            }
             Pattern::AnyDepth(names) => self.any_depth.push(names, entry),
             Pattern::Glob { matcher, literal_prefix } => self.globs.push((matcher, literal_prefix, entry)),
         }
+    }
+
+    /// Where the entries for one path stand.
+    fn chain(&self, first: usize) -> impl Iterator<Item = usize> {
+        std::iter::successors(Some(first), |at| self.listed[*at].next)
+    }
+
+    fn entries(&self, first: usize) -> impl Iterator<Item = &Entry> {
+        self.chain(first).map(|at| &self.listed[at].entry)
     }
 
     pub(super) fn add(&mut self, grant: &Grant, places: &Places) -> Result<(), CompileError> {
@@ -140,7 +142,7 @@ impl PathLists {
         let components = Components::of(key(&path));
         let mut found = Vec::new();
         for (matched_depth, ancestor) in components.ancestors() {
-            for entry in self.literal.get(ancestor).into_iter().flat_map(Entries::iter) {
+            for entry in self.literal.get(ancestor).into_iter().flat_map(|first| self.entries(*first)) {
                 found.push(Match { entry, specificity: specificity(matched_depth), matched_depth });
             }
             for (matcher, prefix, entry) in &self.globs {
@@ -174,7 +176,7 @@ impl PathLists {
             && !self
                 .literal
                 .iter()
-                .any(|(path, entries)| entries.any(no) && !matches!(self.rule(as_path(path)), Ruling::Allow))
+                .any(|(path, first)| self.entries(*first).any(no) && !matches!(self.rule(as_path(path)), Ruling::Allow))
             && !self.any_depth.entries().any(no)
             && self.globs.iter().all(|(glob, _, entry)| !no(entry) || self.overrules(glob, entry))
     }
@@ -235,13 +237,13 @@ impl PathLists {
         let allows = |entry: &Entry| entry.effect == Effect::Allow;
         let allowing_patterns =
             self.any_depth.entries().any(allows) || self.globs.iter().any(|(.., entry)| allows(entry));
-        for (path, entries) in &self.literal {
+        for (path, first) in &self.literal {
             let path = as_path(path);
-            let allows_here = entries.any(allows);
+            let allows_here = self.entries(*first).any(allows);
             // What denies its own path outweighs every allow above it: no need to look.
             let denied = !allowing_patterns
                 && !allows_here
-                && entries.any(|entry| matches!(entry.effect, Effect::Deny | Effect::Block));
+                && self.entries(*first).any(|entry| matches!(entry.effect, Effect::Deny | Effect::Block));
             let allowed = !denied && matches!(self.rule(path), Ruling::Allow);
             if allowed && allows_here {
                 silent.roots.push(path.to_owned());
@@ -254,7 +256,7 @@ impl PathLists {
 
     /// Literal restrictions strictly beneath `directory`.
     pub(super) fn literals_beneath<'a>(&'a self, directory: &'a Path) -> impl Iterator<Item = PathBuf> + 'a {
-        let literal = self.literal.iter().filter(|(_, entries)| entries.any(|e| e.effect != Effect::Allow));
+        let literal = self.literal.iter().filter(|(_, first)| self.entries(**first).any(|e| e.effect != Effect::Allow));
         let paths = literal.map(|(path, _)| as_path(path));
         paths.filter(move |path| path.starts_with(directory) && *path != directory).map(Path::to_owned)
     }

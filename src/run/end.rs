@@ -37,7 +37,8 @@ pub(super) fn take_down(launched: &Launched, ending: &Result<Ending, RunError>, 
     // Its processes are dead: it can be removed.
     drop(group);
     supervisor.finish();
-    drop(supervisor);
+    // Its threads are done, and the process is nearly: the kernel takes it back at once.
+    std::mem::forget(supervisor);
     if let Some(console) = console {
         console.finish();
     }

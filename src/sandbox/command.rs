@@ -8,10 +8,10 @@ use std::io;
 use std::os::fd::RawFd;
 
 use rustix::process::{Resource, Rlimit};
-use seccompiler::sock_filter;
 
 use super::launch::Stage;
 use super::wire::Report;
+use crate::sys::seccomp::Instruction;
 use crate::sys::spawn::{self, Range, StringArray, borrow};
 use crate::sys::{dispositions, landlock, seccomp};
 
@@ -37,7 +37,7 @@ pub(super) struct CommandPlan<'a> {
     pub(super) terminal: Option<RawFd>,
     pub(super) limits: ProcessLimits,
     pub(super) ruleset: RawFd,
-    pub(super) filter: &'a [sock_filter],
+    pub(super) filter: &'a [Instruction],
     /// Where reports go: the monitor reads them.
     pub(super) reports: RawFd,
     /// A byte here says that the supervisor serves the listener.

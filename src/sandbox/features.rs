@@ -180,7 +180,7 @@ impl Tried {
 }
 
 fn try_in_child() -> Infallible {
-    let allow = [seccompiler::sock_filter { code: 0x06, jt: 0, jf: 0, k: libc::SECCOMP_RET_ALLOW }];
+    let allow = [sys::seccomp::Instruction { code: 0x06, jt: 0, jf: 0, k: libc::SECCOMP_RET_ALLOW }];
     let _ = rustix::thread::set_no_new_privs(true);
     let listener = match sys::seccomp::install_with_owned_listener(&allow) {
         Ok(listener) => listener,
@@ -262,7 +262,7 @@ mod tests {
     fn a_supervisor_above_is_noticed() {
         let features = std::thread::spawn(|| {
             rustix::thread::set_no_new_privs(true).unwrap();
-            let allow = [seccompiler::sock_filter { code: 0x06, jt: 0, jf: 0, k: libc::SECCOMP_RET_ALLOW }];
+            let allow = [sys::seccomp::Instruction { code: 0x06, jt: 0, jf: 0, k: libc::SECCOMP_RET_ALLOW }];
             let _listener = sys::seccomp::install_with_owned_listener(&allow).unwrap();
             probe()
         });

@@ -237,6 +237,8 @@ pub(super) fn launch_scoped(plan: ChildPlan<'_>, scoped: bool) -> Result<Launchi
     let forked = fork(&monitor).map_err(LaunchError::Fork)?;
     // The monitor's ends: only its death must close them now.
     drop((far, reported, waited, reports));
+    // Not taken apart: each of its pages, which the monitor shares, would be copied for it.
+    std::mem::forget(monitor.command);
     let monitor = Monitor { pidfd: forked.pidfd, channel };
     Ok(Launching { monitor_pid: forked.pid, monitor, go, program })
 }

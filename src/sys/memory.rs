@@ -1,7 +1,8 @@
-//! Another process's memory, copied. `man 2 process_vm_readv`. And one setting of our own.
+//! Another process's memory, copied. `man 2 process_vm_readv`. And our own.
 
 use std::io;
 use std::mem::MaybeUninit;
+use std::sync::atomic::AtomicU64;
 
 /// `process_vm_readv(pid, local, 1, remote, 2, 0)`: copies up to `buffer.len()` bytes from
 /// `address`, and says how many. The copy is split at the first page edge, so that an unmapped
@@ -21,6 +22,14 @@ pub fn read(pid: i32, address: u64, buffer: &mut [u8]) -> io::Result<usize> {
     // interpreted in the other process.
     let copied = unsafe { libc::process_vm_readv(pid, &raw const local, 1, remote.as_ptr(), 2, 0) };
     usize::try_from(copied).map_err(|_| io::Error::last_os_error())
+}
+
+/// `count` triples of 0, in pages that are nobody's before something is put there.
+pub fn zeroes(count: usize) -> Box<[[AtomicU64; 3]]> {
+    const { assert!(align_of::<AtomicU64>() == align_of::<u64>()) };
+    let numbers = vec![[0_u64; 3]; count].into_boxed_slice();
+    // SAFETY: an AtomicU64 is laid out as a u64 is, and the box was its only owner.
+    unsafe { Box::from_raw(Box::into_raw(numbers) as *mut [[AtomicU64; 3]]) }
 }
 
 /// `process_vm_writev(pid, local, 1, remote, 1, 0)`: writes all of `bytes` at `address`.

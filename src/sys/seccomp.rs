@@ -3,14 +3,22 @@
 use std::io;
 use std::os::fd::{FromRawFd, OwnedFd, RawFd};
 
-use seccompiler::sock_filter;
+/// `struct sock_filter`.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Instruction {
+    pub code: u16,
+    pub jt: u8,
+    pub jf: u8,
+    pub k: u32,
+}
 
 /// `seccomp(SECCOMP_SET_MODE_FILTER, NEW_LISTENER | WAIT_KILLABLE_RECV, program)`, without the
 /// second flag on kernels before 5.19. Async-signal-safe. Needs `no_new_privs`.
 ///
 /// The listener's number in this process's descriptor table, close-on-exec. `EBUSY`: a filter with
 /// a listener is already installed.
-pub fn install_with_listener(program: &[sock_filter]) -> io::Result<RawFd> {
+pub fn install_with_listener(program: &[Instruction]) -> io::Result<RawFd> {
     let flags = libc::SECCOMP_FILTER_FLAG_NEW_LISTENER;
     match install(program, flags | libc::SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV) {
         Err(error) if error.raw_os_error() == Some(libc::EINVAL) => install(program, flags),
@@ -18,12 +26,12 @@ pub fn install_with_listener(program: &[sock_filter]) -> io::Result<RawFd> {
     }
 }
 
-fn install(program: &[sock_filter], flags: libc::c_ulong) -> io::Result<RawFd> {
+fn install(program: &[Instruction], flags: libc::c_ulong) -> io::Result<RawFd> {
     let Ok(len) = libc::c_ushort::try_from(program.len()) else {
         return Err(io::Error::from_raw_os_error(libc::EINVAL));
     };
     let program = libc::sock_fprog { len, filter: program.as_ptr().cast_mut().cast() };
-    // SAFETY: both sock_filter types are C's; the kernel copies the program's len instructions,
+    // SAFETY: an Instruction is laid out as C's sock_filter; the kernel copies the program's len instructions,
     // which `program` borrows for the call, and writes none.
     let fd = unsafe { libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, flags, &raw const program) };
     if fd < 0 {
@@ -48,7 +56,7 @@ pub fn knows_action(action: u32) -> bool {
 }
 
 /// As [`install_with_listener`], owned: for a process that does not share its descriptor table.
-pub fn install_with_owned_listener(program: &[sock_filter]) -> io::Result<OwnedFd> {
+pub fn install_with_owned_listener(program: &[Instruction]) -> io::Result<OwnedFd> {
     let fd = install_with_listener(program)?;
     // SAFETY: the kernel just made this descriptor for us.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })

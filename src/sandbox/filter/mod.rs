@@ -10,7 +10,7 @@ mod rows;
 
 use std::fmt;
 
-use seccompiler::sock_filter;
+use crate::sys::seccomp::Instruction;
 
 /// The newest system call number that this release has reviewed. Above it: `ENOSYS`.
 pub const NEWEST_REVIEWED: u32 = 469;
@@ -32,8 +32,6 @@ pub struct FilterPlan {
 /// Why the filter could not be compiled.
 #[derive(Debug, thiserror::Error)]
 pub enum FilterError {
-    #[error("compile the system call filter")]
-    Compile(#[from] seccompiler::BackendError),
     /// The kernel takes at most 4,096 instructions.
     #[error("compile the system call filter: {length} instructions are too many")]
     TooLong { length: usize },
@@ -42,7 +40,7 @@ pub enum FilterError {
 /// A compiled filter, ready to be installed.
 #[derive(Clone)]
 pub struct Filter {
-    program: Vec<sock_filter>,
+    program: Vec<Instruction>,
 }
 
 impl Filter {
@@ -52,7 +50,7 @@ impl Filter {
     }
 
     /// Instructions in the kernel's layout.
-    pub fn program(&self) -> &[sock_filter] {
+    pub fn program(&self) -> &[Instruction] {
         &self.program
     }
 }

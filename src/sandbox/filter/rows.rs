@@ -1,7 +1,5 @@
 //! The words that the table is written in: rows of clauses over registers.
 
-use seccompiler::{SeccompCmpArgLen, SeccompCmpOp, SeccompCondition};
-
 use super::FilterPlan;
 use super::calls;
 
@@ -55,20 +53,26 @@ pub(super) enum Condition {
     IsLong(u8, u64),
 }
 
+/// Part of a condition: the half of a register at `offset` in `struct seccomp_data`, masked, is `value`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Half {
+    pub(super) offset: u32,
+    pub(super) mask: Option<u32>,
+    pub(super) value: u32,
+}
+
 impl Condition {
-    pub(super) fn compile(self) -> Result<SeccompCondition, seccompiler::BackendError> {
-        match self {
-            Self::Is(argument, value) => {
-                SeccompCondition::new(argument, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, value.into())
-            }
-            Self::Masked(argument, mask, value) => {
-                let masked = SeccompCmpOp::MaskedEq(mask.into());
-                SeccompCondition::new(argument, SeccompCmpArgLen::Dword, masked, value.into())
-            }
-            Self::IsLong(argument, value) => {
-                SeccompCondition::new(argument, SeccompCmpArgLen::Qword, SeccompCmpOp::Eq, value)
-            }
-        }
+    /// What has to hold, one half after the other.
+    pub(super) fn halves(self) -> impl Iterator<Item = Half> {
+        // `args` begins at byte 16; on what is little-endian the low half comes first.
+        let at = |argument: u8| 16 + 8 * u32::from(argument);
+        let halves = match self {
+            Self::Is(argument, value) => [Some(Half { offset: at(argument), mask: None, value }), None],
+            Self::Masked(argument, mask, value) => [Some(Half { offset: at(argument), mask: Some(mask), value }), None],
+            Self::IsLong(argument, value) => [(0, value), (4, value >> 32)]
+                .map(|(half, value)| Some(Half { offset: at(argument) + half, mask: None, value: low_half(value) })),
+        };
+        halves.into_iter().flatten()
     }
 }
 
@@ -100,7 +104,11 @@ pub(super) fn null(argument: u8) -> Condition {
 
 /// The low half, as the kernel reads an `int`.
 fn low(value: impl Into<i64>) -> u32 {
-    let bytes = value.into().to_le_bytes();
+    low_half(value.into().cast_unsigned())
+}
+
+fn low_half(value: u64) -> u32 {
+    let bytes = value.to_le_bytes();
     u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]])
 }
 

@@ -1,6 +1,11 @@
 use rustix::event::{PollFd, PollFlags, poll};
 
+use seccompiler::{
+    BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule, TargetArch,
+};
+
 use super::compile::TARGET;
+use super::rows::Condition;
 use super::*;
 use crate::sys::notify::{self, Response};
 use crate::sys::{seccomp, spawn};
@@ -17,13 +22,13 @@ enum Answer {
 }
 use Answer::{Allowed, Killed, Refused, Trapped};
 
-/// Runs the program as the kernel would.
-fn evaluate(filter: &Filter, nr: u32, architecture: u32, args: [u64; 6]) -> (Answer, usize) {
+/// Runs the program as the kernel would: what it returns, and after how many steps.
+fn run(program: &[Instruction], nr: u32, architecture: u32, args: [u64; 6]) -> (u32, usize) {
     let mut words = vec![nr, architecture, 0, 0];
     words.extend(args.iter().flat_map(|value| [(value & 0xffff_ffff) as u32, (value >> 32) as u32]));
     let (mut at, mut accumulator, mut steps) = (0, 0_u32, 0);
     loop {
-        let instruction = &filter.program()[at];
+        let instruction = &program[at];
         let branch = |taken: bool| usize::from(if taken { instruction.jt } else { instruction.jf });
         at += 1;
         steps += 1;
@@ -34,10 +39,15 @@ fn evaluate(filter: &Filter, nr: u32, architecture: u32, args: [u64; 6]) -> (Ans
             0x15 => at += branch(accumulator == instruction.k),
             0x25 => at += branch(accumulator > instruction.k),
             0x35 => at += branch(accumulator >= instruction.k),
-            0x06 => return (answer(instruction.k), steps),
+            0x06 => return (instruction.k, steps),
             code => panic!("instruction {code:#x}"),
         }
     }
+}
+
+fn evaluate(filter: &Filter, nr: u32, architecture: u32, args: [u64; 6]) -> (Answer, usize) {
+    let (value, steps) = run(filter.program(), nr, architecture, args);
+    (answer(value), steps)
 }
 
 fn answer(value: u32) -> Answer {
@@ -51,7 +61,7 @@ fn answer(value: u32) -> Answer {
 }
 
 fn of(plan: FilterPlan, nr: i64, args: [u64; 6]) -> Answer {
-    evaluate(&Filter::compile(plan).unwrap(), u32::try_from(nr).unwrap(), TARGET.1, args).0
+    evaluate(&Filter::compile(plan).unwrap(), u32::try_from(nr).unwrap(), TARGET, args).0
 }
 
 #[test]
@@ -76,9 +86,80 @@ fn the_search_finds_every_row_and_nothing_else() {
                 Some(row) if row.clauses.is_empty() => answer(row.otherwise.value()),
                 Some(_) => continue,
             };
-            assert_eq!(evaluate(&filter, nr, TARGET.1, [0; 6]).0, expected, "{nr}");
+            assert_eq!(evaluate(&filter, nr, TARGET, [0; 6]).0, expected, "{nr}");
         }
     }
+}
+
+/// seccompiler's own program for one clause.
+fn by_seccompiler(nr: i64, when: &[Condition]) -> Vec<Instruction> {
+    let condition = |condition: &Condition| match *condition {
+        Condition::Is(argument, value) => {
+            SeccompCondition::new(argument, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, value.into())
+        }
+        Condition::Masked(argument, mask, value) => {
+            let masked = SeccompCmpOp::MaskedEq(mask.into());
+            SeccompCondition::new(argument, SeccompCmpArgLen::Dword, masked, value.into())
+        }
+        Condition::IsLong(argument, value) => {
+            SeccompCondition::new(argument, SeccompCmpArgLen::Qword, SeccompCmpOp::Eq, value)
+        }
+    };
+    let rule = SeccompRule::new(when.iter().map(|one| condition(one).unwrap()).collect()).unwrap();
+    let architecture = if cfg!(target_arch = "x86_64") { TargetArch::x86_64 } else { TargetArch::aarch64 };
+    let (no, yes) = (SeccompAction::Allow, SeccompAction::Trace(0));
+    let program: BpfProgram =
+        SeccompFilter::new([(nr, vec![rule])].into(), no, yes, architecture).unwrap().try_into().unwrap();
+    let ours = |one: &seccompiler::sock_filter| Instruction { code: one.code, jt: one.jt, jf: one.jf, k: one.k };
+    program.iter().map(ours).collect()
+}
+
+/// Every combination of what a row's clauses compare with, and of neighbours of it.
+fn interesting(row: &rows::Row) -> Vec<[u64; 6]> {
+    let mut values: [Vec<u64>; 6] = std::array::from_fn(|_| vec![0, 1, u64::MAX]);
+    for condition in row.clauses.iter().flat_map(|clause| &clause.when) {
+        let (argument, found) = match *condition {
+            Condition::Is(argument, value) => (argument, vec![u64::from(value), u64::from(value) ^ 1]),
+            Condition::Masked(argument, mask, value) => {
+                (argument, vec![value.into(), (value | !mask).into(), (value ^ (mask & mask.wrapping_neg())).into()])
+            }
+            Condition::IsLong(argument, value) => (argument, vec![value, value ^ 1, value ^ (1 << 32)]),
+        };
+        let high = found.iter().map(|value| value | 0xdead_beef << 32).collect::<Vec<_>>();
+        values[usize::from(argument)].extend(found.into_iter().chain(high));
+    }
+    let asked: Vec<usize> = (0..6).filter(|at| values[*at].len() > 3).collect();
+    let mut all = vec![[0; 6]];
+    for at in asked {
+        values[at].sort_unstable();
+        values[at].dedup();
+        let with =
+            |args: [u64; 6], value: u64| std::array::from_fn(|other| if other == at { value } else { args[other] });
+        all = all.into_iter().flat_map(|args| values[at].iter().map(move |value| with(args, *value))).collect();
+    }
+    all
+}
+
+#[test]
+fn the_program_answers_as_seccompiler_s_would() {
+    let mut tried = 0;
+    for plan in [LEAST, MOST] {
+        let filter = Filter::compile(plan).unwrap();
+        for row in rows::rows(plan).iter().filter(|row| !row.clauses.is_empty()) {
+            let nr = u32::try_from(row.nr).unwrap();
+            let clauses: Vec<_> =
+                row.clauses.iter().map(|clause| (by_seccompiler(row.nr, &clause.when), clause.then)).collect();
+            for args in interesting(row) {
+                let matching = |(program, _): &&(Vec<Instruction>, rows::Action)| {
+                    run(program, nr, TARGET, args).0 == u32::from(SeccompAction::Trace(0))
+                };
+                let expected = clauses.iter().find(matching).map_or(row.otherwise, |(_, then)| *then);
+                assert_eq!(run(filter.program(), nr, TARGET, args).0, expected.value(), "{nr} {args:x?}");
+                tried += 1;
+            }
+        }
+    }
+    assert!(tried > 5_000, "{tried}");
 }
 
 #[test]
@@ -87,7 +168,7 @@ fn what_is_newer_foreign_or_x32_never_gets_through() {
     let filter = Filter::compile(LEAST).unwrap();
     let newer = (NEWEST_REVIEWED + 1..600).chain((0..600).map(|nr| nr | X32)).chain([u32::MAX, 1 << 31]);
     for nr in newer {
-        assert_eq!(evaluate(&filter, nr, TARGET.1, [0; 6]).0, Refused(libc::ENOSYS), "{nr:#x}");
+        assert_eq!(evaluate(&filter, nr, TARGET, [0; 6]).0, Refused(libc::ENOSYS), "{nr:#x}");
     }
     for architecture in [0x4000_0003, 0, 0x4000_0028, 0xc000_00f3] {
         assert_eq!(evaluate(&filter, 0, architecture, [0; 6]).0, Killed, "{architecture:#x}");
@@ -99,7 +180,7 @@ fn the_largest_filter_fits_and_is_searched_quickly() {
     let filter = Filter::compile(MOST).unwrap();
     assert!(filter.program().len() < 4096, "{}", filter.program().len());
     for nr in [libc::SYS_read, libc::SYS_getppid, libc::SYS_openat, libc::SYS_newfstatat, libc::SYS_close] {
-        let (_, steps) = evaluate(&filter, u32::try_from(nr).unwrap(), TARGET.1, [0; 6]);
+        let (_, steps) = evaluate(&filter, u32::try_from(nr).unwrap(), TARGET, [0; 6]);
         assert!(steps < 30, "{nr}: {steps}");
     }
 }

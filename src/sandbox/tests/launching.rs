@@ -54,7 +54,7 @@ fn a_nested_sandbox_is_refused_by_name() {
     // A filter with a listener in this process tree: a thread's filter is its children's.
     let outcome = std::thread::spawn(|| {
         rustix::thread::set_no_new_privs(true).unwrap();
-        let allow = [seccompiler::sock_filter { code: 6, jt: 0, jf: 0, k: libc::SECCOMP_RET_ALLOW }];
+        let allow = [crate::sys::seccomp::Instruction { code: 6, jt: 0, jf: 0, k: libc::SECCOMP_RET_ALLOW }];
         let _listener = crate::sys::seccomp::install_with_owned_listener(&allow).unwrap();
         Trial::new().run(&["/bin/true"]).unwrap_err()
     });

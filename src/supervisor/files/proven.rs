@@ -7,6 +7,8 @@
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::sys::memory::zeroes;
+
 /// A power of two; more paths than that push each other out.
 const SLOTS: usize = 4096;
 
@@ -17,24 +19,18 @@ pub(super) struct Key(u64);
 /// Device and inode that a path led to.
 pub(super) type Inode = (u64, u64);
 
-#[derive(Debug, Default)]
-struct Slot {
-    key: AtomicU64,
-    dev: AtomicU64,
-    /// 0: seen once, not worth more yet.
-    ino: AtomicU64,
-}
-
 /// The proofs of one run. Never locked, never growing.
 #[derive(Debug)]
 pub(super) struct Proven {
     keys: RandomState,
-    slots: Box<[Slot]>,
+    /// The key, the device, and the inode: 0 where it was seen once and is not worth more yet. A run that opens
+    /// little touches few of their pages.
+    slots: Box<[[AtomicU64; 3]]>,
 }
 
 impl Default for Proven {
     fn default() -> Self {
-        Self { keys: RandomState::new(), slots: (0..SLOTS).map(|_| Slot::default()).collect() }
+        Self { keys: RandomState::new(), slots: zeroes(SLOTS) }
     }
 }
 
@@ -48,7 +44,7 @@ impl Proven {
         Key(hasher.finish())
     }
 
-    fn slot(&self, key: Key) -> &Slot {
+    fn slot(&self, key: Key) -> &[AtomicU64; 3] {
         // Fewer slots than usize counts on every machine.
         #[allow(clippy::cast_possible_truncation)]
         let at = key.0 as usize % SLOTS;
@@ -57,18 +53,18 @@ impl Proven {
 
     /// What was proven for `key`.
     pub(super) fn inode(&self, key: Key) -> Option<Inode> {
-        let slot = self.slot(key);
-        if slot.key.load(Ordering::Acquire) != key.0 {
+        let [there, dev, ino] = self.slot(key);
+        if there.load(Ordering::Acquire) != key.0 {
             return None;
         }
-        let inode = (slot.dev.load(Ordering::Relaxed), slot.ino.load(Ordering::Relaxed));
+        let inode = (dev.load(Ordering::Relaxed), ino.load(Ordering::Relaxed));
         (inode.1 != 0).then_some(inode)
     }
 
     /// Was `key` proven before? Then its inode is worth asking for; else that is noted.
     pub(super) fn again(&self, key: Key) -> bool {
-        let slot = self.slot(key);
-        let seen = slot.key.load(Ordering::Acquire) == key.0;
+        let [there, ..] = self.slot(key);
+        let seen = there.load(Ordering::Acquire) == key.0;
         if !seen {
             self.keep(key, (0, 0));
         }
@@ -76,11 +72,11 @@ impl Proven {
     }
 
     pub(super) fn keep(&self, key: Key, inode: Inode) {
-        let slot = self.slot(key);
-        slot.key.store(0, Ordering::Release);
-        slot.dev.store(inode.0, Ordering::Relaxed);
-        slot.ino.store(inode.1, Ordering::Relaxed);
-        slot.key.store(key.0, Ordering::Release);
+        let [there, dev, ino] = self.slot(key);
+        there.store(0, Ordering::Release);
+        dev.store(inode.0, Ordering::Relaxed);
+        ino.store(inode.1, Ordering::Relaxed);
+        there.store(key.0, Ordering::Release);
     }
 }
 
