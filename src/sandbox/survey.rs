@@ -19,6 +19,9 @@ use crate::policy::{ByPath, as_path, key};
 /// instead of three costs a start 0.3 ms, because most directories that are asked about are listed in the end.
 const LIST_FROM: u32 = 3;
 
+/// Rules name a dozen of its many entries, which it lists slowly.
+const NEVER_LISTED: &str = "/dev";
+
 /// Larger directories are asked about name by name.
 const LIST_MOST: usize = 2048;
 
@@ -116,7 +119,7 @@ impl Survey {
         let mut directories = self.directories.borrow_mut();
         let known = known(&mut directories, directory);
         known.asked += 1;
-        if known.asked >= LIST_FROM {
+        if known.asked >= LIST_FROM && !directory.starts_with(NEVER_LISTED) {
             let names = known.names.get_or_insert_with(|| list(directory, LIST_MOST).ok()?);
             if let Some(names) = names {
                 return names.kind(name);
@@ -197,7 +200,7 @@ fn list(path: &Path, most: usize) -> io::Result<Option<Entries>> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
     let mut buffer = [MaybeUninit::uninit(); 16 << 10];
     let mut directory = RawDir::new(rustix::fs::openat(CWD, path, flags, Mode::empty())?, &mut buffer);
-    let mut entries = Entries::default();
+    let mut entries = Entries { names: Vec::with_capacity(256), ends: Vec::with_capacity(32) };
     while let Some(entry) = directory.next() {
         let entry = entry?;
         let name = entry.file_name().to_bytes();
