@@ -6,7 +6,7 @@ mod link;
 fn main() {
     println!("cargo::rerun-if-changed=build");
     defaults::compile();
-    link::statically();
+    link::arrange();
 }
 
 fn variable(name: &str) -> String {

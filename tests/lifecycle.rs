@@ -4,14 +4,14 @@
 mod support;
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use support::network::wait_until;
-use support::{Scene, User, build_attack, skip};
+use support::{Launch, Scene, User, build_attack, skip};
 
 for_each_user! {
     fn the_exit_status_is_the_commands_own(scene) {
@@ -248,4 +248,26 @@ fn a_standard_stream_that_is_a_socket_is_reported() {
     assert!(notes.contains("standard input is a Unix socket"), "{finished}");
     assert!(!finished.stderr.contains("socket"), "{finished}");
     assert!(scene.shell("true").success().report["notes"].is_null());
+}
+
+/// It is linked statically: a loader would say that it cannot preload this.
+#[test]
+fn the_supervisor_loads_nothing_that_its_environment_names() {
+    let scene = Scene::new(User::Caller);
+    let absent = "/nonexistent/askance-preload.so";
+    let loaded = std::process::Command::new("true").env("LD_PRELOAD", absent).output().unwrap();
+    assert!(String::from_utf8_lossy(&loaded.stderr).contains(absent), "this machine preloads nothing");
+    let finished = Launch::new(&scene, Some(vec!["--version".to_owned()])).env("LD_PRELOAD", absent).finish(&[]);
+    assert_eq!(finished.success().stderr, "");
+}
+
+for_each_user! {
+    fn without_home_the_user_database_says_where_it_is(scene) {
+        let uid = nix::unistd::Uid::from_raw(fs::metadata(&scene.workspace).unwrap().uid());
+        let home = nix::unistd::User::from_uid(uid).unwrap().unwrap().dir;
+        let words = vec!["settings".to_owned(), "paths".to_owned()];
+        let launch = Launch::new(&scene, Some(words)).env("HOME", "").env("XDG_CONFIG_HOME", "");
+        let expected = home.join(".config/askance/settings.json");
+        launch.finish(&[]).success().says(expected.to_str().unwrap());
+    }
 }
