@@ -271,3 +271,20 @@ for_each_user! {
         launch.finish(&[]).success().says(expected.to_str().unwrap());
     }
 }
+
+/// The first processes of a run begin on another processor than askance's. Nothing shows that afterwards.
+fn processors(scene: &Scene, wrapped: &str) -> Vec<String> {
+    let line = "sleep 0.3; for process in self $PPID; do grep Cpus_allowed: /proc/$process/status; done";
+    let finished = scene.askance().wrapped(wrapped).shell(line).success();
+    finished.stdout.lines().map(str::to_owned).collect()
+}
+
+for_each_user! {
+    fn a_command_may_use_the_processors_that_its_caller_may(scene) {
+        let status = fs::read_to_string("/proc/self/status").unwrap();
+        let own = status.lines().find(|line| line.starts_with("Cpus_allowed:")).unwrap();
+        assert_eq!(processors(&scene, "exec \"$@\""), [own, own]);
+        let one = processors(&scene, "exec taskset -c 0 \"$@\"");
+        assert!(one.iter().all(|line| line.ends_with('1') && one.len() == 2), "{one:?}");
+    }
+}

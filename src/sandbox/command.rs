@@ -10,6 +10,7 @@ use std::os::fd::RawFd;
 use rustix::process::{Resource, Rlimit};
 
 use super::launch::Stage;
+use super::processors::Processors;
 use super::wire::Report;
 use crate::sys::seccomp::Instruction;
 use crate::sys::spawn::{self, Range, StringArray, borrow};
@@ -42,6 +43,8 @@ pub(super) struct CommandPlan<'a> {
     pub(super) reports: RawFd,
     /// A byte here says that the supervisor serves the listener.
     pub(super) go: RawFd,
+    /// Where the caller could be, until the fork was sent elsewhere.
+    pub(super) processors: Option<Processors>,
 }
 
 pub(super) fn errno(error: &io::Error) -> i32 {
@@ -77,6 +80,9 @@ fn confine(plan: &CommandPlan<'_>) -> Result<io::Error, (Stage, io::Error)> {
         Ok(1) => {}
         // Askance is gone; the monitor ends the run.
         _ => spawn::exit_now(125),
+    }
+    if let Some(processors) = &plan.processors {
+        processors.restore();
     }
     // By now the floor is whole.
     landlock::restrict_self(borrow(plan.ruleset)).map_err(at(Stage::Floor))?;

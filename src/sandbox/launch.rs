@@ -18,7 +18,7 @@ use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendFlags, SocketFlags, SocketType,
 };
 use rustix::pipe::PipeFlags;
-use rustix::process::{PidfdFlags, Signal, WaitId, WaitIdOptions};
+use rustix::process::{Pid, PidfdFlags, Signal, WaitId, WaitIdOptions};
 
 use super::adopted;
 use super::command::{CommandPlan, ProcessLimits};
@@ -26,6 +26,7 @@ use super::directories::Directories;
 use super::filter::Filter;
 use super::floor::Floor;
 use super::monitor::{self, MonitorPlan};
+use super::processors::Processors;
 use super::wire::{LENGTH, Order, Report};
 use crate::sys::dispositions;
 use crate::sys::spawn::{self, ChildStack, Forked, StringArray};
@@ -219,6 +220,7 @@ pub(super) fn launch_scoped(plan: ChildPlan<'_>, scoped: bool) -> Result<Launchi
         filter: plan.filter.program(),
         reports: reported.as_raw_fd(),
         go: waited.as_raw_fd(),
+        processors: Processors::of_this_thread(),
     };
     let mut monitor = MonitorPlan {
         needed: Vec::new(),
@@ -235,6 +237,9 @@ pub(super) fn launch_scoped(plan: ChildPlan<'_>, scoped: bool) -> Result<Launchi
     monitor.needed = needed(&monitor);
     adopted::adopt();
     let forked = fork(&monitor).map_err(LaunchError::Fork)?;
+    if let (Some(processors), Some(process)) = (&monitor.command.processors, Pid::from_raw(forked.pid)) {
+        processors.send_away(process);
+    }
     // The monitor's ends: only its death must close them now.
     drop((far, reported, waited, reports));
     // Not taken apart: each of its pages, which the monitor shares, would be copied for it.

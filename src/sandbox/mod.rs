@@ -15,6 +15,7 @@ mod monitor;
 mod nursery;
 mod orphans;
 pub mod privileges;
+mod processors;
 mod program;
 mod rights;
 mod split;

@@ -19,6 +19,7 @@ use super::command::{self, CommandPlan, errno};
 use super::launch::Stage;
 use super::orphans;
 use super::privileges;
+use super::processors::Processors;
 use super::wire::{LENGTH, Order, Report};
 use crate::sys::spawn::{self, ChildStack, StringArray, borrow};
 use crate::sys::{dispositions, landlock};
@@ -120,6 +121,7 @@ struct Monitor<'a> {
     command: Pid,
     scoped: bool,
     removal: Option<&'a [StringArray; 2]>,
+    processors: Option<&'a Processors>,
     /// Why the command does not run.
     failed: Option<Report>,
 }
@@ -134,6 +136,7 @@ impl<'a> Monitor<'a> {
             command,
             scoped: plan.scope.is_some(),
             removal: plan.removal.as_ref(),
+            processors: plan.command.processors.as_ref(),
             failed: None,
         }
     }
@@ -184,14 +187,22 @@ impl<'a> Monitor<'a> {
             },
             // The last writer was closed by exec.
             Ok(0) => {
-                self.reports = None;
-                send(self.channel, Report::Started);
+                self.started();
             }
             Err(Errno::INTR) => {}
             Err(Errno::AGAIN) => return false,
             _ => self.end(None),
         }
         true
+    }
+
+    /// The program runs.
+    fn started(&mut self) {
+        self.reports = None;
+        send(self.channel, Report::Started);
+        if let Some(processors) = self.processors {
+            processors.restore();
+        }
     }
 
     /// Sends the listener, which the command left in the table that it has unshared by now, and
@@ -250,9 +261,9 @@ impl<'a> Monitor<'a> {
     fn tell(&mut self, status: WaitStatus) {
         // It may have changed between its last report and our reading it.
         while self.report() {}
-        if self.reports.take().is_some() {
+        if self.reports.is_some() {
             // It runs: a fork elsewhere in askance still holds the pipe whose end would have said so.
-            send(self.channel, Report::Started);
+            self.started();
         }
         if let Some(code) = status.exit_status() {
             self.end(Some(self.failed.unwrap_or(Report::Exited(code))))
