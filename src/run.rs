@@ -20,7 +20,7 @@ mod wait;
 
 use std::ffi::{CString, NulError, OsString};
 use std::io;
-use std::os::fd::RawFd;
+use std::os::fd::{AsFd, RawFd};
 use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock, Weak};
@@ -29,10 +29,10 @@ use std::time::{Duration, Instant};
 use crate::approval::{self, Authority, BadPattern, Chosen, Risk};
 use crate::dns::{Dns, DnsConfig, Nameserver, NameserverError};
 use crate::journal::{self, Decision, Exit, FloorReport, Journal};
-use crate::policy::{CompileError, Places, Policy};
+use crate::policy::{CompileError, Places, Policy, SilentYes};
 use crate::prompt::{Choice, Console, ConsoleError, PromptError, Situation};
 use crate::sandbox::{
-    self, ChildPlan, Directories, Filter, FilterPlan, Floor, Launched, Launching, ProcessLimits, Survey,
+    self, ChildPlan, Directories, Filter, FilterPlan, Groundwork, Launched, Launching, Nursery, ProcessLimits, Survey,
     resolve_program,
 };
 use crate::session::{Kind, NoMission, Session};
@@ -150,7 +150,10 @@ impl RunError {
 struct Prepared {
     live: Arc<LivePolicy>,
     environment: Environment,
-    floor: Floor,
+    ground: Groundwork,
+    /// What may be read without a word.
+    read: SilentYes,
+    survey: Survey,
     directories: Directories,
     filter: Filter,
     dns: Dns,
@@ -221,10 +224,11 @@ fn carry_out(request: &RunRequest, begun: Begun, outlet: &Outlet) -> Result<u8, 
     let streams = Streams::of(request, console.as_ref(), meter.as_mut())?;
     let plan = child_plan(request, program, &prepared, streams)?;
     let launching = sandbox::launch(plan)?;
-    let own = places::furnish(&prepared.directories, &mut prepared.floor, &journal)?;
-    let floor = telling::floor(&prepared.floor);
+    // While the command is being confined: it waits for word to go.
+    let (own, nursery) = places::furnish(&prepared.directories, &journal)?;
     let (removed, limits) = (prepared.environment.removed.clone(), prepared.limits);
-    let (supervisor, launched) = supervise(request, prepared, Served { launching, journal: &journal, asker })?;
+    let served = Served { launching, nursery, journal: &journal, asker };
+    let (supervisor, launched, floor) = supervise(request, prepared, served)?;
     // Set once: there is one command.
     let _ = command.set(Arc::downgrade(&launched));
     if let Some(console) = &mut console {
@@ -283,7 +287,7 @@ fn approve(
                 decision: commands::refused(&verdict),
                 exit: Exit::Code(i32::from(error.exit_status())),
                 duration: started.elapsed(),
-                floor: telling::floor(&prepared.floor),
+                floor: FloorReport::default(),
                 removed: prepared.environment.removed.clone(),
             };
             telling::report(request, journal, facts).write(place)?;
@@ -316,7 +320,7 @@ fn prepare(request: &RunRequest, begun: Begun, journal: &Arc<Journal>) -> Result
         policy = keeper::in_session(compile(&settings, &places, &survey)?, &request.session);
     }
     let directories = Directories { temporary: places.temporary.clone(), nursery: places.nursery.clone() };
-    let floor = Floor::lay_above(&read, &policy.silent_writing(), &survey, Some(&directories))?;
+    let ground = Groundwork::new()?;
     let reads_everything = policy.reads_everything();
     let live = Arc::new(LivePolicy::new(policy));
     let dns = dns(&settings, Arc::clone(&live))?;
@@ -324,7 +328,7 @@ fn prepare(request: &RunRequest, begun: Begun, journal: &Arc<Journal>) -> Result
         trap_reads: !reads_everything,
         trap_exec: true,
         trap_receives: !dns.bind().is_ok_and(|stub| stub.on_port_53),
-        trap_signals: !floor.scopes_signals(),
+        trap_signals: !ground.scopes_signals(),
     })?;
     let mut limits = settings.sandbox.limits;
     if let Some(timeout) = request.timeout {
@@ -341,7 +345,9 @@ fn prepare(request: &RunRequest, begun: Begun, journal: &Arc<Journal>) -> Result
         sandboxed,
         live,
         environment,
-        floor,
+        ground,
+        read,
+        survey,
         directories,
         filter,
         dns,
@@ -412,7 +418,7 @@ fn child_plan<'a>(
         controlling_terminal,
         limits: ProcessLimits { open_files: prepared.limits.open_files, no_core: false },
         keep_root_capabilities: prepared.keep_root_capabilities,
-        floor: &prepared.floor,
+        floor: prepared.ground.as_fd(),
         filter: &prepared.filter,
         directories: Some(&prepared.directories),
     })
@@ -448,18 +454,23 @@ fn asker(request: &RunRequest, prepared: &Prepared, situation: Situation) -> Res
 /// What supervision serves and reports to.
 struct Served<'a> {
     launching: Launching,
+    nursery: Option<Nursery>,
     journal: &'a Arc<Journal>,
     asker: Arc<dyn Asker>,
 }
 
-/// Makes everything ready while the command is being confined.
+/// Lays the floor, and makes everything ready while the command is being confined.
 fn supervise(
     request: &RunRequest,
     prepared: Prepared,
     served: Served<'_>,
-) -> Result<(Arc<Supervisor>, Arc<Launched>), RunError> {
-    let Prepared { live, floor, dns, commands, keeper, keep_root_capabilities, .. } = prepared;
-    let Served { launching, journal, asker } = served;
+) -> Result<(Arc<Supervisor>, Arc<Launched>, FloorReport), RunError> {
+    let Prepared { live, ground, read, survey, directories, dns, commands, keeper, keep_root_capabilities, .. } =
+        prepared;
+    let Served { launching, nursery, journal, asker } = served;
+    let floor = ground.lay((&read, &live.now().silent_writing()), &survey, Some(&directories), nursery);
+    std::mem::forget((read, survey));
+    let report = telling::floor(&floor);
     let ready = Ready::new(keep_root_capabilities)?;
     let setup = Setup {
         parts: Parts {
@@ -481,5 +492,5 @@ fn supervise(
         launched = Some(Arc::new(confined));
         Ok::<_, RunError>(listener)
     })?;
-    Ok((supervisor, launched.expect("the supervisor has its listener")))
+    Ok((supervisor, launched.expect("the supervisor has its listener"), report))
 }

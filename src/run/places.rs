@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use crate::journal::Journal;
 use crate::policy::{Places, SilentYes};
-use crate::sandbox::{Directories, Floor, Nursery, PrivateDirectory, unused_name};
+use crate::sandbox::{Directories, Nursery, PrivateDirectory, unused_name};
 use crate::settings::Locations;
 use sha2::{Digest, Sha256};
 
@@ -46,9 +46,8 @@ pub(super) fn make_temporary(directories: &Directories) -> Result<PrivateDirecto
 /// Makes the run's own directories, which its floor then grants. They are removed when they are dropped.
 pub(super) fn furnish(
     directories: &Directories,
-    floor: &mut Floor,
     journal: &Journal,
-) -> Result<Vec<PrivateDirectory>, PlaceError> {
+) -> Result<(Vec<PrivateDirectory>, Option<Nursery>), PlaceError> {
     let mut own = vec![make_temporary(directories)?];
     let made = directories.nursery.as_deref().map(Nursery::make).transpose();
     let made = made.inspect_err(|error| without_nursery(journal, error)).ok().flatten();
@@ -56,8 +55,7 @@ pub(super) fn furnish(
         own.push(home);
         nursery
     });
-    floor.complete(nursery);
-    Ok(own)
+    Ok((own, nursery))
 }
 
 fn without_nursery(journal: &Journal, error: &io::Error) {

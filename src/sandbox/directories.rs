@@ -26,11 +26,7 @@ impl Directories {
         [Some(&self.temporary), self.nursery.as_ref()].into_iter().flatten().map(PathBuf::as_path)
     }
 
-    /// Everything that gets a rule of the floor: the temporary directory, and all that waits in the nursery.
-    pub(super) fn is_ruled(&self, path: &Path) -> bool {
-        path == self.temporary || self.nursery.as_deref().is_some_and(|nursery| path.parent() == Some(nursery))
-    }
-
+    /// What waits in the nursery.
     pub(super) fn newborn(&self) -> impl Iterator<Item = PathBuf> {
         self.nursery.iter().flat_map(|nursery| Nursery::everyone(nursery))
     }

@@ -69,16 +69,19 @@ pub struct Ruled {
     pub ino: u64,
 }
 
+/// A ruleset that handles every right and grants none yet. A command can be forked with it, while its rules are bound.
+#[derive(Debug)]
+pub struct Groundwork {
+    ruleset: OwnedFd,
+    abi: u32,
+}
+
 /// What was given to Landlock.
 #[derive(Debug)]
 pub struct Floor {
-    ruleset: OwnedFd,
+    ground: Groundwork,
     table: Table,
-    abi: u32,
     left_out: Vec<LeftOut>,
-    /// Rules for what is not there before [`Floor::complete`].
-    awaited: Vec<(PathBuf, Rights)>,
-    denied: Denied,
     nursery: Option<Nursery>,
     patterned: bool,
 }
@@ -86,36 +89,78 @@ pub struct Floor {
 /// The inodes that are denied under whatever name, and to what.
 type Denied = [(HashSet<(u64, u64)>, Rights); 2];
 
-impl Floor {
-    /// Lays the floor for reading (and executing) and for writing.
-    pub fn lay(read: &SilentYes, write: &SilentYes, survey: &Survey) -> Result<Self, FloorError> {
-        Self::lay_above(read, write, survey, None)
+impl Groundwork {
+    pub fn new() -> Result<Self, FloorError> {
+        Self::with_abi(sys::landlock::abi())
     }
 
-    /// As [`Floor::lay`], with rules for what is in the run's own directories, which [`Floor::complete`] binds.
-    pub fn lay_above(
-        read: &SilentYes,
-        write: &SilentYes,
+    /// With the rights of an older ABI than the kernel's.
+    pub(super) fn with_abi(found: u32) -> Result<Self, FloorError> {
+        if found < LEAST_ABI {
+            return Err(FloorError::TooOld { found });
+        }
+        let abi = found.min(NEWEST_ABI);
+        Ok(Self { ruleset: handled(as_abi(abi))?, abi })
+    }
+
+    /// Does the kernel keep signals inside by itself?
+    pub fn scopes_signals(&self) -> bool {
+        self.abi >= 6
+    }
+
+    /// Binds the rules for reading (and executing) and for writing, and those for the run's own directories, which are
+    /// there by now. What waits in the nursery can be read and executed wherever it is moved.
+    pub fn lay(
+        self,
+        (read, write): (&SilentYes, &SilentYes),
         survey: &Survey,
         directories: Option<&Directories>,
-    ) -> Result<Self, FloorError> {
-        Self::lay_with_abi((read, write), survey, directories, sys::landlock::abi())
-    }
-
-    /// Binds the rules of the run's own directories, which have been made since the floor was laid. What waits in the
-    /// nursery can be read and executed wherever it is moved.
-    pub fn complete(&mut self, nursery: Option<Nursery>) {
-        let abi = ABI::from(i32::try_from(self.abi).unwrap_or(0));
-        let mut rules = std::mem::replace(&mut self.table, Table::new(Vec::new())).into_rules();
-        for (path, rights) in std::mem::take(&mut self.awaited) {
-            match bind((&self.ruleset, abi), &self.denied, path, rights) {
-                Ok(bound) => rules.extend(bound),
-                Err(left_out) => self.left_out.push(left_out),
+        nursery: Option<Nursery>,
+    ) -> Floor {
+        let mut left_out = Vec::new();
+        let mut planned = BTreeMap::new();
+        let marks =
+            [(Marks::new(read, survey), Rights::READ), (Marks::new(write, survey), Rights::WRITE | Rights::CHANGE)];
+        for (marks, rights) in &marks {
+            for key in plan(marks, survey, &mut left_out) {
+                *planned.entry(key).or_insert(Rights::NONE) |= *rights;
+            }
+            // A split directory is granted by what it held when it was surveyed.
+            let temporary = directories.map(|directories| Key::of(&directories.temporary));
+            if let Some(key) = temporary.filter(|key| marks.grants(key)) {
+                *planned.entry(key).or_insert(Rights::NONE) |= *rights;
             }
         }
-        rules.sort_by(|a, b| a.path.cmp(&b.path));
-        self.table = Table::new(rules);
-        self.nursery = nursery;
+        inherit(&mut planned);
+        // Bound alone, whatever is granted where they wait: they leave.
+        let newborn = directories.into_iter().flat_map(Directories::newborn);
+        planned.extend(newborn.map(|path| (Key::of(&path), Rights::READ)));
+        let denied = marks.map(|(marks, rights)| (marks.into_carved(), rights));
+        let mut rules = Vec::with_capacity(planned.len());
+        for (key, rights) in planned {
+            match bind((&self.ruleset, as_abi(self.abi)), &denied, key.path(), rights) {
+                Ok(bound) => rules.extend(bound),
+                Err(left) => left_out.push(left),
+            }
+        }
+        Floor { ground: self, table: Table::new(rules), left_out, nursery, patterned: read.patterned }
+    }
+}
+
+impl AsFd for Groundwork {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.ruleset.as_fd()
+    }
+}
+
+fn as_abi(number: u32) -> ABI {
+    ABI::from(i32::try_from(number).unwrap_or(0))
+}
+
+impl Floor {
+    /// Lays a floor where nothing is made for the run.
+    pub fn lay(read: &SilentYes, write: &SilentYes, survey: &Survey) -> Result<Self, FloorError> {
+        Ok(Groundwork::new()?.lay((read, write), survey, None, None))
     }
 
     /// Was the tree searched for what patterns deny to readers? They speak of later names too, which the
@@ -127,54 +172,6 @@ impl Floor {
     /// Where new names in split directories come from.
     pub fn nursery(&self) -> Option<&Nursery> {
         self.nursery.as_ref()
-    }
-
-    /// As [`Floor::lay`], with the rights of an older ABI than the kernel's.
-    pub(super) fn lay_with_abi(
-        (read, write): (&SilentYes, &SilentYes),
-        survey: &Survey,
-        directories: Option<&Directories>,
-        found: u32,
-    ) -> Result<Self, FloorError> {
-        if found < LEAST_ABI {
-            return Err(FloorError::TooOld { found });
-        }
-        let abi_number = found.min(NEWEST_ABI);
-        let abi = ABI::from(i32::try_from(abi_number).unwrap_or(0));
-        let mut left_out = Vec::new();
-        let mut planned = BTreeMap::new();
-        let marks =
-            [(Marks::new(read, survey), Rights::READ), (Marks::new(write, survey), Rights::WRITE | Rights::CHANGE)];
-        for (marks, rights) in &marks {
-            for key in plan(marks, survey, &mut left_out) {
-                *planned.entry(key).or_insert(Rights::NONE) |= *rights;
-            }
-            // A split directory is granted by what it holds: this it does not hold yet.
-            let temporary = directories.map(|directories| Key::of(&directories.temporary));
-            if let Some(key) = temporary.filter(|key| marks.grants(key)) {
-                *planned.entry(key).or_insert(Rights::NONE) |= *rights;
-            }
-        }
-        inherit(&mut planned);
-        // Bound alone, whatever is granted where they wait: they leave.
-        let newborn = directories.into_iter().flat_map(Directories::newborn);
-        planned.extend(newborn.map(|path| (Key::of(&path), Rights::READ)));
-        let denied = marks.map(|(marks, rights)| (marks.into_carved(), rights));
-        let ruleset = handled(abi)?;
-        let (mut rules, mut awaited) = (Vec::with_capacity(planned.len()), Vec::new());
-        for (key, rights) in planned {
-            let path = key.path();
-            if directories.is_some_and(|directories| directories.is_ruled(&path)) {
-                awaited.push((path, rights));
-                continue;
-            }
-            match bind((&ruleset, abi), &denied, path, rights) {
-                Ok(bound) => rules.extend(bound),
-                Err(left) => left_out.push(left),
-            }
-        }
-        let (table, patterned) = (Table::new(rules), read.patterned);
-        Ok(Self { ruleset, table, abi: abi_number, left_out, awaited, denied, nursery: None, patterned })
     }
 
     /// The deepest rule at or above `path`, if the floor grants all of `rights` there.
@@ -192,23 +189,18 @@ impl Floor {
 
     /// The Landlock ABI whose rights the ruleset handles.
     pub fn abi(&self) -> u32 {
-        self.abi
+        self.ground.abi
     }
 
     /// What the policy allows and the floor had to leave to the broker.
     pub fn left_out(&self) -> &[LeftOut] {
         &self.left_out
     }
-
-    /// Does the kernel keep signals inside by itself?
-    pub fn scopes_signals(&self) -> bool {
-        self.abi >= 6
-    }
 }
 
 impl AsFd for Floor {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.ruleset.as_fd()
+        self.ground.as_fd()
     }
 }
 

@@ -24,7 +24,6 @@ use super::adopted;
 use super::command::{CommandPlan, ProcessLimits};
 use super::directories::Directories;
 use super::filter::Filter;
-use super::floor::Floor;
 use super::monitor::{self, MonitorPlan};
 use super::processors::Processors;
 use super::wire::{LENGTH, Order, Report};
@@ -47,7 +46,7 @@ pub struct ChildPlan<'a> {
     /// A root caller keeps what archives and copies need.
     pub keep_root_capabilities: bool,
     /// Rules may be added to it until [`Launched::go`].
-    pub floor: &'a Floor,
+    pub floor: BorrowedFd<'a>,
     pub filter: &'a Filter,
     /// What is made between the launch and [`Launched::go`], and removed by the monitor where askance dies without
     /// having done so.
@@ -216,7 +215,7 @@ pub(super) fn launch_scoped(plan: ChildPlan<'_>, scoped: bool) -> Result<Launchi
         directory: directory.as_raw_fd(),
         terminal: plan.controlling_terminal.and_then(|stream| i32::try_from(stream).ok()).filter(|stream| *stream < 3),
         limits: plan.limits,
-        ruleset: plan.floor.as_fd().as_raw_fd(),
+        ruleset: plan.floor.as_raw_fd(),
         filter: plan.filter.program(),
         reports: reported.as_raw_fd(),
         go: waited.as_raw_fd(),

@@ -26,7 +26,7 @@ mod wire;
 pub use command::ProcessLimits;
 pub use directories::{Directories, PrivateDirectory, unused_name};
 pub use filter::{Filter, FilterError, FilterPlan};
-pub use floor::{Floor, FloorError, LeftOut, Ruled};
+pub use floor::{Floor, FloorError, Groundwork, LeftOut, Ruled};
 pub use launch::{ChildPlan, Event, LaunchError, Launched, Launching, Stage, inherited_stdio, launch};
 pub use nursery::Nursery;
 pub use program::resolve_program;

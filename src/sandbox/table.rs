@@ -33,10 +33,6 @@ impl Table {
         &self.rules
     }
 
-    pub(super) fn into_rules(self) -> Vec<Ruled> {
-        self.rules
-    }
-
     pub(super) fn deepest(&self, path: &Path) -> Option<&Ruled> {
         let bytes = key(path);
         let mut hash = SEED;

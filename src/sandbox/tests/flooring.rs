@@ -260,8 +260,10 @@ fn a_root_that_is_a_link_is_reported_and_not_followed_and_an_absent_one_is_nothi
 fn older_kernels_get_what_they_know_and_too_old_ones_nothing() {
     let read = silent(&["/usr"], &[]);
     for abi in 3..=7 {
-        let floor = Floor::lay_with_abi((&read, &silent(&["/dev/null"], &[])), &Survey::default(), None, abi).unwrap();
-        assert_eq!((floor.abi(), floor.scopes_signals()), (abi, abi >= 6));
+        let ground = Groundwork::with_abi(abi).unwrap();
+        assert_eq!(ground.scopes_signals(), abi >= 6);
+        let floor = ground.lay((&read, &silent(&["/dev/null"], &[])), &Survey::default(), None, None);
+        assert_eq!(floor.abi(), abi);
         assert_eq!(
             below(
                 &floor,
@@ -270,12 +272,9 @@ fn older_kernels_get_what_they_know_and_too_old_ones_nothing() {
             [true, false]
         );
     }
-    assert_eq!(Floor::lay_with_abi((&read, &read), &Survey::default(), None, 99).unwrap().abi(), 7);
+    assert_eq!(Groundwork::with_abi(99).unwrap().lay((&read, &read), &Survey::default(), None, None).abi(), 7);
     for found in [0, 1, 2] {
-        assert!(matches!(
-            Floor::lay_with_abi((&read, &read), &Survey::default(), None, found),
-            Err(FloorError::TooOld { .. })
-        ));
+        assert!(matches!(Groundwork::with_abi(found), Err(FloorError::TooOld { .. })));
     }
 }
 
@@ -289,13 +288,13 @@ fn what_takes_the_place_of_the_runs_own_directory_is_not_granted_where_it_is_den
     let read = silent(&[base.to_str().unwrap()], &[key.to_str().unwrap()]);
     let directories = Directories { temporary: temporary.clone(), nursery: None };
     for denied in [false, true] {
-        let mut floor = Floor::lay_above(&read, &silent(&[], &[]), &Survey::default(), Some(&directories)).unwrap();
         if denied {
             fs::hard_link(&key, &temporary).unwrap();
         } else {
             fs::write(&temporary, "x").unwrap();
         }
-        floor.complete(None);
+        let ground = Groundwork::new().unwrap();
+        let floor = ground.lay((&read, &silent(&[], &[])), &Survey::default(), Some(&directories), None);
         assert_eq!(below(&floor, &[(Attempt::Read, c(&temporary))]), [!denied]);
         assert_eq!(floor.covers(&temporary, Rights::READ).is_some_and(|ruled| ruled.path == temporary), !denied);
         let left_out = floor.left_out();

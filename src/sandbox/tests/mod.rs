@@ -100,7 +100,7 @@ impl Trial {
                 controlling_terminal: None,
                 limits: self.limits,
                 keep_root_capabilities: self.keep_root_capabilities,
-                floor: &floor,
+                floor: floor.as_fd(),
                 filter: &filter,
                 directories: None,
             },

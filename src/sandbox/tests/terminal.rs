@@ -35,7 +35,7 @@ fn launch_on_terminal(script: &str) -> (Launched, File, JoinHandle<usize>) {
         controlling_terminal: Some(0),
         limits: ProcessLimits::default(),
         keep_root_capabilities: false,
-        floor: &floor,
+        floor: floor.as_fd(),
         filter: &filter,
         directories: None,
     });
