@@ -287,7 +287,7 @@ fn approve(
                 decision: commands::refused(&verdict),
                 exit: Exit::Code(i32::from(error.exit_status())),
                 duration: started.elapsed(),
-                floor: FloorReport::default(),
+                floor: FloorReport { landlock_abi: prepared.ground.abi(), missing: Vec::new() },
                 removed: prepared.environment.removed.clone(),
             };
             telling::report(request, journal, facts).write(place)?;

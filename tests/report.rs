@@ -87,6 +87,7 @@ for_each_user! {
         assert_eq!(decision["verdict"], "refuse", "{finished}");
         assert!(decision["reason"].as_str().is_some_and(|reason| !reason.is_empty()), "{finished}");
         assert_eq!(decision["rule"]["text"], "commandBlocklist: touch ran", "{finished}");
+        assert!(finished.report["floor"]["landlock_abi"].as_i64().is_some_and(|abi| abi >= 3), "{finished}");
         assert!(decision["rule"]["source"].as_str().is_some_and(|source| source.ends_with("settings.json:2")), "{finished}");
         assert_eq!(finished.report["exit"]["code"], 126, "{finished}");
         // Nobody is there to answer: an interlock's question is refused, and reported so.

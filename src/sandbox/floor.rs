@@ -103,6 +103,11 @@ impl Groundwork {
         Ok(Self { ruleset: handled(as_abi(abi))?, abi })
     }
 
+    /// The Landlock ABI whose rights the ruleset handles.
+    pub fn abi(&self) -> u32 {
+        self.abi
+    }
+
     /// Does the kernel keep signals inside by itself?
     pub fn scopes_signals(&self) -> bool {
         self.abi >= 6
