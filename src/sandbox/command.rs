@@ -9,8 +9,8 @@ use std::os::fd::RawFd;
 
 use rustix::process::{Resource, Rlimit};
 
-use super::launch::Stage;
 use super::processors::Processors;
+use super::stage::Stage;
 use super::wire::Report;
 use crate::sys::seccomp::Instruction;
 use crate::sys::spawn::{self, Range, StringArray, borrow};

@@ -10,8 +10,6 @@ use std::path::{Path, PathBuf};
 
 use rustix::rand::{GetRandomFlags, getrandom};
 
-use super::nursery::Nursery;
-
 /// Where they will be.
 #[derive(Debug, Clone)]
 pub struct Directories {
@@ -24,11 +22,6 @@ pub struct Directories {
 impl Directories {
     pub(super) fn all(&self) -> impl Iterator<Item = &Path> {
         [Some(&self.temporary), self.nursery.as_ref()].into_iter().flatten().map(PathBuf::as_path)
-    }
-
-    /// What waits in the nursery.
-    pub(super) fn newborn(&self) -> impl Iterator<Item = PathBuf> {
-        self.nursery.iter().flat_map(|nursery| Nursery::everyone(nursery))
     }
 }
 

@@ -17,7 +17,7 @@ use super::nursery::Nursery;
 use super::rights::Rights;
 use super::split::{self, Key, Marks};
 use super::survey::Survey;
-use super::table::Table;
+use super::table::{Ruled, Table};
 use crate::policy::SilentYes;
 use crate::sys;
 
@@ -57,16 +57,6 @@ pub enum LeftOut {
     /// The same file or directory is denied under another name (a bind mount).
     #[error("grant {path}, which is denied under another name")]
     Alias { path: PathBuf },
-}
-
-/// One rule: the path that was granted and the inode that the kernel bound it to.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Ruled {
-    pub path: PathBuf,
-    pub rights: Rights,
-    pub dev: u64,
-    /// 0, which no file has, until the rule is bound.
-    pub ino: u64,
 }
 
 /// A ruleset that handles every right and grants none yet. A command can be forked with it, while its rules are bound.
@@ -138,7 +128,8 @@ impl Groundwork {
         }
         inherit(&mut planned);
         // Bound alone, whatever is granted where they wait: they leave.
-        let newborn = directories.into_iter().flat_map(Directories::newborn);
+        let waiting = directories.and_then(|directories| directories.nursery.as_deref());
+        let newborn = waiting.into_iter().flat_map(Nursery::everyone);
         planned.extend(newborn.map(|path| (Key::of(&path), Rights::READ)));
         let denied = marks.map(|(marks, rights)| (marks.into_carved(), rights));
         let mut rules = Vec::with_capacity(planned.len());

@@ -26,6 +26,7 @@ use super::directories::Directories;
 use super::filter::Filter;
 use super::monitor::{self, MonitorPlan};
 use super::processors::Processors;
+use super::stage::Stage;
 use super::wire::{LENGTH, Order, Report};
 use crate::sys::dispositions;
 use crate::sys::spawn::{self, ChildStack, Forked, StringArray};
@@ -51,55 +52,6 @@ pub struct ChildPlan<'a> {
     /// What is made between the launch and [`Launched::go`], and removed by the monitor where askance dies without
     /// having done so.
     pub directories: Option<&'a Directories>,
-}
-
-/// A step between fork and exec, for its error message.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Stage {
-    Session,
-    Terminal,
-    Descriptors,
-    Privileges,
-    Scope,
-    Fork,
-    Directory,
-    Limits,
-    Floor,
-    Filter,
-}
-
-impl Stage {
-    const ALL: [Self; 10] = [
-        Self::Session,
-        Self::Terminal,
-        Self::Descriptors,
-        Self::Privileges,
-        Self::Scope,
-        Self::Fork,
-        Self::Directory,
-        Self::Limits,
-        Self::Floor,
-        Self::Filter,
-    ];
-
-    pub(super) fn from_number(number: i32) -> Option<Self> {
-        Self::ALL.into_iter().find(|stage| *stage as i32 == number)
-    }
-
-    fn words(self) -> &'static str {
-        match self {
-            Self::Session => "start a session",
-            Self::Terminal => "take the controlling terminal",
-            Self::Descriptors => "sort the command's descriptors",
-            Self::Privileges => "give up privileges",
-            Self::Scope => "confine the monitor's signals",
-            Self::Fork => "fork the command",
-            Self::Directory => "enter the working directory",
-            Self::Limits => "set the command's limits",
-            Self::Floor => "enter the Landlock floor",
-            Self::Filter => "install the system call filter",
-        }
-    }
 }
 
 /// Why the command does not run.

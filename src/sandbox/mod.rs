@@ -19,6 +19,7 @@ mod processors;
 mod program;
 mod rights;
 mod split;
+mod stage;
 mod survey;
 mod table;
 mod wire;
@@ -26,12 +27,14 @@ mod wire;
 pub use command::ProcessLimits;
 pub use directories::{Directories, PrivateDirectory, unused_name};
 pub use filter::{Filter, FilterError, FilterPlan};
-pub use floor::{Floor, FloorError, Groundwork, LeftOut, Ruled};
-pub use launch::{ChildPlan, Event, LaunchError, Launched, Launching, Stage, inherited_stdio, launch};
+pub use floor::{Floor, FloorError, Groundwork, LeftOut};
+pub use launch::{ChildPlan, Event, LaunchError, Launched, Launching, inherited_stdio, launch};
 pub use nursery::Nursery;
 pub use program::resolve_program;
 pub use rights::Rights;
+pub use stage::Stage;
 pub use survey::{Survey, search};
+pub use table::Ruled;
 
 #[cfg(test)]
 mod tests;

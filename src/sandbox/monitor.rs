@@ -16,10 +16,10 @@ use rustix::net::{RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlag
 use rustix::process::{Pid, Signal, WaitOptions, WaitStatus};
 
 use super::command::{self, CommandPlan, errno};
-use super::launch::Stage;
 use super::orphans;
 use super::privileges;
 use super::processors::Processors;
+use super::stage::Stage;
 use super::wire::{LENGTH, Order, Report};
 use crate::sys::spawn::{self, ChildStack, StringArray, borrow};
 use crate::sys::{dispositions, landlock};

@@ -1,12 +1,22 @@
 //! Finds the deepest rule above a path: one pass over its bytes, no allocation.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use super::floor::Ruled;
+use super::rights::Rights;
 use crate::policy::key;
 
 const SEED: u64 = 0xcbf2_9ce4_8422_2325;
 const PRIME: u64 = 0x0100_0000_01b3;
+
+/// One rule: the path that was granted and the inode that the kernel bound it to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ruled {
+    pub path: PathBuf,
+    pub rights: Rights,
+    pub dev: u64,
+    /// 0, which no file has, until the rule is bound.
+    pub ino: u64,
+}
 
 /// Rules by path. Slots hold one more than a rule's index; 0 is empty.
 #[derive(Debug)]

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use super::launch::Stage;
+use super::stage::Stage;
 
 /// Length of every message in bytes.
 pub(super) const LENGTH: usize = 12;

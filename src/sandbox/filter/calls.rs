@@ -19,8 +19,18 @@ fn all(numbers: &[i64], action: Action) -> impl Iterator<Item = Row> {
     numbers.iter().map(move |nr| Row::new(*nr, action))
 }
 
+/// The table for one plan, in the order of numbers.
+pub(super) fn rows(plan: FilterPlan) -> Vec<Row> {
+    let mut rows = files(plan);
+    rows.extend(sockets(plan));
+    rows.extend(processes(plan));
+    rows.extend(refused());
+    rows.sort_by_key(|row| row.nr);
+    rows
+}
+
 /// Opens, names and metadata.
-pub(super) fn files(plan: FilterPlan) -> Vec<Row> {
+fn files(plan: FilterPlan) -> Vec<Row> {
     let mut rows: Vec<Row> = all(
         &[
             libc::SYS_openat2,
@@ -165,7 +175,7 @@ fn fcntl(plan: FilterPlan) -> Row {
 }
 
 /// Sockets, addresses and options.
-pub(super) fn sockets(plan: FilterPlan) -> Vec<Row> {
+fn sockets(plan: FilterPlan) -> Vec<Row> {
     const MSG_FASTOPEN: u32 = 0x2000_0000;
     let fast_open = |flags| [all_of(flags, MSG_FASTOPEN)];
     let mut rows: Vec<Row> = all(&[libc::SYS_connect, libc::SYS_bind, libc::SYS_listen], Trap).collect();
@@ -243,7 +253,7 @@ fn setsockopt() -> Row {
 }
 
 /// Processes: birth, programs, limits and priorities of others, System V objects, signals.
-pub(super) fn processes(plan: FilterPlan) -> Vec<Row> {
+fn processes(plan: FilterPlan) -> Vec<Row> {
     const NAMESPACES: i32 = libc::CLONE_NEWNS
         | libc::CLONE_NEWCGROUP
         | libc::CLONE_NEWUTS
@@ -322,7 +332,7 @@ fn prctl() -> Row {
 }
 
 /// What no sandboxed program needs, with the errno that programs cope with best.
-pub(super) fn refused() -> Vec<Row> {
+fn refused() -> Vec<Row> {
     let mut rows: Vec<Row> = all(
         &[
             libc::SYS_io_uring_setup,

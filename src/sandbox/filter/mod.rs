@@ -45,7 +45,7 @@ pub struct Filter {
 
 impl Filter {
     pub fn compile(plan: FilterPlan) -> Result<Self, FilterError> {
-        let program = compile::program(&rows::rows(plan))?;
+        let program = compile::program(&calls::rows(plan))?;
         Ok(Self { program })
     }
 
@@ -64,7 +64,7 @@ impl fmt::Debug for Filter {
 /// Can some plan's filter send system call `nr` to the supervisor?
 pub fn trapped(nr: i64) -> bool {
     let everything = FilterPlan { trap_reads: true, trap_exec: true, trap_receives: true, trap_signals: true };
-    rows::rows(everything).iter().any(|row| row.nr == nr && row.traps())
+    calls::rows(everything).iter().any(|row| row.nr == nr && row.traps())
 }
 
 #[cfg(test)]

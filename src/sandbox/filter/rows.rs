@@ -1,8 +1,5 @@
 //! The words that the table is written in: rows of clauses over registers.
 
-use super::FilterPlan;
-use super::calls;
-
 /// What becomes of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Action {
@@ -110,14 +107,4 @@ fn low(value: impl Into<i64>) -> u32 {
 fn low_half(value: u64) -> u32 {
     let bytes = value.to_le_bytes();
     u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]])
-}
-
-/// The table for one plan, in the order of numbers.
-pub(super) fn rows(plan: FilterPlan) -> Vec<Row> {
-    let mut rows = calls::files(plan);
-    rows.extend(calls::sockets(plan));
-    rows.extend(calls::processes(plan));
-    rows.extend(calls::refused());
-    rows.sort_by_key(|row| row.nr);
-    rows
 }

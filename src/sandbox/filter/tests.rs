@@ -67,7 +67,7 @@ fn of(plan: FilterPlan, nr: i64, args: [u64; 6]) -> Answer {
 #[test]
 fn every_number_has_one_row() {
     for plan in [LEAST, MOST] {
-        let rows = rows::rows(plan);
+        let rows = calls::rows(plan);
         for pair in rows.windows(2) {
             assert!(pair[0].nr < pair[1].nr, "{} twice", pair[0].nr);
         }
@@ -79,7 +79,7 @@ fn every_number_has_one_row() {
 fn the_search_finds_every_row_and_nothing_else() {
     for plan in [LEAST, MOST] {
         let filter = Filter::compile(plan).unwrap();
-        let rows = rows::rows(plan);
+        let rows = calls::rows(plan);
         for nr in 0..=NEWEST_REVIEWED {
             let expected = match rows.iter().find(|row| row.nr == i64::from(nr)) {
                 None => Allowed,
@@ -145,7 +145,7 @@ fn the_program_answers_as_seccompiler_s_would() {
     let mut tried = 0;
     for plan in [LEAST, MOST] {
         let filter = Filter::compile(plan).unwrap();
-        for row in rows::rows(plan).iter().filter(|row| !row.clauses.is_empty()) {
+        for row in calls::rows(plan).iter().filter(|row| !row.clauses.is_empty()) {
             let nr = u32::try_from(row.nr).unwrap();
             let clauses: Vec<_> =
                 row.clauses.iter().map(|clause| (by_seccompiler(row.nr, &clause.when), clause.then)).collect();
