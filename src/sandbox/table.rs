@@ -14,7 +14,6 @@ pub struct Ruled {
     pub path: PathBuf,
     pub rights: Rights,
     pub dev: u64,
-    /// 0, which no file has, until the rule is bound.
     pub ino: u64,
 }
 
