@@ -276,6 +276,9 @@ fn approve(
             let allowed = question.permit(&answer).is_some();
             if allowed {
                 prepared.keeper.keep_start(&verdict, &question, &answer);
+                // An answer may take hours: what the floor is laid by is looked at again.
+                prepared.survey = Survey::default();
+                prepared.read = prepared.live.now().silent_reading(&sandbox::search);
             }
             allowed
         }

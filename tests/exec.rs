@@ -9,7 +9,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::process::{Child, ChildStdout, Command, Stdio};
 
 use serde_json::{Value, json};
-use support::{Finished, Launch, Scene, User, unavailable};
+use support::{Finished, Launch, Scene, User, build_attack, race_limit, unavailable};
 
 fn exec<'a>(scene: &'a Scene, flags: &[&str], line: &str) -> Launch<'a> {
     Launch::new(scene, Some(vec!["exec".into()])).flags(flags).flags(&["-c", line])
@@ -323,5 +323,33 @@ fn skipping_approval_can_be_forbidden() {
         assert_eq!(report["request"]["command"], "touch made", "{report}");
         assert!(!scene.workspace.join("made").exists());
         std::fs::remove_file(&file).unwrap();
+    }
+}
+
+for_each_user! {
+    /// What stands in the workspace is looked at after the last question about the start, not before: an answer may take hours.
+    fn row_32_what_takes_a_places_place_while_the_start_is_asked_about_is_not_granted_unseen(scene) {
+        scene.user_settings(r#"{ "commandDenylist": ["row_01_flip"], "sandbox": { "filesystem": { "blockRead": ["**/.env"] } } }"#);
+        let plain = scene.workspace.join("plain");
+        let (good, secret) = (plain.join("good"), plain.join(".env"));
+        scene.make_dir(&plain);
+        scene.file(&good, "harmless\n");
+        let program = build_attack("row_01_flip");
+        let [number, seconds] = race_limit();
+        let line = [program.to_str().unwrap(), "open", good.to_str().unwrap(), secret.to_str().unwrap(), &number, &seconds].join(" ");
+        let mut live = Live::start(&scene, &["--auto", "high"], &line);
+        let question = live.until("question");
+        assert_eq!(question["details"]["operationType"], "command", "{question}");
+        std::fs::rename(&plain, scene.workspace.join("before")).unwrap();
+        scene.make_dir(&plain);
+        scene.file(&good, "harmless\n");
+        scene.file(&secret, "TOP-SECRET\n");
+        live.answer(&question, "once");
+        let mut said = String::new();
+        while !said.contains("HELD") && !said.contains("GOT-THROUGH") {
+            said.push_str(live.until("output")["text"].as_str().unwrap());
+        }
+        assert!(said.contains("HELD") && !said.contains("opened 0"), "{said}");
+        live.exits(0);
     }
 }
