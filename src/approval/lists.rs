@@ -8,7 +8,7 @@ use std::path::Path;
 use super::arg::{Arg, base_name};
 use super::shell::Word;
 use crate::policy::Rule;
-use crate::settings::{Source, Sourced, Text};
+use crate::settings::{List, Source, Sourced, Text};
 
 /// The compiled lists.
 #[derive(Debug, Clone, Default)]
@@ -22,7 +22,7 @@ pub struct Rules {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{list}: {text:?} at {origin}: a command pattern is plain words, with `*` for any word")]
 pub struct BadPattern {
-    list: &'static str,
+    list: String,
     text: String,
     origin: String,
 }
@@ -54,16 +54,16 @@ impl Rules {
             entries.iter().map(|entry| Pattern::new(list, &entry.value, &entry.source)).collect()
         };
         Ok(Rules {
-            block: compile("commandBlocklist", block)?,
-            deny: compile("commandDenylist", deny)?,
-            allow: compile("commandAllowlist", allow)?,
+            block: compile(List::CommandBlock, block)?,
+            deny: compile(List::CommandDeny, deny)?,
+            allow: compile(List::CommandAllow, allow)?,
         })
     }
 }
 
 impl Pattern {
-    fn new(list: &'static str, text: &Text, source: &Source) -> Result<Pattern, BadPattern> {
-        let bad = || BadPattern { list, text: text.to_string(), origin: source.to_string() };
+    fn new(list: List, text: &Text, source: &Source) -> Result<Pattern, BadPattern> {
+        let bad = || BadPattern { list: list.path(), text: text.to_string(), origin: source.to_string() };
         let (body, exact) = match text.trim().strip_prefix('=') {
             Some(body) => (body, true),
             None => (&**text, false),

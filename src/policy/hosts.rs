@@ -6,9 +6,9 @@ use std::str::FromStr;
 use super::Grant;
 use super::access::Host;
 use super::addresses::is_public;
-use super::lists::{CompileError, Effect, Entry, Lists, Match, Problem, Ruling, deciding, weigh};
+use super::lists::{CompileError, Effect, Entry, Match, Problem, Ruling, deciding, entries, weigh};
 use super::verdict::Rule;
-use crate::settings::Network;
+use crate::settings::{List, Network};
 
 /// What one entry covers.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,27 +43,19 @@ pub(super) struct HostLists {
 
 impl HostLists {
     pub(super) fn compile(network: &Network) -> Result<Self, CompileError> {
-        let lists = Lists {
-            names: [
-                "sandbox.network.allowedDomains",
-                "sandbox.network.deniedDomains",
-                "sandbox.network.blockedDomains",
-                "",
-            ],
-            allow: &network.allowed_domains,
-            deny: &network.denied_domains,
-            block: &network.blocked_domains,
-            quiet: &[],
-        };
-        let mut entries = Vec::new();
-        for (effect, entry) in lists.entries() {
-            let rule = lists.rule(effect, entry);
-            match parse(&entry.value) {
-                Ok(pattern) => entries.push((pattern, Entry { effect, rule })),
-                Err(problem) => return Err(CompileError { rule, problem }),
+        let lists = [
+            (Effect::Allow, List::AllowedDomains, network.allowed_domains.as_slice()),
+            (Effect::Deny, List::DeniedDomains, &network.denied_domains),
+            (Effect::Block, List::BlockedDomains, &network.blocked_domains),
+        ];
+        let mut compiled = Vec::new();
+        for (text, entry) in entries(&lists) {
+            match parse(text) {
+                Ok(pattern) => compiled.push((pattern, entry)),
+                Err(problem) => return Err(CompileError { rule: entry.rule, problem }),
             }
         }
-        Ok(Self { entries })
+        Ok(Self { entries: compiled })
     }
 
     pub(super) fn add(&mut self, grant: &Grant) -> Result<(), CompileError> {

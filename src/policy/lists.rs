@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::verdict::Rule;
-use crate::settings::{Layer, Sourced, Text};
+use crate::settings::{Layer, List, Sourced, Text};
 
 /// What a list does with what it covers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -39,37 +39,17 @@ pub enum Problem {
     Port,
 }
 
-/// The four lists of one kind.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Lists<'a> {
-    /// What they are called in settings files, in the order in which they follow.
-    pub(super) names: [&'static str; 4],
-    pub(super) allow: &'a [Sourced<Text>],
-    pub(super) deny: &'a [Sourced<Text>],
-    pub(super) block: &'a [Sourced<Text>],
-    pub(super) quiet: &'a [Sourced<Text>],
-}
+/// One list: what it does, which it is, what it holds.
+pub(super) type Listing<'a> = (Effect, List, &'a [Sourced<Text>]);
 
-impl<'a> Lists<'a> {
-    /// Every entry with its effect, in the order in which they were written.
-    pub(super) fn entries(self) -> impl Iterator<Item = (Effect, &'a Sourced<Text>)> {
-        let tag = |effect, list: &'a [Sourced<Text>]| list.iter().map(move |entry| (effect, entry));
-        tag(Effect::Allow, self.allow)
-            .chain(tag(Effect::Deny, self.deny))
-            .chain(tag(Effect::Block, self.block))
-            .chain(tag(Effect::Quiet, self.quiet))
-    }
-
-    pub(super) fn rule(self, effect: Effect, entry: &Sourced<Text>) -> Rule {
-        let [allow, deny, block, quiet] = self.names;
-        let list = match effect {
-            Effect::Allow => allow,
-            Effect::Deny => deny,
-            Effect::Block => block,
-            Effect::Quiet => quiet,
-        };
-        Rule { list: Some(list), entry: entry.value.clone(), source: entry.source.clone() }
-    }
+/// Every entry with its effect and its rule, in the order in which they were written.
+pub(super) fn entries<'a>(lists: &[Listing<'a>]) -> impl Iterator<Item = (&'a str, Entry)> {
+    lists.iter().flat_map(|&(effect, list, entries)| {
+        entries.iter().map(move |entry| {
+            let rule = Rule { list: Some(list), entry: entry.value.clone(), source: entry.source.clone() };
+            (&*entry.value, Entry { effect, rule })
+        })
+    })
 }
 
 /// One compiled entry: what it does, who wrote it.

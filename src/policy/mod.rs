@@ -32,10 +32,10 @@ pub use lists::{CompileError, Effect};
 pub use verdict::{Answer, Denial, Permit, Place, Question, Reason, Rule, Scope, Verdict};
 
 use crate::journal::Finality;
-use crate::settings::{Layer, Sandbox};
+use crate::settings::{Layer, List, Sandbox};
 use hosts::HostLists;
 use links::Links;
-use lists::{Lists, Ruling};
+use lists::Ruling;
 use paths::PathLists;
 use sockets::SocketLists;
 
@@ -171,40 +171,20 @@ impl Policy {
         let files = &sandbox.filesystem;
         let network = &sandbox.network;
         let links = Links::new(real, &places, &files.allow_write);
-        let read = PathLists::compile(
-            Lists {
-                names: [
-                    "sandbox.filesystem.allowRead",
-                    "sandbox.filesystem.denyRead",
-                    "sandbox.filesystem.blockRead",
-                    "sandbox.filesystem.quietRead",
-                ],
-                allow: &files.allow_read,
-                deny: &files.deny_read,
-                block: &files.block_read,
-                quiet: &files.quiet_read,
-            },
-            false,
-            &places,
-            &links,
-        )?;
-        let write = PathLists::compile(
-            Lists {
-                names: [
-                    "sandbox.filesystem.allowWrite",
-                    "sandbox.filesystem.denyWrite",
-                    "sandbox.filesystem.blockWrite",
-                    "sandbox.filesystem.quietWrite",
-                ],
-                allow: &files.allow_write,
-                deny: &files.deny_write,
-                block: &files.block_write,
-                quiet: &files.quiet_write,
-            },
-            true,
-            &places,
-            &links,
-        )?;
+        let reading = [
+            (Effect::Allow, List::AllowRead, files.allow_read.as_slice()),
+            (Effect::Deny, List::DenyRead, &files.deny_read),
+            (Effect::Block, List::BlockRead, &files.block_read),
+            (Effect::Quiet, List::QuietRead, &files.quiet_read),
+        ];
+        let writing = [
+            (Effect::Allow, List::AllowWrite, files.allow_write.as_slice()),
+            (Effect::Deny, List::DenyWrite, &files.deny_write),
+            (Effect::Block, List::BlockWrite, &files.block_write),
+            (Effect::Quiet, List::QuietWrite, &files.quiet_write),
+        ];
+        let read = PathLists::compile(&reading, false, &places, &links)?;
+        let write = PathLists::compile(&writing, true, &places, &links)?;
         Ok(Self {
             read,
             write,

@@ -8,7 +8,7 @@ use super::any_depth::{AnyDepth, open_tails};
 use super::components::{ByPath, Components, as_path, into_key, key, plain};
 use super::glob::LazyGlob;
 use super::links::Links;
-use super::lists::{CompileError, Effect, Entry, Lists, Match, Ruling, deciding, specificity, weigh};
+use super::lists::{CompileError, Effect, Entry, Listing, Match, Ruling, deciding, entries, specificity, weigh};
 use super::pattern::{Pattern, parse};
 use super::verdict::Rule;
 use super::{Grant, Inspect, Places, Search, SilentYes};
@@ -38,14 +38,14 @@ struct Listed {
 
 impl PathLists {
     pub(super) fn compile(
-        lists: Lists<'_>,
+        lists: &[Listing<'_>],
         writing: bool,
         places: &Places,
         links: &Links<'_>,
     ) -> Result<Self, CompileError> {
         let mut compiled = Self {
             literal: ByPath::default(),
-            listed: Vec::with_capacity(lists.entries().count() + 8),
+            listed: Vec::with_capacity(lists.iter().map(|(.., entries)| entries.len() + 2).sum()),
             any_depth: AnyDepth::default(),
             globs: Vec::new(),
             private: [places.temporary.clone(), places.cache.clone()],
@@ -53,7 +53,6 @@ impl PathLists {
             writing,
         };
         compiled.literal.reserve(compiled.listed.capacity());
-        let own = |effect, text| Entry { effect, rule: Rule::said(text, Source::from(Layer::Default)) };
         for (place, text) in [
             (&places.workspace, "the workspace"),
             (&places.temporary, "the run's temporary directory"),
@@ -65,33 +64,28 @@ impl PathLists {
             compiled.insert(Pattern::Literal(place.clone()), own(Effect::Allow, text));
         }
         for git_dir in &places.git_dirs {
-            compiled
-                .allow_git_dir(git_dir, places, |effect| own(effect, "the repository that the workspace belongs to"));
+            compiled.allow_git_dir(git_dir, places);
         }
         if let Some(nursery) = places.nursery.as_ref().filter(|_| writing) {
             compiled.insert(Pattern::Literal(nursery.clone()), own(Effect::Block, "the run's nursery"));
         }
-        for (effect, entry) in lists.entries() {
-            let rule = lists.rule(effect, entry);
-            let pattern = match parse(&entry.value, places) {
-                Ok(pattern) => pattern,
-                Err(problem) => return Err(CompileError { rule, problem }),
-            };
-            let entry = Entry { effect, rule };
-            match pattern {
-                Pattern::Literal(path) => {
-                    for path in links.meant(path, effect) {
+        for (text, entry) in entries(lists) {
+            match parse(text, places) {
+                Ok(Pattern::Literal(path)) => {
+                    for path in links.meant(path, entry.effect) {
                         compiled.insert(Pattern::Literal(path), entry.clone());
                     }
                 }
-                other => compiled.insert(other, entry),
+                Ok(other) => compiled.insert(other, entry),
+                Err(problem) => return Err(CompileError { rule: entry.rule, problem }),
             }
         }
         Ok(compiled)
     }
 
     /// A worktree's or submodule's real repository: what Git writes in daily work, not what it executes.
-    fn allow_git_dir(&mut self, git_dir: &Path, places: &Places, entry: impl Fn(Effect) -> Entry) {
+    fn allow_git_dir(&mut self, git_dir: &Path, places: &Places) {
+        let entry = |effect| own(effect, "the repository that the workspace belongs to");
         if !(places.read_only && self.writing) {
             self.insert(Pattern::Literal(git_dir.to_owned()), entry(Effect::Allow));
         }
@@ -290,6 +284,11 @@ impl PathLists {
         let mut ends = self.any_depth.restricting().filter_map(|names| names.last());
         ends.any(|end| end.matches(name.as_bytes()))
     }
+}
+
+/// What a run has without an entry in any list.
+fn own(effect: Effect, text: &'static str) -> Entry {
+    Entry { effect, rule: Rule::said(text, Source::from(Layer::Default)) }
 }
 
 fn is_device(path: &Path) -> bool {

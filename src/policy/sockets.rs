@@ -2,11 +2,11 @@
 
 use super::access::UnixName;
 use super::links::Links;
-use super::lists::{CompileError, Entry, Lists, Match, Problem, Ruling, deciding, weigh};
+use super::lists::{CompileError, Effect, Entry, Match, Problem, Ruling, deciding, entries, weigh};
 use super::pattern::{Pattern, parse};
 use super::verdict::Rule;
 use super::{Grant, Places};
-use crate::settings::Network;
+use crate::settings::{List, Network};
 
 #[derive(Debug, Clone)]
 enum SocketPattern {
@@ -22,31 +22,24 @@ pub(super) struct SocketLists {
 
 impl SocketLists {
     pub(super) fn compile(network: &Network, places: &Places, links: &Links<'_>) -> Result<Self, CompileError> {
-        let lists = Lists {
-            names: [
-                "sandbox.network.allowUnixSockets",
-                "sandbox.network.denyUnixSockets",
-                "sandbox.network.blockUnixSockets",
-                "sandbox.network.quietUnixSockets",
-            ],
-            allow: &network.allow_unix_sockets,
-            deny: &network.deny_unix_sockets,
-            block: &network.block_unix_sockets,
-            quiet: &network.quiet_unix_sockets,
-        };
-        let mut entries = Vec::new();
-        for (effect, entry) in lists.entries() {
-            let rule = lists.rule(effect, entry);
-            match parse_socket(&entry.value, places) {
+        let lists = [
+            (Effect::Allow, List::AllowUnixSockets, network.allow_unix_sockets.as_slice()),
+            (Effect::Deny, List::DenyUnixSockets, &network.deny_unix_sockets),
+            (Effect::Block, List::BlockUnixSockets, &network.block_unix_sockets),
+            (Effect::Quiet, List::QuietUnixSockets, &network.quiet_unix_sockets),
+        ];
+        let mut compiled = Vec::new();
+        for (text, entry) in entries(&lists) {
+            match parse_socket(text, places) {
                 Ok(SocketPattern::Path(Pattern::Literal(path))) => {
-                    let meant = links.meant(path, effect).map(|path| SocketPattern::Path(Pattern::Literal(path)));
-                    entries.extend(meant.map(|pattern| (pattern, Entry { effect, rule: rule.clone() })));
+                    let meant = links.meant(path, entry.effect).map(|path| SocketPattern::Path(Pattern::Literal(path)));
+                    compiled.extend(meant.map(|pattern| (pattern, entry.clone())));
                 }
-                Ok(pattern) => entries.push((pattern, Entry { effect, rule })),
-                Err(problem) => return Err(CompileError { rule, problem }),
+                Ok(pattern) => compiled.push((pattern, entry)),
+                Err(problem) => return Err(CompileError { rule: entry.rule, problem }),
             }
         }
-        Ok(Self { entries })
+        Ok(Self { entries: compiled })
     }
 
     pub(super) fn add(&mut self, grant: &Grant, places: &Places) -> Result<(), CompileError> {

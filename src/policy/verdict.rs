@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::access::{Operation, Target};
 use crate::journal::Finality;
-use crate::settings::{AutonomyLevel, Source, Text};
+use crate::settings::{AutonomyLevel, List, Source, Text};
 
 /// What `judge` says of one access.
 #[derive(Debug)]
@@ -32,8 +32,8 @@ impl Permit {
 /// The rule that decided, with where it was written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rule {
-    /// The list that it stands in, `sandbox.filesystem.denyRead`; without one `entry` says it all.
-    pub list: Option<&'static str>,
+    /// The list that it stands in; without one `entry` says it all.
+    pub list: Option<List>,
     /// As written.
     pub entry: Text,
     pub source: Source,
@@ -47,7 +47,7 @@ impl Rule {
 
     /// As messages write it: `sandbox.filesystem.denyRead: ~/.ssh`.
     pub fn text(&self) -> String {
-        self.list.map_or_else(|| self.entry.to_string(), |list| [list, ": ", &self.entry].concat())
+        self.list.map_or_else(|| self.entry.to_string(), |list| [&list.path(), ": ", &self.entry].concat())
     }
 }
 

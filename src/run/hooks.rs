@@ -121,7 +121,7 @@ fn opinion(hook: &Sourced<Vec<String>>, decision: Decision, reason: &str) -> Opi
     Opinion {
         decision,
         reason: format!("the hook {:?} {says}{because}", hook.value[0]),
-        rule: Rule { list: Some("hooks.preCommand"), entry: hook.value.join(" ").into(), source: hook.source.clone() },
+        rule: Rule::said(format!("hooks.preCommand: {}", hook.value.join(" ")), hook.source.clone()),
     }
 }
 

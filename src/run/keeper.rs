@@ -128,8 +128,7 @@ impl SettingsKeeper {
     fn unlist(&self, question: &Question) -> Result<(), edit::EditError> {
         let Reason::Denied(rule) = &question.reason else { return Ok(()) };
         let (Some(file), Some(list)) = (&rule.source.file, rule.list) else { return Ok(()) };
-        let keys: Vec<&str> = list.split('.').collect();
-        edit::remove(&self.locations, file, &keys, &rule.entry).map(|_| ())
+        edit::remove(&self.locations, file, list.keys(), &rule.entry).map(|_| ())
     }
 }
 

@@ -186,9 +186,7 @@ impl<'a> Monitor<'a> {
                 Err(_) => self.end(None),
             },
             // The last writer was closed by exec.
-            Ok(0) => {
-                self.started();
-            }
+            Ok(0) => self.started(),
             Err(Errno::INTR) => {}
             Err(Errno::AGAIN) => return false,
             _ => self.end(None),

@@ -7,7 +7,7 @@ use rustix::process::Pid;
 use rustix::thread::{CpuSet, sched_getaffinity, sched_getcpu, sched_setaffinity};
 
 /// The processors that this process may use.
-#[derive(Clone, Copy)]
+#[derive(Debug)]
 pub(super) struct Processors {
     own: CpuSet,
     all: CpuSet,
@@ -37,11 +37,5 @@ impl Processors {
         if !sched_getaffinity(None).is_ok_and(|now| now == self.own) {
             let _ = sched_setaffinity(None, &self.own);
         }
-    }
-}
-
-impl std::fmt::Debug for Processors {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Processors").field("own", &self.own.count()).finish()
     }
 }
