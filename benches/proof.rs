@@ -53,17 +53,17 @@ fn context(locations: &Locations) -> Context {
     let settings = Settings::load(locations, Runtime::default()).unwrap();
     let policy = foresee(locations, &settings).unwrap();
     let (read, write) = (policy.silent_reading(&sandbox::search), policy.silent_writing());
+    let floor = Floor::lay(&read, &write, &Survey::default()).unwrap();
     let parts = Parts {
         policy: Arc::new(LivePolicy::new(policy)),
-        floor: Floor::lay(&read, &write, &Survey::default()).unwrap(),
         monitor: 1,
         dns: Dns::new(DnsConfig { nameservers: Vec::new(), allowed: Box::new(|_| false) }),
         journal: Arc::new(Journal::begin(None)),
         keeper: Arc::new(Still),
         executions: Arc::new(Still),
     };
-    Context::new(parts, 64, || Ok::<OwnedFd, std::convert::Infallible>(File::open("/dev/null").unwrap().into()))
-        .unwrap()
+    let nobody: OwnedFd = File::open("/dev/null").unwrap().into();
+    Context::new(parts, 64, || Ok::<_, std::convert::Infallible>((floor, nobody))).unwrap()
 }
 
 /// `openat(dirfd, path, O_RDONLY)`, as if this process had been stopped in it.

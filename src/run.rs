@@ -2,6 +2,7 @@
 //!
 //! Settings → policy → floor and filter → launch → supervise → report → exit status.
 
+mod ahead;
 mod commands;
 mod end;
 mod environment;
@@ -29,16 +30,16 @@ use std::time::{Duration, Instant};
 use crate::approval::{self, Authority, BadPattern, Chosen, Risk};
 use crate::dns::{Dns, DnsConfig, Nameserver, NameserverError};
 use crate::journal::{self, Decision, Exit, FloorReport, Journal};
-use crate::policy::{CompileError, Places, Policy, SilentYes};
+use crate::policy::{CompileError, Places, Policy};
 use crate::prompt::{Choice, Console, ConsoleError, PromptError, Situation};
 use crate::sandbox::{
-    self, ChildPlan, Directories, Filter, FilterPlan, Groundwork, Launched, Launching, Nursery, ProcessLimits, Survey,
-    resolve_program,
+    self, ChildPlan, Directories, Groundwork, Launched, Launching, Nursery, ProcessLimits, Survey, resolve_program,
 };
 use crate::session::{Kind, NoMission, Session};
 use crate::settings::{AutonomyLevel, InteractionMode, Limits, Locations, Settings, SettingsError, Sourced, Text};
-use crate::supervisor::{self, Asker, LivePolicy, Parts, Ready, Setup, Supervisor};
+use crate::supervisor::{self, Asker, LivePolicy, Parts, Setup, Supervisor};
 
+use ahead::{Ahead, Beginning, Planning, Surroundings};
 use commands::Commands;
 use end::{Concluded, conclude};
 use environment::Environment;
@@ -124,6 +125,8 @@ pub enum RunError {
     Wait(#[source] io::Error),
     #[error(transparent)]
     Report(#[from] journal::ReportError),
+    #[error("plan the floor: the thread that does it has died")]
+    Ahead,
     #[error(transparent)]
     Pattern(#[from] BadPattern),
     #[error(transparent)]
@@ -148,14 +151,15 @@ impl RunError {
 
 /// Everything that is decided before the first fork.
 struct Prepared {
+    /// Nothing where `sandbox.enabled` is false.
+    begun: Option<sandbox::Begun>,
     live: Arc<LivePolicy>,
     environment: Environment,
-    ground: Groundwork,
-    /// What may be read without a word.
-    read: SilentYes,
-    survey: Survey,
+    ground: Arc<Groundwork>,
+    ahead: Ahead,
+    /// Was there a question about the start?
+    asked: bool,
     directories: Directories,
-    filter: Filter,
     dns: Dns,
     limits: Limits,
     commands: Arc<Commands>,
@@ -164,8 +168,6 @@ struct Prepared {
     opinion: Option<Opinion>,
     keeper: Arc<SettingsKeeper>,
     keep_root_capabilities: bool,
-    /// `sandbox.enabled`.
-    sandboxed: bool,
 }
 
 /// Runs the request to its end and returns askance's exit status.
@@ -205,25 +207,25 @@ fn carry_out(request: &RunRequest, begun: Begun, outlet: &Outlet) -> Result<u8, 
     let path = std::env::var_os("PATH");
     let program = resolve_program(&request.subject.argv()[0], path.as_deref(), &request.locations.cwd)?;
     let journal = Arc::new(Journal::begin(outlet.stream().cloned()));
-    let mut prepared = prepare(request, begun, &journal)?;
     let mut console = Console::attach()?;
+    let sandbox = &begun.settings.sandbox;
+    let mut meter = Meter::new(sandbox.limits.output_bytes, outlet);
+    let streams = sandbox.enabled.then(|| Streams::of(request, console.as_ref(), meter.as_mut())).transpose()?;
+    let mut prepared = prepare(request, begun, streams, &journal)?;
     let command: Arc<OnceLock<Weak<Launched>>> = Arc::default();
     let situation = situation(request, console.as_ref(), outlet, Arc::clone(&command));
     let asker = asker(request, &prepared, situation)?;
     let decision = approve(request, &mut prepared, &asker, &journal, started)?;
     outlet.started(|| telling::started(request, &journal, &decision));
-    let mut meter = Meter::new(prepared.limits.output_bytes, outlet);
-    if !prepared.sandboxed {
+    let Some(begun) = prepared.begun.take() else {
         let _temporary = places::make_temporary(&prepared.directories)?;
         let ending = unconfined::run(request, &program, &prepared.environment, meter)?;
         let (floor, removed) = (FloorReport::default(), prepared.environment.removed);
         let facts = telling::Facts { decision, exit: ending.report(), duration: started.elapsed(), floor, removed };
         return conclude(request, outlet, &journal, Concluded { status: ending.exit_status(), facts });
-    }
+    };
     let signals = wait::take_signals().map_err(RunError::Wait)?;
-    let streams = Streams::of(request, console.as_ref(), meter.as_mut())?;
-    let plan = child_plan(request, program, &prepared, streams)?;
-    let launching = sandbox::launch(plan)?;
+    let launching = begun.launch(child_plan(request, program, &prepared)?)?;
     // While the command is being confined: it waits for word to go.
     let (own, nursery) = places::furnish(&prepared.directories, &journal)?;
     let (removed, limits) = (prepared.environment.removed.clone(), prepared.limits);
@@ -276,10 +278,8 @@ fn approve(
             let allowed = question.permit(&answer).is_some();
             if allowed {
                 prepared.keeper.keep_start(&verdict, &question, &answer);
-                // An answer may take hours: what the floor is laid by is looked at again.
-                prepared.survey = Survey::default();
-                prepared.read = prepared.live.now().silent_reading(&sandbox::search);
             }
+            prepared.asked = true;
             allowed
         }
     };
@@ -306,7 +306,12 @@ fn approve(
     Ok(commands::decision(&verdict))
 }
 
-fn prepare(request: &RunRequest, begun: Begun, journal: &Arc<Journal>) -> Result<Prepared, RunError> {
+fn prepare(
+    request: &RunRequest,
+    begun: Begun,
+    streams: Option<Streams>,
+    journal: &Arc<Journal>,
+) -> Result<Prepared, RunError> {
     let Begun { mut settings, authority, opinion } = begun;
     remember(request, &settings, journal);
     let mut places = places::find(&request.locations)?;
@@ -314,25 +319,39 @@ fn prepare(request: &RunRequest, begun: Begun, journal: &Arc<Journal>) -> Result
         places.read_only = true;
         spec::restrict(&mut settings.sandbox);
     }
+    let keep_root_capabilities = settings.sandbox.keep_root_capabilities;
+    let ground = Arc::new(Groundwork::new()?);
+    let begin = |streams: Streams| {
+        sandbox::begin(sandbox::Beginning {
+            cwd: &request.locations.cwd,
+            stdio: streams.stdio,
+            controlling_terminal: streams.controlling_terminal,
+            limits: ProcessLimits { open_files: settings.sandbox.limits.open_files, no_core: false },
+            keep_root_capabilities,
+            floor: ground.as_fd(),
+        })
+    };
+    let (begun, trap) = streams.map(begin).transpose()?.unzip();
+    let settings = Arc::new(settings);
+    let known = Arc::new(OnceLock::new());
+    let ahead = Ahead::begin(Beginning {
+        settings: Arc::clone(&settings),
+        places: places.clone(),
+        ground: Arc::clone(&ground),
+        trap,
+        policy: Arc::clone(&known),
+    })?;
     let survey = Survey::default();
     let mut policy = keeper::in_session(compile(&settings, &places, &survey)?, &request.session);
-    let environment = environment::build(std::env::vars_os(), &settings.sandbox.env, &places);
     let read = policy.silent_reading(&sandbox::search);
     places.nursery = places::nursery(&places, &read, journal);
     if places.nursery.is_some() {
         policy = keeper::in_session(compile(&settings, &places, &survey)?, &request.session);
     }
+    let live = Arc::clone(known.get_or_init(|| Arc::new(LivePolicy::new(policy))));
     let directories = Directories { temporary: places.temporary.clone(), nursery: places.nursery.clone() };
-    let ground = Groundwork::new()?;
-    let reads_everything = policy.reads_everything();
-    let live = Arc::new(LivePolicy::new(policy));
-    let dns = dns(&settings, Arc::clone(&live))?;
-    let filter = Filter::compile(FilterPlan {
-        trap_reads: !reads_everything,
-        trap_exec: true,
-        trap_receives: !dns.bind().is_ok_and(|stub| stub.on_port_53),
-        trap_signals: !ground.scopes_signals(),
-    })?;
+    ahead.plan(Planning { live: Arc::clone(&live), read, survey, directories: directories.clone() });
+    let Surroundings { environment, dns } = ahead.surroundings()?;
     let mut limits = settings.sandbox.limits;
     if let Some(timeout) = request.timeout {
         limits.wall_time_ms = Some(u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX));
@@ -341,18 +360,14 @@ fn prepare(request: &RunRequest, begun: Begun, journal: &Arc<Journal>) -> Result
     keep(&live);
     keep(&commands);
     let keeper = Arc::new(SettingsKeeper::new(request, settings.approval.clone(), places, Arc::clone(journal)));
-    let keep_root_capabilities = settings.sandbox.keep_root_capabilities;
-    let sandboxed = settings.sandbox.enabled;
-    std::mem::forget(settings);
     Ok(Prepared {
-        sandboxed,
+        begun,
         live,
         environment,
         ground,
-        read,
-        survey,
+        ahead,
+        asked: false,
         directories,
-        filter,
         dns,
         limits,
         commands,
@@ -392,8 +407,9 @@ fn compile(settings: &Settings, places: &Places, survey: &Survey) -> Result<Poli
         .map_err(|source| RunError::Policy { origin: source.rule.source.to_string(), source })
 }
 
-/// Starts nothing: the first look-up does. A bad entry is named with the file that it stands in.
-fn dns(settings: &Settings, live: Arc<LivePolicy>) -> Result<Dns, RunError> {
+/// Starts nothing: the first look-up does. A bad entry is named with the file that it stands in. Without a policy
+/// no name is allowed.
+fn dns(settings: &Settings, policy: Arc<OnceLock<Arc<LivePolicy>>>) -> Result<Dns, RunError> {
     let entries = settings.sandbox.network.nameservers.iter();
     let parse = |entry: &Sourced<Text>| {
         Nameserver::parse(&entry.value)
@@ -401,28 +417,15 @@ fn dns(settings: &Settings, live: Arc<LivePolicy>) -> Result<Dns, RunError> {
     };
     Ok(Dns::new(DnsConfig {
         nameservers: entries.map(parse).collect::<Result<_, _>>()?,
-        allowed: Box::new(move |name| live.now().name_is_allowed(name)),
+        allowed: Box::new(move |name| policy.get().is_some_and(|live| live.now().name_is_allowed(name))),
     }))
 }
 
-fn child_plan<'a>(
-    request: &RunRequest,
-    program: PathBuf,
-    prepared: &'a Prepared,
-    streams: Streams,
-) -> Result<ChildPlan<'a>, RunError> {
-    let Streams { stdio, controlling_terminal } = streams;
+fn child_plan<'a>(request: &RunRequest, program: PathBuf, prepared: &'a Prepared) -> Result<ChildPlan<'a>, RunError> {
     Ok(ChildPlan {
         argv: request.subject.argv().iter().map(word).collect::<Result<_, _>>()?,
         program,
         env: prepared.environment.variables.clone(),
-        cwd: request.locations.cwd.clone(),
-        stdio,
-        controlling_terminal,
-        limits: ProcessLimits { open_files: prepared.limits.open_files, no_core: false },
-        keep_root_capabilities: prepared.keep_root_capabilities,
-        floor: prepared.ground.as_fd(),
-        filter: &prepared.filter,
         directories: Some(&prepared.directories),
     })
 }
@@ -462,23 +465,18 @@ struct Served<'a> {
     asker: Arc<dyn Asker>,
 }
 
-/// Lays the floor, and makes everything ready while the command is being confined.
+/// Makes everything ready while the command is being confined and the floor is laid.
 fn supervise(
     request: &RunRequest,
     prepared: Prepared,
     served: Served<'_>,
 ) -> Result<(Arc<Supervisor>, Arc<Launched>, FloorReport), RunError> {
-    let Prepared { live, ground, read, survey, directories, dns, commands, keeper, keep_root_capabilities, .. } =
-        prepared;
+    let Prepared { live, ahead, asked, dns, commands, keeper, keep_root_capabilities, .. } = prepared;
     let Served { launching, nursery, journal, asker } = served;
-    let floor = ground.lay((&read, &live.now().silent_writing()), &survey, Some(&directories), nursery);
-    std::mem::forget((read, survey));
-    let report = telling::floor(&floor);
-    let ready = Ready::new(keep_root_capabilities)?;
+    let (floor, ready) = ahead.lay(asked, nursery);
     let setup = Setup {
         parts: Parts {
             policy: live,
-            floor,
             monitor: launching.monitor_pid(),
             dns,
             journal: Arc::clone(journal),
@@ -489,11 +487,13 @@ fn supervise(
         request: request.subject.line(),
         keep_root_capabilities,
     };
-    let mut launched = None;
+    let mut confined = None;
     let supervisor = Supervisor::start(setup, ready, || {
-        let (confined, listener) = launching.confined()?;
-        launched = Some(Arc::new(confined));
-        Ok::<_, RunError>(listener)
+        let (launched, listener) = launching.confined()?;
+        let floor = floor()?;
+        confined = Some((Arc::new(launched), telling::floor(&floor)));
+        Ok::<_, RunError>((floor, listener))
     })?;
-    Ok((supervisor, launched.expect("the supervisor has its listener"), report))
+    let (launched, report) = confined.expect("the supervisor has its listener");
+    Ok((supervisor, launched, report))
 }

@@ -7,8 +7,10 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::process::{Child, ChildStdout, Command, Stdio};
+use std::time::Duration;
 
 use serde_json::{Value, json};
+use support::network::wait_until;
 use support::{Finished, Launch, Scene, User, build_attack, race_limit, unavailable};
 
 fn exec<'a>(scene: &'a Scene, flags: &[&str], line: &str) -> Launch<'a> {
@@ -198,6 +200,43 @@ for_each_user! {
         live.answer(&question, "once");
         live.exits(0);
         assert!(scene.workspace.join("x").exists());
+    }
+}
+
+/// Its descendants: what was forked before the start was certain.
+fn beneath(pid: i32) -> Vec<i32> {
+    let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+    let children = children.split_whitespace().map(|child| child.parse().unwrap());
+    children.flat_map(|child| [vec![child], beneath(child)].concat()).collect()
+}
+
+fn are_gone(processes: &[i32]) -> bool {
+    let zombie =
+        |pid: &i32| std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z "));
+    !processes.iter().any(zombie)
+}
+
+for_each_user! {
+    /// A monitor and a command that is to be wait for the answer, and end without it.
+    fn row_25_killed_or_refused_while_the_start_is_asked_about_it_leaves_nobody(scene) {
+        for killed in [true, false] {
+            let own = Scene::new(scene.user);
+            let mut live = Live::start(&own, &[], "touch x");
+            let question = live.until("question");
+            let pid = i32::try_from(live.child.id()).unwrap();
+            wait_until("the command", Duration::from_secs(10), || beneath(pid).len() == 2);
+            let processes = beneath(pid);
+            if killed {
+                live.child.kill().unwrap();
+                live.child.wait().unwrap();
+            } else {
+                live.answer(&question, "deny");
+                live.exits(126);
+                assert!(are_gone(&processes), "{processes:?}");
+            }
+            wait_until("their end", Duration::from_secs(10), || are_gone(&processes));
+            assert!(!own.workspace.join("x").exists());
+        }
     }
 }
 

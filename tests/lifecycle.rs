@@ -272,6 +272,16 @@ for_each_user! {
     }
 }
 
+for_each_user! {
+    fn as_many_words_as_the_kernel_takes_reach_the_program(scene) {
+        let words = "a ".repeat(150_000);
+        let many: Vec<&str> = ["sh", "-c", "echo $#", "x"].into_iter().chain(words.split_whitespace()).collect();
+        scene.run(&many).success().says("150000");
+        let long = "b".repeat(120 << 10);
+        scene.run(&["sh", "-c", "echo ${#1}", "x", &long]).success().says(&long.len().to_string());
+    }
+}
+
 /// The first processes of a run begin on another processor than askance's. Nothing shows that afterwards.
 fn processors(scene: &Scene, wrapped: &str) -> Vec<String> {
     let line = "sleep 0.3; for process in self $PPID; do grep Cpus_allowed: /proc/$process/status; done";
@@ -291,5 +301,15 @@ for_each_user! {
         let one = processors(&scene, &format!("exec taskset -c {first} \"$@\""));
         let mask = one[0].trim_start_matches("Cpus_allowed:").to_owned();
         assert!(one.len() == 2 && one[0] == one[1] && bits(&mask) == 1, "{one:?}");
+        // Nor is a thread of askance kept anywhere.
+        let marker = scene.workspace.join("started");
+        let line = format!("touch {}; exec sleep 1000", marker.display());
+        let running = scene.askance().time_limit(Duration::from_secs(20)).start(&["sh", "-c", &line]);
+        wait_until("the start", Duration::from_secs(20), || marker.exists());
+        let threads = fs::read_dir(format!("/proc/{}/task", running.pid())).unwrap();
+        let masks: Vec<_> = threads.map(|thread| fs::read_to_string(thread.unwrap().path().join("status")).unwrap()).collect();
+        assert!(masks.len() > 1 && masks.iter().all(|status| status.lines().any(|line| line == own)), "{masks:?}");
+        kill(Pid::from_raw(running.pid()), Signal::SIGTERM).unwrap();
+        running.wait().exits(143);
     }
 }

@@ -1,18 +1,20 @@
 //! The command between its clone and its exec: confines itself and hands over the listener.
 //!
-//! Async-signal-safe, on a plan built before the fork.
+//! Async-signal-safe, on a plan that others built.
 
 use std::convert::Infallible;
-use std::ffi::CString;
+use std::ffi::CStr;
 use std::io;
 use std::os::fd::RawFd;
 
+use rustix::io::Errno;
 use rustix::process::{Resource, Rlimit};
 
 use super::processors::Processors;
 use super::stage::Stage;
 use super::wire::Report;
 use crate::sys::seccomp::Instruction;
+use crate::sys::shared::Shared;
 use crate::sys::spawn::{self, Range, StringArray, borrow};
 use crate::sys::{dispositions, landlock, seccomp};
 
@@ -25,26 +27,62 @@ pub struct ProcessLimits {
     pub no_core: bool,
 }
 
-/// Everything that the command needs, ready for use. Descriptors are numbers, open in the table
-/// that the fork copied.
+/// Everything that the command needs. Descriptors are numbers, open in the monitor's table.
 #[derive(Debug)]
-pub(super) struct CommandPlan<'a> {
-    pub(super) program: CString,
-    pub(super) argv: StringArray,
-    /// `/bin/sh`, the program, its arguments: for a script without a first line that says who runs it.
-    pub(super) shell_argv: StringArray,
-    pub(super) env: StringArray,
+pub(super) struct CommandPlan {
     pub(super) directory: RawFd,
     pub(super) terminal: Option<RawFd>,
     pub(super) limits: ProcessLimits,
     pub(super) ruleset: RawFd,
-    pub(super) filter: &'a [Instruction],
     /// Where reports go: the monitor reads them.
     pub(super) reports: RawFd,
-    /// A byte here says that the supervisor serves the listener.
+    /// A byte here says that the filter is there.
+    pub(super) trap: RawFd,
+    pub(super) filter: Shared<&'static [Instruction]>,
+    /// A byte here says that the supervisor serves the listener, and that the program is there.
     pub(super) go: RawFd,
-    /// Where the caller could be, until the fork was sent elsewhere.
+    pub(super) program: Shared<Program>,
+    /// Where it may be, as soon as its program runs.
     pub(super) processors: Option<Processors>,
+}
+
+/// What a command becomes.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Program {
+    pub(super) path: &'static CStr,
+    pub(super) argv: StringArray,
+    /// `/bin/sh`, the program, its arguments: for a script without a first line that says who runs it.
+    pub(super) shell_argv: StringArray,
+    pub(super) env: StringArray,
+    /// What is the run's own: `None` where nothing is.
+    pub(super) removal: Option<Removal>,
+}
+
+/// Removes the run's own directories.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Removal {
+    pub(super) directories: &'static [&'static CStr],
+    /// What `rm` is told where askance dies.
+    pub(super) arguments: StringArray,
+    pub(super) environment: StringArray,
+}
+
+impl Removal {
+    /// Removes what is empty; true where nothing is left.
+    pub(super) fn of_empty_ones(&self) -> bool {
+        let mut gone = true;
+        for directory in self.directories {
+            let removed = rustix::fs::rmdir(*directory);
+            gone &= matches!(removed, Ok(()) | Err(Errno::NOENT));
+        }
+        gone
+    }
+
+    /// A program does that: trees are deep, and nothing here may allocate.
+    pub(super) fn of_everything(&self) -> ! {
+        let _ = spawn::execute(c"/bin/rm", &self.arguments, &self.environment);
+        spawn::exit_now(125)
+    }
 }
 
 pub(super) fn errno(error: &io::Error) -> i32 {
@@ -52,7 +90,7 @@ pub(super) fn errno(error: &io::Error) -> i32 {
 }
 
 /// Runs in the new process; the descriptor table is shared with the monitor until it is unshared here.
-pub(super) fn run(plan: &CommandPlan<'_>) -> Infallible {
+pub(super) fn run(plan: &CommandPlan) -> Infallible {
     let report = match confine(plan) {
         Ok(error) => Report::NotExecuted(errno(&error)),
         Err((stage, error)) => Report::Failed(stage, errno(&error)),
@@ -63,39 +101,45 @@ pub(super) fn run(plan: &CommandPlan<'_>) -> Infallible {
 }
 
 /// Up to exec, whose error it returns.
-fn confine(plan: &CommandPlan<'_>) -> Result<io::Error, (Stage, io::Error)> {
+fn confine(plan: &CommandPlan) -> Result<io::Error, (Stage, io::Error)> {
     let at = |stage| move |error| (stage, error);
     session(plan).map_err(|error| (Stage::Session, error.into()))?;
     // While nothing waits for it; all signals are blocked here.
     dispositions::reset_dispositions();
     rustix::process::fchdir(borrow(plan.directory)).map_err(|error| (Stage::Directory, error.into()))?;
-    let listener = seccomp::install_with_listener(plan.filter).map_err(at(Stage::Filter))?;
+    let filter = awaited(plan.trap, &plan.filter);
+    let listener = seccomp::install_with_listener(filter).map_err(at(Stage::Filter))?;
     // From here on descriptors are this process's own, and none but the standard streams survives exec.
     spawn::close_range(3, RawFd::MAX, Range::UnshareAndCloseOnExec).map_err(at(Stage::Descriptors))?;
     rustix::io::write(borrow(plan.reports), &Report::Listener(listener).encode())
         .map_err(|error| (Stage::Descriptors, error.into()))?;
     limit(plan.limits).map_err(|error| (Stage::Limits, error.into()))?;
-    let mut byte = [0];
-    match rustix::io::retry_on_intr(|| rustix::io::read(borrow(plan.go), &mut byte)) {
-        Ok(1) => {}
-        // Askance is gone; the monitor ends the run.
-        _ => spawn::exit_now(125),
-    }
+    let program = awaited(plan.go, &plan.program);
     if let Some(processors) = &plan.processors {
         processors.restore();
     }
     // By now the floor is whole.
     landlock::restrict_self(borrow(plan.ruleset)).map_err(at(Stage::Floor))?;
     dispositions::set_mask(dispositions::Mask::empty());
-    let error = spawn::execute(&plan.program, &plan.argv, &plan.env);
+    let error = spawn::execute(program.path, &program.argv, &program.env);
     if error.raw_os_error() == Some(libc::ENOEXEC) {
-        return Ok(spawn::execute(c"/bin/sh", &plan.shell_argv, &plan.env));
+        return Ok(spawn::execute(c"/bin/sh", &program.shell_argv, &program.env));
     }
     Ok(error)
 }
 
+/// What askance has put there when it says so.
+fn awaited<T: Copy>(said: RawFd, there: &Shared<T>) -> &'static T {
+    let mut byte = [0];
+    match (rustix::io::retry_on_intr(|| rustix::io::read(borrow(said), &mut byte)), there.get()) {
+        (Ok(1), Some(found)) => found,
+        // Askance is gone, or wants none of it; the monitor ends the run.
+        _ => spawn::exit_now(125),
+    }
+}
+
 /// A process group of its own, in the foreground of the run's terminal. Dies with the monitor.
-fn session(plan: &CommandPlan<'_>) -> rustix::io::Result<()> {
+fn session(plan: &CommandPlan) -> rustix::io::Result<()> {
     rustix::process::setpgid(None, None)?;
     if let Some(terminal) = plan.terminal {
         // SIGTTOU is blocked here, so that a background process may do this.

@@ -8,6 +8,8 @@ use std::collections::{BTreeMap, HashSet};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use landlock::{ABI, Access, AccessFs, AccessNet, CompatLevel, Compatible, Ruleset, RulesetAttr, Scope};
 use rustix::fs::{FileType, Mode, OFlags, ResolveFlags};
@@ -69,7 +71,7 @@ pub struct Groundwork {
 /// What was given to Landlock.
 #[derive(Debug)]
 pub struct Floor {
-    ground: Groundwork,
+    ground: Arc<Groundwork>,
     table: Table,
     left_out: Vec<LeftOut>,
     nursery: Option<Nursery>,
@@ -103,43 +105,97 @@ impl Groundwork {
         self.abi >= 6
     }
 
-    /// Binds the rules for reading (and executing) and for writing, and those for the run's own directories, which are
-    /// there by now. What waits in the nursery can be read and executed wherever it is moved.
-    pub fn lay(
-        self,
-        (read, write): (&SilentYes, &SilentYes),
-        survey: &Survey,
-        directories: Option<&Directories>,
-        nursery: Option<Nursery>,
-    ) -> Floor {
+    /// Binds what is planned, alone.
+    pub fn lay(self: Arc<Self>, plan: FloorPlan) -> Floor {
+        let laying = Laying::new(self, plan);
+        let bound = laying.bind();
+        laying.finish([bound], None)
+    }
+}
+
+/// A floor whose rules are being bound, by whoever has the time.
+#[derive(Debug)]
+pub struct Laying {
+    ground: Arc<Groundwork>,
+    rules: Vec<(Key, Rights)>,
+    denied: Denied,
+    left_out: Vec<LeftOut>,
+    patterned: bool,
+    /// The first rule that nobody has taken.
+    next: AtomicUsize,
+}
+
+/// What one of them has bound: each rule by its place among all.
+#[derive(Debug, Default)]
+pub struct Bound(Vec<(usize, Result<Ruled, LeftOut>)>);
+
+impl Laying {
+    pub fn new(ground: Arc<Groundwork>, plan: FloorPlan) -> Self {
+        let FloorPlan { rules, denied, left_out, patterned } = plan;
+        Self { ground, rules: rules.into_iter().collect(), denied, left_out, patterned, next: AtomicUsize::new(0) }
+    }
+
+    /// Binds rules until there are no more.
+    pub fn bind(&self) -> Bound {
+        let mut bound = Bound::default();
+        loop {
+            let index = self.next.fetch_add(1, Ordering::Relaxed);
+            let Some((key, rights)) = self.rules.get(index) else { return bound };
+            let ground = (&self.ground.ruleset, as_abi(self.ground.abi));
+            bound.0.extend(bind(ground, &self.denied, key.path(), *rights).transpose().map(|bound| (index, bound)));
+        }
+    }
+
+    /// What all of them have bound is the floor.
+    pub fn finish(self, bound: impl IntoIterator<Item = Bound>, nursery: Option<Nursery>) -> Floor {
+        let Self { ground, mut left_out, patterned, .. } = self;
+        let mut all: Vec<_> = bound.into_iter().flat_map(|bound| bound.0).collect();
+        all.sort_unstable_by_key(|(index, _)| *index);
+        let mut rules = Vec::with_capacity(all.len());
+        for (_, bound) in all {
+            match bound {
+                Ok(bound) => rules.push(bound),
+                Err(left) => left_out.push(left),
+            }
+        }
+        Floor { ground, table: Table::new(rules), left_out, nursery, patterned }
+    }
+}
+
+/// The rules that a floor will have.
+#[derive(Debug)]
+pub struct FloorPlan {
+    rules: BTreeMap<Key, Rights>,
+    denied: Denied,
+    left_out: Vec<LeftOut>,
+    patterned: bool,
+}
+
+impl FloorPlan {
+    /// The rules for reading (and executing) and for writing, and those for the run's own directories, which need not
+    /// be there yet. What waits in the nursery can be read and executed wherever it is moved.
+    pub fn new((read, write): (&SilentYes, &SilentYes), survey: &Survey, directories: Option<&Directories>) -> Self {
         let mut left_out = Vec::new();
-        let mut planned = BTreeMap::new();
+        let mut rules = BTreeMap::new();
         let marks =
             [(Marks::new(read, survey), Rights::READ), (Marks::new(write, survey), Rights::WRITE | Rights::CHANGE)];
         for (marks, rights) in &marks {
             for key in plan(marks, survey, &mut left_out) {
-                *planned.entry(key).or_insert(Rights::NONE) |= *rights;
+                *rules.entry(key).or_insert(Rights::NONE) |= *rights;
             }
             // A split directory is granted by what it held when it was surveyed.
             let temporary = directories.map(|directories| Key::of(&directories.temporary));
             if let Some(key) = temporary.filter(|key| marks.grants(key)) {
-                *planned.entry(key).or_insert(Rights::NONE) |= *rights;
+                *rules.entry(key).or_insert(Rights::NONE) |= *rights;
             }
         }
-        inherit(&mut planned);
+        inherit(&mut rules);
         // Bound alone, whatever is granted where they wait: they leave.
         let waiting = directories.and_then(|directories| directories.nursery.as_deref());
         let newborn = waiting.into_iter().flat_map(Nursery::everyone);
-        planned.extend(newborn.map(|path| (Key::of(&path), Rights::READ)));
+        rules.extend(newborn.map(|path| (Key::of(&path), Rights::READ)));
         let denied = marks.map(|(marks, rights)| (marks.into_carved(), rights));
-        let mut rules = Vec::with_capacity(planned.len());
-        for (key, rights) in planned {
-            match bind((&self.ruleset, as_abi(self.abi)), &denied, key.path(), rights) {
-                Ok(bound) => rules.extend(bound),
-                Err(left) => left_out.push(left),
-            }
-        }
-        Floor { ground: self, table: Table::new(rules), left_out, nursery, patterned: read.patterned }
+        Self { rules, denied, left_out, patterned: read.patterned }
     }
 }
 
@@ -156,7 +212,7 @@ fn as_abi(number: u32) -> ABI {
 impl Floor {
     /// Lays a floor where nothing is made for the run.
     pub fn lay(read: &SilentYes, write: &SilentYes, survey: &Survey) -> Result<Self, FloorError> {
-        Ok(Groundwork::new()?.lay((read, write), survey, None, None))
+        Ok(Arc::new(Groundwork::new()?).lay(FloorPlan::new((read, write), survey, None)))
     }
 
     /// Was the tree searched for what patterns deny to readers? They speak of later names too, which the

@@ -4,7 +4,7 @@
 //! descriptor table is the monitor's until its filter is installed, so the listener appears in the
 //! monitor, which passes it on: no container's own filter can forbid that.
 
-use std::ffi::{CString, NulError};
+use std::ffi::{CStr, CString, NulError};
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
@@ -21,7 +21,7 @@ use rustix::pipe::PipeFlags;
 use rustix::process::{Pid, PidfdFlags, Signal, WaitId, WaitIdOptions};
 
 use super::adopted;
-use super::command::{CommandPlan, ProcessLimits};
+use super::command::{CommandPlan, ProcessLimits, Program, Removal};
 use super::directories::Directories;
 use super::filter::Filter;
 use super::monitor::{self, MonitorPlan};
@@ -29,17 +29,14 @@ use super::processors::Processors;
 use super::stage::Stage;
 use super::wire::{LENGTH, Order, Report};
 use crate::sys::dispositions;
+use crate::sys::seccomp::Instruction;
+use crate::sys::shared::Shared;
 use crate::sys::spawn::{self, ChildStack, Forked, StringArray};
 
-/// A command that is ready to be started.
+/// What is known of a command from the beginning.
 #[derive(Debug)]
-pub struct ChildPlan<'a> {
-    pub argv: Vec<CString>,
-    /// From [`super::resolve_program`]; relative to `cwd` where it is relative.
-    pub program: PathBuf,
-    /// `NAME=value`, all there is.
-    pub env: Vec<CString>,
-    pub cwd: PathBuf,
+pub struct Beginning<'a> {
+    pub cwd: &'a Path,
     pub stdio: [OwnedFd; 3],
     /// The standard stream (0, 1, 2) that is the run's pseudo-terminal and becomes its controlling one.
     pub controlling_terminal: Option<usize>,
@@ -48,7 +45,16 @@ pub struct ChildPlan<'a> {
     pub keep_root_capabilities: bool,
     /// Rules may be added to it until [`Launched::go`].
     pub floor: BorrowedFd<'a>,
-    pub filter: &'a Filter,
+}
+
+/// What it is to be.
+#[derive(Debug)]
+pub struct ChildPlan<'a> {
+    pub argv: Vec<CString>,
+    /// From [`super::resolve_program`]; relative to the working directory where it is relative.
+    pub program: PathBuf,
+    /// `NAME=value`, all there is.
+    pub env: Vec<CString>,
     /// What is made between the launch and [`Launched::go`], and removed by the monitor where askance dies without
     /// having done so.
     pub directories: Option<&'a Directories>,
@@ -141,62 +147,127 @@ struct Monitor {
     channel: OwnedFd,
 }
 
-/// Forks the monitor, which confines the command while the caller goes on.
-pub fn launch(plan: ChildPlan<'_>) -> Result<Launching, LaunchError> {
-    launch_scoped(plan, super::features::scopes_signals())
+/// A run whose command gives up what it may not have, and waits for what it is to be. It is forked first, while a fork
+/// has little to copy and one thread. Dropping it kills it.
+#[derive(Debug)]
+pub struct Begun {
+    monitor_pid: i32,
+    monitor: Monitor,
+    go: OwnedFd,
+    program: Shared<Program>,
 }
 
-/// As [`launch`], told whether the kernel confines the monitor's signals.
-pub(super) fn launch_scoped(plan: ChildPlan<'_>, scoped: bool) -> Result<Launching, LaunchError> {
-    let program = plan.program.clone();
+/// Where the command waits for its filter. Dropped, none comes.
+#[derive(Debug)]
+pub struct Trap {
+    filter: Shared<&'static [Instruction]>,
+    /// A byte here says that it is there.
+    set: OwnedFd,
+}
+
+/// What a command's strings have room in, and what leads to them, twice: more than `execve` takes.
+const ROOM: usize = 16 << 20;
+
+/// What the longest filter has room in.
+const FILTER_ROOM: usize = 64 << 10;
+
+/// Forks the monitor, which confines the command while the caller goes on.
+pub fn begin(beginning: Beginning<'_>) -> Result<(Begun, Trap), LaunchError> {
+    begin_scoped(beginning, super::features::scopes_signals())
+}
+
+/// As [`begin`], told whether the kernel confines the monitor's signals.
+pub(super) fn begin_scoped(beginning: Beginning<'_>, scoped: bool) -> Result<(Begun, Trap), LaunchError> {
     let (channel, far) =
         rustix::net::socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
             .map_err(prepare)?;
-    let (reports, reported) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC).map_err(prepare)?;
+    let pipe = || rustix::pipe::pipe_with(PipeFlags::CLOEXEC).map_err(prepare);
+    let ((reports, reported), (trap, set), (waited, go)) = (pipe()?, pipe()?, pipe()?);
     rustix::io::ioctl_fionbio(&reports, true).map_err(prepare)?;
-    let (waited, go) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC).map_err(prepare)?;
     let scope = if scoped { Some(signal_scope()?) } else { None };
     let askance = rustix::process::pidfd_open(rustix::process::getpid(), PidfdFlags::empty()).ok();
-    let directory = open_directory(&plan.cwd)?;
-    let stdio = above_standard(plan.stdio)?;
+    let directory = open_directory(beginning.cwd)?;
+    let stdio = above_standard(beginning.stdio)?;
+    let number = |fd: &OwnedFd| fd.as_raw_fd();
     let command = CommandPlan {
-        program: c_string(&plan.program)?,
-        shell_argv: shell_argv(&plan.program, &plan.argv)?,
-        argv: StringArray::new(plan.argv),
-        env: StringArray::new(plan.env),
-        directory: directory.as_raw_fd(),
-        terminal: plan.controlling_terminal.and_then(|stream| i32::try_from(stream).ok()).filter(|stream| *stream < 3),
-        limits: plan.limits,
-        ruleset: plan.floor.as_raw_fd(),
-        filter: plan.filter.program(),
-        reports: reported.as_raw_fd(),
-        go: waited.as_raw_fd(),
+        directory: number(&directory),
+        terminal: beginning.controlling_terminal.and_then(|stream| i32::try_from(stream).ok()).filter(|it| *it < 3),
+        limits: beginning.limits,
+        ruleset: beginning.floor.as_raw_fd(),
+        reports: number(&reported),
+        trap: number(&trap),
+        filter: Shared::new(FILTER_ROOM).map_err(LaunchError::Prepare)?,
+        go: number(&waited),
+        program: Shared::new(ROOM).map_err(LaunchError::Prepare)?,
         processors: Processors::of_this_thread(),
     };
-    let mut monitor = MonitorPlan {
-        needed: Vec::new(),
-        stack: ChildStack::default(),
-        stdio: stdio.each_ref().map(AsRawFd::as_raw_fd),
-        keep_root_capabilities: plan.keep_root_capabilities,
-        scope: scope.as_ref().map(AsRawFd::as_raw_fd),
-        channel: far.as_raw_fd(),
-        askance: askance.as_ref().map(AsRawFd::as_raw_fd),
-        reports: reports.as_raw_fd(),
-        removal: removal(plan.directories.into_iter().flat_map(Directories::all))?,
+    let mut plan = MonitorPlan {
         command,
+        stack: ChildStack::default(),
+        stdio: stdio.each_ref().map(number),
+        keep_root_capabilities: beginning.keep_root_capabilities,
+        scope: scope.as_ref().map(number),
+        channel: number(&far),
+        askance: askance.as_ref().map(number),
+        reports: number(&reports),
+        needed: Vec::new(),
     };
-    monitor.needed = needed(&monitor);
+    plan.needed = needed(&plan);
     adopted::adopt();
-    let forked = fork(&monitor).map_err(LaunchError::Fork)?;
-    if let (Some(processors), Some(process)) = (&monitor.command.processors, Pid::from_raw(forked.pid)) {
+    let forked = fork(&plan).map_err(LaunchError::Fork)?;
+    if let (Some(processors), Some(process)) = (&plan.command.processors, Pid::from_raw(forked.pid)) {
         processors.send_away(process);
     }
-    // The monitor's ends: only its death must close them now.
-    drop((far, reported, waited, reports));
-    // Not taken apart: each of its pages, which the monitor shares, would be copied for it.
-    std::mem::forget(monitor.command);
-    let monitor = Monitor { pidfd: forked.pidfd, channel };
-    Ok(Launching { monitor_pid: forked.pid, monitor, go, program })
+    // The monitor's ends are closed when this returns: only its death must close them then.
+    let begun = Begun {
+        monitor_pid: forked.pid,
+        monitor: Monitor { pidfd: forked.pidfd, channel },
+        go,
+        program: plan.command.program,
+    };
+    Ok((begun, Trap { filter: plan.command.filter, set }))
+}
+
+impl Trap {
+    /// Has the command put itself under this filter.
+    pub fn set(mut self, filter: &Filter) -> Result<(), LaunchError> {
+        let program = self.filter.put(filter.program()).map_err(LaunchError::Prepare)?;
+        self.filter.set(program);
+        // Nobody is left to read it where the command was killed: then the monitor says so.
+        let _ = rustix::io::write(&self.set, &[1]);
+        Ok(())
+    }
+}
+
+impl Begun {
+    /// The command waits for [`Launched::go`] from now on.
+    pub fn launch(self, plan: ChildPlan<'_>) -> Result<Launching, LaunchError> {
+        let Self { monitor_pid, monitor, go, program: mut shared } = self;
+        let path = c_string(&plan.program)?;
+        let directories = plan.directories.into_iter().flat_map(Directories::all);
+        let directories = directories.map(c_string).collect::<Result<Vec<_>, _>>()?;
+        let program = put(&mut shared, &path, &plan, &directories);
+        shared.set(program.map_err(|source| LaunchError::Execute { path: plan.program.clone(), source })?);
+        Ok(Launching { monitor_pid, monitor, go, program: plan.program })
+    }
+}
+
+/// `E2BIG` where `execve` would say so too.
+fn put(
+    shared: &mut Shared<Program>,
+    path: &CStr,
+    plan: &ChildPlan<'_>,
+    directories: &[CString],
+) -> io::Result<Program> {
+    let path = shared.put_string(path)?;
+    let argv = StringArray::put(shared, &plan.argv)?;
+    Ok(Program {
+        path,
+        argv,
+        shell_argv: argv.led_by(&[c"/bin/sh", path], shared)?,
+        env: StringArray::put(shared, &plan.env)?,
+        removal: removal(shared, directories)?,
+    })
 }
 
 fn prepare(error: Errno) -> LaunchError {
@@ -204,7 +275,7 @@ fn prepare(error: Errno) -> LaunchError {
 }
 
 /// No handler of ours may run in a child: all signals are blocked across the fork.
-fn fork(plan: &MonitorPlan<'_>) -> io::Result<Forked> {
+fn fork(plan: &MonitorPlan) -> io::Result<Forked> {
     let mask = dispositions::block_all();
     let forked = spawn::fork_with_pidfd(|| monitor::run(plan));
     dispositions::set_mask(mask);
@@ -257,8 +328,8 @@ impl Launched {
         self.monitor.channel.as_fd()
     }
 
-    /// The next thing that becomes of the command; blocks until then. After `Exited` or
-    /// `Signaled` comes no more, and the monitor waits for [`Launched::end`].
+    /// The next thing that becomes of the command; blocks until then. After `Exited` or `Signaled` comes no more:
+    /// the monitor goes, where it has nothing left to see to until it is [dismissed](Launched::dismiss).
     pub fn next_event(&self) -> io::Result<Event> {
         match self.monitor.receive()?.0 {
             Report::Exited(code) => Ok(Event::Exited(code)),
@@ -381,25 +452,23 @@ fn c_string(path: &Path) -> Result<CString, LaunchError> {
         .map_err(|source| LaunchError::ProgramName { path: path.to_owned(), source })
 }
 
-fn shell_argv(program: &Path, argv: &[CString]) -> Result<StringArray, LaunchError> {
-    let mut words = vec![CString::from(c"/bin/sh"), c_string(program)?];
-    words.extend(argv.iter().skip(1).cloned());
-    Ok(StringArray::new(words))
-}
-
 /// What removes directories, however deep somebody made them.
-fn removal<'a>(directories: impl Iterator<Item = &'a Path>) -> Result<Option<[StringArray; 2]>, LaunchError> {
-    let mut arguments = vec![c"rm".into(), c"-rf".into(), c"--".into()];
-    for directory in directories {
-        arguments.push(c_string(directory)?);
+fn removal(shared: &mut Shared<Program>, directories: &[CString]) -> io::Result<Option<Removal>> {
+    if directories.is_empty() {
+        return Ok(None);
     }
-    let any = arguments.len() > 3;
-    Ok(any.then(|| [StringArray::new(arguments), StringArray::new(Vec::new())]))
+    let placed: Vec<&'static CStr> =
+        directories.iter().map(|directory| shared.put_string(directory)).collect::<Result<_, _>>()?;
+    let words = [c"rm", c"-rf", c"--"].iter().chain(&placed);
+    let arguments = StringArray::put(shared, words)?;
+    let environment = StringArray::put(shared, [c""; 0])?;
+    Ok(Some(Removal { directories: shared.put(&placed)?, arguments, environment }))
 }
 
-fn needed(plan: &MonitorPlan<'_>) -> Vec<RawFd> {
+fn needed(plan: &MonitorPlan) -> Vec<RawFd> {
     let command = &plan.command;
-    let always = [plan.channel, plan.reports, command.directory, command.ruleset, command.reports, command.go];
+    let always =
+        [plan.channel, plan.reports, command.directory, command.ruleset, command.reports, command.trap, command.go];
     let mut needed: Vec<RawFd> = always.into_iter().chain(plan.askance).chain(plan.scope).collect();
     needed.sort_unstable();
     needed

@@ -15,19 +15,20 @@ use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags};
 use rustix::process::{Pid, Signal, WaitOptions, WaitStatus};
 
-use super::command::{self, CommandPlan, errno};
+use super::command::{self, CommandPlan, Program, Removal, errno};
 use super::orphans;
 use super::privileges;
 use super::processors::Processors;
 use super::stage::Stage;
 use super::wire::{LENGTH, Order, Report};
-use crate::sys::spawn::{self, ChildStack, StringArray, borrow};
+use crate::sys::shared::Shared;
+use crate::sys::spawn::{self, ChildStack, borrow};
 use crate::sys::{dispositions, landlock};
 
 /// Everything that the monitor needs. Descriptors are numbers, open in the table that the fork copied.
 #[derive(Debug)]
-pub(super) struct MonitorPlan<'a> {
-    pub(super) command: CommandPlan<'a>,
+pub(super) struct MonitorPlan {
+    pub(super) command: CommandPlan,
     /// What the command runs on until it executes its program.
     pub(super) stack: ChildStack,
     pub(super) stdio: [RawFd; 3],
@@ -40,14 +41,12 @@ pub(super) struct MonitorPlan<'a> {
     pub(super) askance: Option<RawFd>,
     /// The command's reports.
     pub(super) reports: RawFd,
-    /// What `rm` is told where askance dies: arguments and environment.
-    pub(super) removal: Option<[StringArray; 2]>,
     /// Every descriptor named in the plan but the standard streams', sorted.
     pub(super) needed: Vec<RawFd>,
 }
 
 /// Runs in the forked process.
-pub(super) fn run(plan: &MonitorPlan<'_>) -> Infallible {
+pub(super) fn run(plan: &MonitorPlan) -> Infallible {
     match confine(plan) {
         Ok(children) => spawn::fork_sharing_memory(&plan.stack, &plan.command, command::run, |command| {
             match command.map(Pid::from_raw) {
@@ -60,7 +59,7 @@ pub(super) fn run(plan: &MonitorPlan<'_>) -> Infallible {
     }
 }
 
-fn fail(plan: &MonitorPlan<'_>, stage: Stage, error: &io::Error) -> ! {
+fn fail(plan: &MonitorPlan, stage: Stage, error: &io::Error) -> ! {
     send(borrow(plan.channel), Report::Failed(stage, errno(error)));
     spawn::exit_now(125)
 }
@@ -83,17 +82,14 @@ fn is_dismissed(channel: BorrowedFd<'_>, askance: Option<BorrowedFd<'_>>) -> boo
     }
 }
 
-/// A program does that: trees are deep, and nothing here may allocate.
-fn remove([arguments, environment]: &[StringArray; 2]) -> ! {
-    let _ = spawn::execute(c"/bin/rm", arguments, environment);
-    spawn::exit_now(125)
-}
-
 type Failed = (Stage, io::Error);
 
 /// Session, privileges, scope; the descriptor that tells of children.
-fn confine(plan: &MonitorPlan<'_>) -> Result<OwnedFd, Failed> {
+fn confine(plan: &MonitorPlan) -> Result<OwnedFd, Failed> {
     let at = |stage| move |error: Errno| (stage, io::Error::from(error));
+    if let Some(processors) = &plan.command.processors {
+        processors.leave();
+    }
     // Not the name that `pkill askance` looks for: who kills askance wants the run to end.
     let _ = rustix::thread::set_name(c"run-monitor");
     rustix::process::setsid().map_err(at(Stage::Session))?;
@@ -120,14 +116,16 @@ struct Monitor<'a> {
     children: OwnedFd,
     command: Pid,
     scoped: bool,
-    removal: Option<&'a [StringArray; 2]>,
+    program: &'a Shared<Program>,
+    /// It leads the session of the command's terminal, whose output is lost with it.
+    has_terminal: bool,
     processors: Option<&'a Processors>,
     /// Why the command does not run.
     failed: Option<Report>,
 }
 
 impl<'a> Monitor<'a> {
-    fn over(command: Pid, plan: &'a MonitorPlan<'_>, children: OwnedFd) -> Self {
+    fn over(command: Pid, plan: &'a MonitorPlan, children: OwnedFd) -> Self {
         Self {
             channel: borrow(plan.channel),
             askance: plan.askance.map(borrow),
@@ -135,8 +133,9 @@ impl<'a> Monitor<'a> {
             children,
             command,
             scoped: plan.scope.is_some(),
-            removal: plan.removal.as_ref(),
+            program: &plan.command.program,
             processors: plan.command.processors.as_ref(),
+            has_terminal: plan.command.terminal.is_some(),
             failed: None,
         }
     }
@@ -278,10 +277,13 @@ impl<'a> Monitor<'a> {
     fn end(&self, report: Option<Report>) -> ! {
         // Most commands leave nobody behind.
         while !matches!(rustix::process::wait(WaitOptions::NOHANG), Err(Errno::CHILD)) && !self.kill_and_reap() {}
-        if let Some(report) = report {
-            send(self.channel, report);
+        let Some(report) = report else { self.take_leave() };
+        // Most commands leave nothing behind either: then it goes while askance hears of it.
+        let needed = self.has_terminal || !self.removal().is_none_or(Removal::of_empty_ones);
+        send(self.channel, report);
+        if needed {
+            self.take_leave();
         }
-        self.take_leave();
         spawn::exit_now(0)
     }
 
@@ -291,13 +293,18 @@ impl<'a> Monitor<'a> {
         spawn::exit_now(0)
     }
 
+    fn removal(&self) -> Option<&'static Removal> {
+        self.program.get()?.removal.as_ref()
+    }
+
     /// Where askance is dead, what it would have removed is removed.
-    fn take_leave(&self) {
+    fn take_leave(&self) -> ! {
         if !is_dismissed(self.channel, self.askance)
-            && let Some(removal) = self.removal
+            && let Some(removal) = self.removal()
         {
-            remove(removal);
+            removal.of_everything();
         }
+        spawn::exit_now(0)
     }
 
     /// One round; true when no child is left. All orphans of the run are children here.

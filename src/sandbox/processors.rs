@@ -1,41 +1,73 @@
-//! Where a forked process begins. Kernels of virtual machines that pack what runs onto few processors leave it
-//! on its parent's, where it waits until that sleeps; askance has more to do meanwhile, and so has the monitor.
+//! Where the threads and processes of a start run while they work for each other. Kernels of virtual machines that pack
+//! what runs onto few processors put one to the other, where it waits; nobody is kept anywhere once the program runs.
 //!
 //! Async-signal-safe where it runs in a fork.
+
+use std::thread::JoinHandle;
 
 use rustix::process::Pid;
 use rustix::thread::{CpuSet, sched_getaffinity, sched_getcpu, sched_setaffinity};
 
-/// The processors that this process may use.
-#[derive(Debug)]
-pub(super) struct Processors {
+use crate::sys::thread::restrict_to;
+
+/// The processors that this process may use, and the one that the caller was on.
+#[derive(Debug, Clone, Copy)]
+pub struct Processors {
     own: CpuSet,
-    all: CpuSet,
+    here: usize,
 }
 
 impl Processors {
     /// `None` where there is no choice.
-    pub(super) fn of_this_thread() -> Option<Self> {
+    pub fn of_this_thread() -> Option<Self> {
         let own = sched_getaffinity(None).ok().filter(|own| own.count() > 1)?;
-        let mut all = CpuSet::new();
-        (0..CpuSet::MAX_CPU).for_each(|number| all.set(number));
-        Some(Self { own, all })
+        Some(Self { own, here: sched_getcpu() })
     }
 
-    /// Takes a new process off the processor of the caller, until it [restores](Self::restore) itself.
-    pub(super) fn send_away(&self, process: Pid) {
+    /// Takes a new process that has not begun off this processor, which is its maker's, until it
+    /// [restores](Self::restore) itself.
+    pub fn send_away(&self, process: Pid) {
+        let _ = sched_setaffinity(Some(process), &self.others());
+    }
+
+    /// As [`Self::send_away`], of a thread.
+    pub fn send_thread_away<T>(&self, thread: &JoinHandle<T>) {
+        let others = self.others();
+        restrict_to(thread, (0..CpuSet::MAX_CPU).filter(|number| others.is_set(*number)));
+    }
+
+    fn others(&self) -> CpuSet {
         let mut others = self.own;
-        others.unset(sched_getcpu());
-        // Where it may not be, it begins where it is.
-        let _ = sched_setaffinity(Some(process), &others);
+        others.unset(self.here);
+        others
+    }
+
+    /// Takes the caller off the processor of its maker, whom it may have interrupted.
+    pub fn leave(&self) {
+        if sched_getcpu() == self.here {
+            let _ = sched_setaffinity(None, &self.others());
+        }
     }
 
     /// Lets the caller be wherever it could be before. All processors are asked for first: who has asked for what
     /// its control group allows would keep to that when the group is allowed more.
-    pub(super) fn restore(&self) {
-        let _ = sched_setaffinity(None, &self.all);
+    pub fn restore(&self) {
+        let mut all = CpuSet::new();
+        (0..CpuSet::MAX_CPU).for_each(|number| all.set(number));
+        let _ = sched_setaffinity(None, &all);
         if !sched_getaffinity(None).is_ok_and(|now| now == self.own) {
             let _ = sched_setaffinity(None, &self.own);
         }
     }
+}
+
+/// Waits on this processor: whoever wakes the caller would have it there, and goes on first.
+pub fn wait_here<T>(wait: impl FnOnce() -> T) -> T {
+    let Some(processors) = Processors::of_this_thread() else { return wait() };
+    let mut here = CpuSet::new();
+    here.set(processors.here);
+    let _ = sched_setaffinity(None, &here);
+    let result = wait();
+    processors.restore();
+    result
 }

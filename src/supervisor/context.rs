@@ -92,7 +92,6 @@ type OnceKey = ((i32, u64), Operation, Target);
 /// What a context is made of.
 pub struct Parts {
     pub policy: Arc<LivePolicy>,
-    pub floor: Floor,
     pub monitor: i32,
     pub dns: Dns,
     pub journal: Arc<Journal>,
@@ -101,19 +100,22 @@ pub struct Parts {
 }
 
 impl Context {
-    /// Remembers so many callers at most. The filter's listener is waited for when all else is ready.
+    /// Remembers so many callers at most. Floor and listener are waited for when all else is ready.
     pub fn new<E, K: Kernel + 'static>(
         parts: Parts,
         callers: usize,
-        listener: impl FnOnce() -> Result<K, E>,
+        confined: impl FnOnce() -> Result<(Floor, K), E>,
     ) -> Result<Self, E> {
+        let files = files::State::default();
+        let callers = Callers::at_most(callers);
+        let (floor, listener) = confined()?;
         Ok(Self {
             policy: parts.policy,
-            floor: parts.floor,
+            floor,
             tree: Tree::below(parts.monitor),
-            callers: Callers::at_most(callers),
+            callers,
             facts: RunFacts::default(),
-            files: files::State::default(),
+            files,
             dns: parts.dns,
             journal: parts.journal,
             once: Mutex::default(),
@@ -122,7 +124,7 @@ impl Context {
             keeper: parts.keeper,
             executions: parts.executions,
             started: Started::default(),
-            listener: Listener::new(listener()?),
+            listener: Listener::new(listener),
         })
     }
 

@@ -43,6 +43,7 @@ pub use owed::Kernel;
 pub use questions::WAITING_MAX;
 pub use tree::Tree;
 
+use crate::sandbox::Floor;
 use crate::sys::{notify, thread as sys_thread};
 use descriptors::Shares;
 use owed::Owed;
@@ -117,20 +118,20 @@ pub struct Setup {
 }
 
 impl Supervisor {
-    /// Lets the thread that is `ready` serve the listener, which is waited for when all else is there.
+    /// Lets the thread that is `ready` serve the listener, which is waited for with the floor when all else is there.
     pub fn start<E: From<StartError>>(
         setup: Setup,
         ready: Ready,
-        listener: impl FnOnce() -> Result<OwnedFd, E>,
+        confined: impl FnOnce() -> Result<(Floor, OwnedFd), E>,
     ) -> Result<Arc<Self>, E> {
         sys_thread::prepare_interrupts().map_err(StartError::Signal)?;
         let shares = Shares::take();
         let supervisor = Arc::new(Self {
             context: Context::new(setup.parts, shares.callers, || {
-                let listener = listener()?;
+                let (floor, listener) = confined()?;
                 // Before Linux 6.6 the wake-up stays asynchronous: slower, not different.
                 let _ = notify::set_sync_wake_up(listener.as_fd());
-                Ok::<_, E>(listener)
+                Ok::<_, E>((floor, listener))
             })?,
             questions: Questions::new(setup.asker, setup.request, shares.waiting),
             workers: Workers::default(),

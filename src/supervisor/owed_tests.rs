@@ -166,8 +166,8 @@ impl Scene {
             read_only: false,
         };
         let policy = Policy::compile(&Sandbox::default(), places, &|_| None).unwrap();
+        let floor = Floor::lay(&policy.silent_writing(), &policy.silent_writing(), &Survey::default()).unwrap();
         let parts = Parts {
-            floor: Floor::lay(&policy.silent_writing(), &policy.silent_writing(), &Survey::default()).unwrap(),
             policy: Arc::new(LivePolicy::new(policy)),
             monitor: 1,
             dns: Dns::new(DnsConfig { nameservers: Vec::new(), allowed: Box::new(|_| false) }),
@@ -176,7 +176,7 @@ impl Scene {
             executions: shared(),
         };
         let supervisor = Arc::new(Supervisor {
-            context: Context::new(parts, 64, || Ok::<_, io::Error>(kernel.clone())).unwrap(),
+            context: Context::new(parts, 64, || Ok::<_, io::Error>((floor, kernel.clone()))).unwrap(),
             questions: Questions::new(shared(), String::new(), 2),
             workers: Workers::default(),
             stopping: AtomicBool::new(false),

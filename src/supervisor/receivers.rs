@@ -12,13 +12,17 @@ use std::time::Duration;
 use super::owed::Owed;
 use super::{StartError, Supervisor};
 use crate::sandbox::privileges::drop_in_broker;
-use crate::sys::thread as sys_thread;
+use crate::sandbox::processors::{Processors, wait_here};
+use crate::sys::{dispositions, thread as sys_thread};
 
 /// A call that takes longer holds its receiver up.
 const STUCK: Duration = Duration::from_millis(20);
 
 /// After so many looks at a receiver that nobody called, the stand-by sleeps until somebody does.
 const QUIET_LOOKS: u32 = 20;
+
+/// What receiving and serving needs.
+const STACK: usize = 512 << 10;
 
 /// Looks at an ending thread before it is interrupted.
 const LOOKS_BEFORE_TELLING: u32 = 50;
@@ -130,26 +134,45 @@ impl Receivers {
     }
 }
 
-/// A thread that is ready to receive, with the child's rights: made before there is a child, so that
-/// it starts while the child does. Dropped unused, it ends.
+/// The run's second thread: it works ahead for the run, and receives once there is something to be received, with the
+/// child's rights. Dropped, it ends when its work is done.
 #[derive(Debug)]
 pub struct Ready {
-    serve: mpsc::Sender<Arc<Supervisor>>,
+    serve: mpsc::SyncSender<Arc<Supervisor>>,
     running: Running,
 }
 
 impl Ready {
-    /// Starts the thread. A root caller's keeps the file capabilities that its child keeps.
-    pub fn new(keep_root_capabilities: bool) -> Result<Self, StartError> {
-        let (serve, served) = mpsc::channel::<Arc<Supervisor>>();
-        let running = spawn(move || {
+    /// Starts the thread, whose work is waited for. A root caller's keeps the file capabilities that its child keeps.
+    pub fn after(work: impl FnOnce() + Send + 'static, keep_root_capabilities: bool) -> Result<Self, StartError> {
+        let (serve, served) = mpsc::sync_channel::<Arc<Supervisor>>(1);
+        let processors = Processors::of_this_thread();
+        let begun = processors;
+        let work = move || {
+            begun.iter().for_each(Processors::leave);
+            work();
+            begun.iter().for_each(Processors::restore);
             let able = become_broker(keep_root_capabilities);
             if let Ok(supervisor) = served.recv() {
+                sys_thread::allow_interrupts();
                 let pace = supervisor.receivers.pace();
                 supervisor.receive_all(&pace, if able { Supervisor::serve } else { Supervisor::refuse });
             }
-        })?;
+        };
+        // Signals are for the thread that runs the run, which takes them later.
+        let mask = dispositions::block_all();
+        let running = spawn(work, 2 << 20);
+        dispositions::set_mask(mask);
+        let running = running?;
+        if let Some(processors) = processors {
+            processors.send_thread_away(&running.handle);
+        }
         Ok(Self { serve, running })
+    }
+
+    /// Waits for something that the thread works at.
+    pub fn wait<T>(from: &mpsc::Receiver<T>) -> Result<T, mpsc::RecvError> {
+        from.try_recv().or_else(|_| wait_here(|| from.recv()))
     }
 
     pub(super) fn receive_for(self, supervisor: &Arc<Supervisor>) {
@@ -159,13 +182,13 @@ impl Ready {
     }
 }
 
-fn spawn(work: impl FnOnce() + Send + 'static) -> Result<Running, StartError> {
-    let (tell, told) = mpsc::channel();
+fn spawn(work: impl FnOnce() + Send + 'static, stack: usize) -> Result<Running, StartError> {
+    let (tell, told) = mpsc::sync_channel(1);
     let work = move || {
         let _ = tell.send(sys_thread::id());
         work();
     };
-    let builder = thread::Builder::new().name("askance-receive".to_owned()).stack_size(512 << 10);
+    let builder = thread::Builder::new().name("askance-receive".to_owned()).stack_size(stack);
     Ok(Running { told, handle: builder.spawn(work).map_err(StartError::Thread)? })
 }
 
@@ -179,7 +202,7 @@ impl Supervisor {
     /// Starts the thread that takes over when the receiver is held up.
     pub fn stand_by(self: &Arc<Self>) -> Result<(), StartError> {
         let supervisor = Arc::clone(self);
-        let running = spawn(move || supervisor.watch_pace())?;
+        let running = spawn(move || supervisor.watch_pace(), STACK)?;
         self.receivers.threads.lock().unwrap_or_else(PoisonError::into_inner).push(running);
         Ok(())
     }

@@ -92,13 +92,13 @@ pub fn read_value<T: Plain>(pid: i32, address: u64) -> io::Result<T> {
     Ok(unsafe { value.assume_init() })
 }
 
-/// `mallopt(M_ARENA_MAX, 1)`: threads allocate from the one heap that there is. A heap of its own for each
-/// costs every thread's start a reservation of 128 MB, which holds up whoever maps or forks meanwhile; the
-/// threads here allocate too little to get in each other's way.
-pub fn keep_one_heap() {
+/// `mallopt(M_ARENA_MAX, 2)`: the two threads that begin a run have a heap each, which they would else wait for, and
+/// the others share them. A heap of its own for each costs every thread's start a reservation of 128 MB, which holds
+/// up whoever maps or forks meanwhile; the threads here allocate too little to get in each other's way.
+pub fn keep_two_heaps() {
     #[cfg(target_env = "gnu")]
     // SAFETY: takes numbers; called before there is a second thread.
     unsafe {
-        libc::mallopt(libc::M_ARENA_MAX, 1);
+        libc::mallopt(libc::M_ARENA_MAX, 2);
     }
 }

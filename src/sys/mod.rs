@@ -12,6 +12,7 @@ pub mod notify;
 pub mod pidfd;
 pub mod pty;
 pub mod seccomp;
+pub mod shared;
 pub mod signals;
 pub mod socket;
 pub mod spawn;

@@ -5,12 +5,14 @@
 
 use std::cell::UnsafeCell;
 use std::convert::Infallible;
-use std::ffi::{CStr, CString};
+use std::ffi::CStr;
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 use rustix::io::{FdFlags, fcntl_dupfd_cloexec, fcntl_getfd, fcntl_setfd};
+
+use super::shared::Shared;
 
 /// A child and the descriptor that names it even after its number is reused.
 #[derive(Debug)]
@@ -184,28 +186,47 @@ pub fn signal_all_in_scope(signal: i32) -> io::Result<()> {
     if done < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
-/// A null-terminated array of C strings, as `execve` takes it, built before the fork.
-#[derive(Debug)]
-pub struct StringArray {
-    // Pointers first dropped, strings after; moving the struct moves no string's bytes.
-    pointers: Vec<*const libc::c_char>,
-    _strings: Vec<CString>,
-}
+/// A null-terminated array of C strings, as `execve` takes it.
+#[derive(Debug, Clone, Copy)]
+pub struct StringArray(&'static [Word]);
 
-// SAFETY: the pointers lead to the strings that it owns, and nobody writes those.
-unsafe impl Sync for StringArray {}
+#[derive(Debug, Clone, Copy)]
+#[repr(transparent)]
+struct Word(*const libc::c_char);
+
+// SAFETY: it leads to a string that nobody writes.
+unsafe impl Sync for Word {}
+
+// SAFETY: as above.
+unsafe impl Send for Word {}
 
 impl StringArray {
-    pub fn new(strings: Vec<CString>) -> Self {
-        let pointers = strings.iter().map(|string| string.as_ptr()).chain([std::ptr::null()]).collect();
-        Self { pointers, _strings: strings }
+    /// Puts it where a fork finds it.
+    pub fn put<T: Copy + 'static>(
+        shared: &mut Shared<T>,
+        strings: impl IntoIterator<Item = impl AsRef<CStr>>,
+    ) -> io::Result<Self> {
+        let mut words = Vec::new();
+        for string in strings {
+            words.push(Word(shared.put_string(string.as_ref())?.as_ptr()));
+        }
+        words.push(Word(std::ptr::null()));
+        Ok(Self(shared.put(&words)?))
+    }
+
+    /// These strings in the place of the first one.
+    pub fn led_by<T: Copy + 'static>(self, strings: &[&'static CStr], shared: &mut Shared<T>) -> io::Result<Self> {
+        let mut words: Vec<Word> = strings.iter().map(|string| Word(string.as_ptr())).collect();
+        // Nothing leads an array without a first one; its end stays.
+        words.extend_from_slice(&self.0[self.0.len().min(2) - 1..]);
+        Ok(Self(shared.put(&words)?))
     }
 }
 
 /// `execve(path, argv, envp)`: returns only the error.
 pub fn execute(path: &CStr, argv: &StringArray, envp: &StringArray) -> io::Error {
-    // SAFETY: both arrays end with a null pointer and own the strings that they point to.
-    unsafe { libc::execve(path.as_ptr(), argv.pointers.as_ptr(), envp.pointers.as_ptr()) };
+    // SAFETY: both arrays are laid out as C's, end with a null pointer, and lead to strings that stay.
+    unsafe { libc::execve(path.as_ptr(), argv.0.as_ptr().cast(), envp.0.as_ptr().cast()) };
     io::Error::last_os_error()
 }
 

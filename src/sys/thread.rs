@@ -2,7 +2,9 @@
 
 use std::cell::Cell;
 use std::io;
+use std::os::unix::thread::JoinHandleExt;
 use std::sync::{Mutex, PoisonError};
+use std::thread::JoinHandle;
 
 thread_local! {
     /// Has this thread an umask and a working directory of its own?
@@ -52,6 +54,20 @@ pub fn id() -> i32 {
     unsafe { libc::gettid() }
 }
 
+/// `pthread_setaffinity_np(thread, …)`: has a thread run on these processors alone. Where that may not be, it
+/// stays where it is.
+pub fn restrict_to<T>(thread: &JoinHandle<T>, processors: impl Iterator<Item = usize>) {
+    // SAFETY: an all-zero cpu_set_t is an empty one.
+    let mut set: libc::cpu_set_t = unsafe { std::mem::zeroed() };
+    let most = size_of::<libc::cpu_set_t>() * 8;
+    for processor in processors.filter(|processor| *processor < most) {
+        // SAFETY: set is ours, and the number lies within it.
+        unsafe { libc::CPU_SET(processor, &mut set) };
+    }
+    // SAFETY: the thread is neither joined nor detached while its handle is borrowed; the call only reads set.
+    unsafe { libc::pthread_setaffinity_np(thread.as_pthread_t(), size_of_val(&set), &raw const set) };
+}
+
 /// The signal that interrupts a broker thread's blocking call; its handler does nothing.
 fn interrupt_signal() -> i32 {
     libc::SIGRTMIN() + 5
@@ -77,6 +93,11 @@ pub fn interruptible<T>(act: impl FnOnce() -> T) -> T {
     let result = act();
     change_interrupts(libc::SIG_BLOCK);
     result
+}
+
+/// Lets [`interrupt`] reach the calling thread.
+pub fn allow_interrupts() {
+    change_interrupts(libc::SIG_UNBLOCK);
 }
 
 /// Keeps [`interrupt`] from the calling thread until it runs something [`interruptible`].

@@ -3,6 +3,7 @@ use std::ffi::{CString, OsStr};
 use std::fs;
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
+use std::sync::Arc;
 
 use proptest::prelude::*;
 use rustix::fs::{CWD, Mode, OFlags};
@@ -262,7 +263,8 @@ fn older_kernels_get_what_they_know_and_too_old_ones_nothing() {
     for abi in 3..=7 {
         let ground = Groundwork::with_abi(abi).unwrap();
         assert_eq!(ground.scopes_signals(), abi >= 6);
-        let floor = ground.lay((&read, &silent(&["/dev/null"], &[])), &Survey::default(), None, None);
+        let plan = FloorPlan::new((&read, &silent(&["/dev/null"], &[])), &Survey::default(), None);
+        let floor = Arc::new(ground).lay(plan);
         assert_eq!(floor.abi(), abi);
         assert_eq!(
             below(
@@ -272,7 +274,7 @@ fn older_kernels_get_what_they_know_and_too_old_ones_nothing() {
             [true, false]
         );
     }
-    assert_eq!(Groundwork::with_abi(99).unwrap().lay((&read, &read), &Survey::default(), None, None).abi(), 7);
+    assert_eq!(Groundwork::with_abi(99).unwrap().abi(), 7);
     for found in [0, 1, 2] {
         assert!(matches!(Groundwork::with_abi(found), Err(FloorError::TooOld { .. })));
     }
@@ -293,8 +295,8 @@ fn what_takes_the_place_of_the_runs_own_directory_is_not_granted_where_it_is_den
         } else {
             fs::write(&temporary, "x").unwrap();
         }
-        let ground = Groundwork::new().unwrap();
-        let floor = ground.lay((&read, &silent(&[], &[])), &Survey::default(), Some(&directories), None);
+        let plan = FloorPlan::new((&read, &silent(&[], &[])), &Survey::default(), Some(&directories));
+        let floor = Arc::new(Groundwork::new().unwrap()).lay(plan);
         assert_eq!(below(&floor, &[(Attempt::Read, c(&temporary))]), [!denied]);
         assert_eq!(floor.covers(&temporary, Rights::READ).is_some_and(|ruled| ruled.path == temporary), !denied);
         let left_out = floor.left_out();

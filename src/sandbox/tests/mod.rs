@@ -90,22 +90,22 @@ impl Trial {
         let (reader, writer) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).unwrap();
         let null = std::fs::File::open("/dev/null").unwrap();
         let env = ["PATH=/usr/bin:/bin", "LC_ALL=C"].into_iter().chain(self.env.iter().map(String::as_str));
-        let launched = launch::launch_scoped(
-            ChildPlan {
-                argv: argv.iter().map(|word| CString::new(*word).unwrap()).collect(),
-                program: argv[0].into(),
-                env: env.map(|entry| CString::new(entry).unwrap()).collect(),
-                cwd: self.cwd.clone(),
-                stdio: [null.into(), writer.try_clone().unwrap(), writer],
-                controlling_terminal: None,
-                limits: self.limits,
-                keep_root_capabilities: self.keep_root_capabilities,
-                floor: floor.as_fd(),
-                filter: &filter,
-                directories: None,
-            },
-            self.scoped,
-        )?;
+        let beginning = Beginning {
+            cwd: &self.cwd,
+            stdio: [null.into(), writer.try_clone().unwrap(), writer],
+            controlling_terminal: None,
+            limits: self.limits,
+            keep_root_capabilities: self.keep_root_capabilities,
+            floor: floor.as_fd(),
+        };
+        let (begun, trap) = launch::begin_scoped(beginning, self.scoped)?;
+        trap.set(&filter)?;
+        let launched = begun.launch(ChildPlan {
+            argv: argv.iter().map(|word| CString::new(*word).unwrap()).collect(),
+            program: argv[0].into(),
+            env: env.map(|entry| CString::new(entry).unwrap()).collect(),
+            directories: None,
+        })?;
         Ok((launched.confined()?, reader))
     }
 

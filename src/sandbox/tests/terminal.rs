@@ -26,17 +26,20 @@ fn launch_on_terminal(script: &str) -> (Launched, File, JoinHandle<usize>) {
     let floor = Floor::lay(&silent(&["/"], &[]), &silent(&["/dev/null", "/dev/tty"], &[]), &Survey::default()).unwrap();
     let filter = Filter::compile(EVERYTHING).unwrap();
     let stream = || slave.try_clone().unwrap().into();
-    let launched = launch(ChildPlan {
-        argv: vec![c"sh".into(), c"-c".into(), CString::new(script).unwrap()],
-        program: "/bin/sh".into(),
-        env: vec![c"PATH=/usr/bin:/bin".into()],
-        cwd: "/".into(),
+    let beginning = Beginning {
+        cwd: Path::new("/"),
         stdio: [stream(), stream(), stream()],
         controlling_terminal: Some(0),
         limits: ProcessLimits::default(),
         keep_root_capabilities: false,
         floor: floor.as_fd(),
-        filter: &filter,
+    };
+    let (begun, trap) = begin(beginning).unwrap();
+    trap.set(&filter).unwrap();
+    let launched = begun.launch(ChildPlan {
+        argv: vec![c"sh".into(), c"-c".into(), CString::new(script).unwrap()],
+        program: "/bin/sh".into(),
+        env: vec![c"PATH=/usr/bin:/bin".into()],
         directories: None,
     });
     let (launched, listener) = launched.and_then(Launching::confined).unwrap();
