@@ -44,12 +44,34 @@ pub struct Cli {
     pub command: Command,
 }
 
-/// The subcommands, each in a file of its own.
+/// What nearly every start parses, thousands of times an hour: the other subcommands are not described for it.
+#[derive(Debug, Parser)]
+#[command(name = "askance", version, max_term_width = 100, disable_help_subcommand = true)]
+pub struct OftenCli {
+    #[command(subcommand)]
+    pub command: Often,
+}
+
+/// The subcommands that run a command.
 #[derive(Debug, Subcommand)]
-pub enum Command {
+pub enum Often {
     /// Run a program in the sandbox
     #[command(after_help = RUN_EXAMPLES)]
     Run(Deferred<RunArgs>),
+    /// Run a shell command line in the sandbox, with nobody there
+    ///
+    /// Only read-only commands run unless `--auto` says more. What would be asked is denied, unless
+    /// `--prompt` names somebody who answers; a command that may not start ends with status 126 and
+    /// one line that says why, and what would allow it.
+    #[command(after_help = EXEC_EXAMPLES)]
+    Exec(Deferred<ExecArgs>),
+}
+
+/// The subcommands, each in a file of its own.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    #[command(flatten)]
+    Often(Often),
     /// Serve the Model Context Protocol: commands and files for agents, in the sandbox
     #[cfg(feature = "mcp")]
     #[command(after_help = MCP_HELP)]
@@ -71,13 +93,6 @@ pub enum Command {
     /// What `askance file` starts in the sandbox
     #[command(hide = true)]
     FileWorker,
-    /// Run a shell command line in the sandbox, with nobody there
-    ///
-    /// Only read-only commands run unless `--auto` says more. What would be asked is denied, unless
-    /// `--prompt` names somebody who answers; a command that may not start ends with status 126 and
-    /// one line that says why, and what would allow it.
-    #[command(after_help = EXEC_EXAMPLES)]
-    Exec(Deferred<ExecArgs>),
     /// Say what approval would answer to a command, and why; runs nothing
     ///
     /// Exit status 0 if the command would run unasked, 1 if a question would be asked, 126 if it

@@ -26,13 +26,14 @@ mod trust;
 mod why;
 
 use std::error::Error;
+use std::ffi::OsString;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::Parser;
 
 use crate::sys::memory;
-use args::{Cli, Command};
+use args::{Cli, Command, Often, OftenCli};
 use deferred::Deferred;
 
 /// What a subcommand gives: its exit status, or the error that `main` prints.
@@ -43,9 +44,9 @@ pub(crate) const FAILED: u8 = 125;
 
 /// Parses the arguments, runs the subcommand and maps its result to an exit status.
 pub fn main() -> ExitCode {
-    memory::keep_one_heap();
-    let cli = match Cli::try_parse() {
-        Ok(cli) => cli,
+    memory::keep_two_heaps();
+    let command = match parse(std::env::args_os().collect()) {
+        Ok(command) => command,
         Err(usage) => {
             // Nowhere is left to say that printing failed.
             let _ = usage.print();
@@ -53,10 +54,17 @@ pub fn main() -> ExitCode {
             return if usage.use_stderr() { ExitCode::from(status) } else { ExitCode::SUCCESS };
         }
     };
-    dispatch(cli.command).unwrap_or_else(|error| {
+    dispatch(command).unwrap_or_else(|error| {
         report(error.as_ref());
         ExitCode::from(FAILED)
     })
+}
+
+fn parse(words: Vec<OsString>) -> Result<Command, clap::Error> {
+    if words.get(1).is_some_and(|word| word == "run" || word == "exec") {
+        return OftenCli::try_parse_from(words).map(|cli| Command::Often(cli.command));
+    }
+    Cli::try_parse_from(words).map(|cli| cli.command)
 }
 
 /// Was it an agent that called? It takes any failure that it does not know for a yes.
@@ -67,10 +75,10 @@ fn is_hook() -> bool {
 
 fn dispatch(command: Command) -> Outcome {
     match command {
-        Command::Run(Deferred(args)) => run::run(args),
+        Command::Often(Often::Run(Deferred(args))) => run::run(args),
         Command::File(Deferred(args)) => file::run(args),
         Command::FileWorker => file::work(),
-        Command::Exec(Deferred(args)) => run::exec(args),
+        Command::Often(Often::Exec(Deferred(args))) => run::exec(args),
         #[cfg(feature = "mcp")]
         Command::Mcp(Deferred(args)) => mcp::run(&args),
         Command::Hook(Deferred(args)) => hook::run(args),
@@ -131,7 +139,39 @@ pub(crate) fn visible(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::visible;
+    use super::*;
+
+    /// What is parsed without the other subcommands says the same.
+    #[test]
+    fn the_subcommands_of_nearly_every_start_are_parsed_as_among_all() {
+        for line in [
+            "run",
+            "run --help",
+            "run -h",
+            "run --nonsense",
+            "run --timeout x -- a",
+            "run --auto",
+            "exec --help",
+            "exec",
+            "exec -c a b",
+            "exec --nonsense",
+            "run -V",
+            "run --version -- a",
+            "exec --spec --risk",
+        ] {
+            let words: Vec<OsString> = ["askance"].into_iter().chain(line.split(' ')).map(OsString::from).collect();
+            let all = Cli::try_parse_from(&words).map(|cli| format!("{:?}", cli.command));
+            let alone = parse(words).map(|command| format!("{command:?}"));
+            match (all, alone) {
+                (Ok(all), Ok(alone)) => assert_eq!(alone, all, "{line}"),
+                (Err(all), Err(alone)) => {
+                    assert_eq!(alone.render().ansi().to_string(), all.render().ansi().to_string(), "{line}");
+                    assert_eq!(alone.kind(), all.kind(), "{line}");
+                }
+                (all, alone) => panic!("{line}: {alone:?}, not {all:?}"),
+            }
+        }
+    }
 
     #[test]
     fn what_could_draw_on_a_terminal_is_spelled_out() {

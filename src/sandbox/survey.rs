@@ -198,7 +198,7 @@ fn follow(elsewhere: Option<PathBuf>, path: &Path) -> Seen {
 /// The directory's entries; `None` where there are more than `most`.
 fn list(path: &Path, most: usize) -> io::Result<Option<Entries>> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-    let mut buffer = [MaybeUninit::uninit(); 16 << 10];
+    let mut buffer = [MaybeUninit::uninit(); 4 << 10];
     let mut directory = RawDir::new(rustix::fs::openat(CWD, path, flags, Mode::empty())?, &mut buffer);
     let mut entries = Entries { names: Vec::with_capacity(256), ends: Vec::with_capacity(32) };
     while let Some(entry) = directory.next() {
