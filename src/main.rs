@@ -1,5 +1,4 @@
 //! Parse, run, exit status: nothing else.
+#![cfg_attr(all(target_env = "gnu", not(test)), no_main)]
 
-fn main() -> std::process::ExitCode {
-    askance::cli::main()
-}
+askance::program!(askance::cli::main);

@@ -273,6 +273,16 @@ for_each_user! {
 }
 
 for_each_user! {
+    fn a_standard_stream_that_is_closed_leads_nowhere(scene) {
+        let launch = scene.askance().wrapped("exec \"$@\" <&- 2>&-");
+        launch.shell("readlink /proc/self/fd/0 /proc/self/fd/2; ls /proc/self/fd | wc -l; cat; echo lost >&2").success().says("/dev/null\n/dev/null\n4\n");
+        let settings = Launch::new(&scene, Some(vec!["settings".to_owned(), "defaults".to_owned()]));
+        let piped = settings.wrapped("\"$@\" | head -c 1").finish(&[]);
+        assert!(piped.stdout.len() == 1 && !piped.stderr.contains("panicked"), "{piped}");
+    }
+}
+
+for_each_user! {
     fn as_many_words_as_the_kernel_takes_reach_the_program(scene) {
         let words = "a ".repeat(150_000);
         let many: Vec<&str> = ["sh", "-c", "echo $#", "x"].into_iter().chain(words.split_whitespace()).collect();

@@ -4,7 +4,6 @@ use std::borrow::Cow;
 use std::ffi::OsStr;
 use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
-use std::process::ExitCode;
 
 use super::args::{CheckArgs, Format};
 use super::judging::{Bench, JudgingError};
@@ -35,7 +34,7 @@ pub(super) fn run(args: &CheckArgs) -> Outcome {
         Ok(bench) => bench,
         Err(JudgingError::NoMission(no_mission)) => {
             print(&format!("refuse: {no_mission}\n"))?;
-            return Ok(ExitCode::from(REFUSED));
+            return Ok(REFUSED);
         }
         Err(error) => return Err(error.into()),
     };
@@ -58,11 +57,11 @@ pub(super) fn run(args: &CheckArgs) -> Outcome {
         (said, verdict.decision)
     };
     print(&said)?;
-    Ok(ExitCode::from(match decision {
+    Ok(match decision {
         Decision::Allow => ALLOWED,
         Decision::Ask => ASKS,
         Decision::Refuse => REFUSED,
-    }))
+    })
 }
 
 fn call() -> Result<McpCall, CallError> {

@@ -1,7 +1,5 @@
 //! `askance completions` and `askance man`: generated from the command line's definition.
 
-use std::process::ExitCode;
-
 use clap::CommandFactory;
 
 use super::args::Cli;
@@ -18,7 +16,7 @@ pub(super) fn print_for(shell: clap_complete::Shell) -> Outcome {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut Cli::command(), "askance", &mut script);
     print(&String::from_utf8_lossy(&script))?;
-    Ok(ExitCode::SUCCESS)
+    Ok(0)
 }
 
 /// The page of askance, or of one subcommand as `askance-NAME`.
@@ -36,5 +34,5 @@ pub(super) fn manual(subcommand: Option<&str>) -> Outcome {
     let mut text = Vec::new();
     page.render(&mut text)?;
     print(&String::from_utf8_lossy(&text))?;
-    Ok(ExitCode::SUCCESS)
+    Ok(0)
 }

@@ -5,7 +5,6 @@
 use std::fs::File;
 use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -43,7 +42,7 @@ pub(super) fn run(args: FileArgs) -> Outcome {
     let output = args.flags.output;
     let ended = request(args).or_else(|error| not_begun(output, error)).and_then(|request| Ok(run::run(request)?));
     let error = match ended {
-        Ok(status) => return Ok(ExitCode::from(status)),
+        Ok(status) => return Ok(status),
         Err(error) => error,
     };
     let status = error.downcast_ref::<run::RunError>().map_or(FAILED, run::RunError::exit_status);
@@ -52,7 +51,7 @@ pub(super) fn run(args: FileArgs) -> Outcome {
         let kind = if status == 126 { "refused" } else { "bad_input" };
         print(&format!("{}\n", failure(kind, &super::line(error.as_ref()))))?;
     }
-    Ok(ExitCode::from(status))
+    Ok(status)
 }
 
 fn request(args: FileArgs) -> Result<RunRequest, Box<dyn std::error::Error>> {
@@ -126,8 +125,8 @@ fn hand_over(job: &Job) -> Result<(), InputError> {
 pub(super) fn work() -> Outcome {
     let job: Job = serde_json::from_slice(&input()?).map_err(InputError::Malformed)?;
     let (answer, status) = match job.carry_out(Path::new("")) {
-        Ok(outcome) => (serde_json::to_value(outcome)?, ExitCode::SUCCESS),
-        Err(error) => (error.to_json(), ExitCode::from(NOT_DONE)),
+        Ok(outcome) => (serde_json::to_value(outcome)?, 0),
+        Err(error) => (error.to_json(), NOT_DONE),
     };
     print(&format!("{answer}\n"))?;
     Ok(status)

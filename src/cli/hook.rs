@@ -5,7 +5,6 @@
 use std::io::{self, Read};
 use std::panic::catch_unwind;
 use std::path::PathBuf;
-use std::process::ExitCode;
 
 use serde_json::{Value, json};
 
@@ -61,10 +60,10 @@ pub(super) fn run(args: HookArgs) -> Outcome {
                 Ok(Ok(status)) => status,
                 Ok(Err(error)) => {
                     report(&error);
-                    ExitCode::from(BLOCK)
+                    BLOCK
                 }
                 // It has said what happened. Agents take the status of a panic for a yes.
-                Err(_) => ExitCode::from(BLOCK),
+                Err(_) => BLOCK,
             })
         }
     }
@@ -75,7 +74,7 @@ fn formats() -> Result<PathBuf, HookError> {
     Ok(layers::locations(None, None)?.user_directory().join("agents"))
 }
 
-fn answer(name: &str, most: Option<AutonomyLevel>) -> Result<ExitCode, HookError> {
+fn answer(name: &str, most: Option<AutonomyLevel>) -> Result<u8, HookError> {
     let format = Format::find(name, &formats()?)?;
     let mut text = Vec::new();
     io::stdin().lock().take(LARGEST_INPUT + 1).read_to_end(&mut text).map_err(HookError::Read)?;
@@ -91,7 +90,7 @@ fn answer(name: &str, most: Option<AutonomyLevel>) -> Result<ExitCode, HookError
     let bench = Bench::new(&policy, &approval)?;
     let answer = judge(&call, &bench, approval.session.as_ref())?;
     print(&format!("{}\n", answer.say(&call, &format))).map_err(HookError::Print)?;
-    Ok(ExitCode::SUCCESS)
+    Ok(0)
 }
 
 /// The session, and the level that the agent's mode amounts to, never above `most`.
@@ -226,7 +225,7 @@ fn install(args: &HookInstallArgs) -> Outcome {
         (false, Change::Made) => format!("{}: the hook is registered in {shown}\n", format.title),
         (false, Change::None) => format!("{}: the hook was registered in {shown} already\n", format.title),
     })?;
-    Ok(ExitCode::SUCCESS)
+    Ok(0)
 }
 
 /// Is it a command that an earlier `hook install` wrote, perhaps of an askance elsewhere?

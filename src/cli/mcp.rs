@@ -3,7 +3,6 @@
 use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 
 use super::Outcome;
 use super::agent_args::McpArgs;
@@ -29,7 +28,7 @@ enum StartError {
 
 pub(super) fn run(args: &McpArgs) -> Outcome {
     serve(args)?;
-    Ok(ExitCode::SUCCESS)
+    Ok(0)
 }
 
 fn serve(args: &McpArgs) -> Result<(), StartError> {

@@ -28,7 +28,6 @@ mod why;
 use std::error::Error;
 use std::ffi::OsString;
 use std::io::{self, Write};
-use std::process::ExitCode;
 
 use clap::Parser;
 
@@ -37,13 +36,13 @@ use args::{Cli, Command, Often, OftenCli};
 use deferred::Deferred;
 
 /// What a subcommand gives: its exit status, or the error that `main` prints.
-pub(crate) type Outcome = Result<ExitCode, Box<dyn Error>>;
+pub(crate) type Outcome = Result<u8, Box<dyn Error>>;
 
 /// askance itself failed.
 pub(crate) const FAILED: u8 = 125;
 
 /// Parses the arguments, runs the subcommand and maps its result to an exit status.
-pub fn main() -> ExitCode {
+pub fn main() -> u8 {
     memory::keep_two_heaps();
     let command = match parse(std::env::args_os().collect()) {
         Ok(command) => command,
@@ -51,12 +50,12 @@ pub fn main() -> ExitCode {
             // Nowhere is left to say that printing failed.
             let _ = usage.print();
             let status = if is_hook() { hook::BLOCK } else { FAILED };
-            return if usage.use_stderr() { ExitCode::from(status) } else { ExitCode::SUCCESS };
+            return if usage.use_stderr() { status } else { 0 };
         }
     };
     dispatch(command).unwrap_or_else(|error| {
         report(error.as_ref());
-        ExitCode::from(FAILED)
+        FAILED
     })
 }
 

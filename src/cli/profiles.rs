@@ -1,7 +1,6 @@
 //! `askance profiles`: what there is, and what each adds.
 
 use std::fmt::Write as _;
-use std::process::ExitCode;
 
 use serde_json::{Value, json};
 
@@ -23,7 +22,7 @@ pub(super) fn run(args: &ProfilesArgs) -> Outcome {
         None => listed(&locations, args.output),
     };
     print(&text)?;
-    Ok(ExitCode::SUCCESS)
+    Ok(0)
 }
 
 /// Every profile with its description; one that cannot be used is reported and left out.

@@ -3,7 +3,6 @@
 use std::error::Error;
 use std::os::fd::RawFd;
 use std::path::Path;
-use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -48,10 +47,10 @@ fn carry_out(subject: Subject, flags: &ApprovalFlags, run: RunFlags, asked: Aske
     let output = run.output;
     let request = request(subject, flags, run, asked).or_else(|error| not_begun(output, error))?;
     match run::run(request) {
-        Ok(status) => Ok(ExitCode::from(status)),
+        Ok(status) => Ok(status),
         Err(error) => {
             report(&error);
-            Ok(ExitCode::from(error.exit_status()))
+            Ok(error.exit_status())
         }
     }
 }

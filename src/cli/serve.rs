@@ -1,7 +1,6 @@
 //! `askance serve`: JSON-RPC on standard streams or a socket.
 
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 
 use super::agent_args::ServeArgs;
 use super::flags::PolicyFlags;
@@ -12,7 +11,7 @@ use crate::server::{self, Config, Token};
 pub(super) fn run(args: &ServeArgs) -> Outcome {
     if args.schema {
         print(&format!("{:#}\n", server::schema()))?;
-        return Ok(ExitCode::SUCCESS);
+        return Ok(0);
     }
     // Named, because a server has no workspace of its own, and may be started anywhere.
     let workspace = layers::locations(None, None)?.workspace;
@@ -32,7 +31,7 @@ pub(super) fn run(args: &ServeArgs) -> Outcome {
         Some(socket) => server::on_socket(config, socket)?,
         None => server::on_standard_streams(config)?,
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(0)
 }
 
 /// Real paths; all of `/` only where somebody names it.

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode};
+use std::process::Command;
 
 use serde_json::{Value, json};
 
@@ -34,11 +34,11 @@ pub(super) fn run(command: SettingsCommand) -> Outcome {
         SettingsCommand::Schema => {
             let schema = serde_json::to_string_pretty(&settings::schema::json_schema())?;
             print(&format!("{schema}\n"))?;
-            Ok(ExitCode::SUCCESS)
+            Ok(0)
         }
         SettingsCommand::Defaults => {
             print(DEFAULTS)?;
-            Ok(ExitCode::SUCCESS)
+            Ok(0)
         }
         SettingsCommand::Edit { place, workspace } => edit(place, workspace.as_deref()),
     }
@@ -51,7 +51,7 @@ fn show(flags: &PolicyFlags, output: Format) -> Outcome {
         Format::Json => format!("{:#}\n", shown_as_json(&settings)),
     };
     print(&text)?;
-    Ok(ExitCode::SUCCESS)
+    Ok(0)
 }
 
 fn shown_as_text(settings: &Settings) -> String {
@@ -129,7 +129,7 @@ fn paths(workspace: Option<&Path>, output: Format) -> Outcome {
         }
     };
     print(&text)?;
-    Ok(ExitCode::SUCCESS)
+    Ok(0)
 }
 
 fn state(layer: Layer, file: &Path, trust: &Trust) -> &'static str {
@@ -160,14 +160,14 @@ fn edit(place: PlaceFlags, workspace: Option<&Path>) -> Outcome {
     let new = fs::read(draft.path())?;
     if new == old {
         print("nothing changed\n")?;
-        return Ok(ExitCode::SUCCESS);
+        return Ok(0);
     }
     if let Err(source) = settings::edit::save(&locations, &file, &old, &new) {
         let (_, draft) = draft.keep()?;
         return Err(EditError::NotSaved { draft, source: Box::new(source) }.into());
     }
     print(&format!("saved {}\n", visible(&file.to_string_lossy())))?;
-    Ok(ExitCode::SUCCESS)
+    Ok(0)
 }
 
 /// Runs `$VISUAL` or `$EDITOR`, which may hold arguments, and waits for it.

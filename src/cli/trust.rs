@@ -3,7 +3,6 @@
 use std::fmt::Write as _;
 use std::io::{self, BufRead, BufReader, IsTerminal, Write};
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 
 use super::args::TrustArgs;
 use super::{Outcome, layers, print, visible};
@@ -62,7 +61,7 @@ pub(super) fn run(args: &TrustArgs) -> Outcome {
     if said == 0 {
         print("nothing here needs trust\n")?;
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(0)
 }
 
 /// The files that count here, of a kind that needs trust.
@@ -108,18 +107,18 @@ fn show(locations: &Locations) -> Outcome {
         let _ = writeln!(text, "{}  ({state})", visible(&file.to_string_lossy()));
     }
     print(&text)?;
-    Ok(ExitCode::SUCCESS)
+    Ok(0)
 }
 
 fn revoke(locations: &Locations, files: &[PathBuf]) -> Outcome {
-    let mut status = ExitCode::SUCCESS;
+    let mut status = 0;
     for file in files {
         let name = visible(&file.to_string_lossy());
         if trust::revoke(locations, file)? {
             print(&format!("{name}: no longer trusted\n"))?;
         } else {
             eprintln!("askance: {name} was not trusted");
-            status = ExitCode::from(1);
+            status = 1;
         }
     }
     Ok(status)

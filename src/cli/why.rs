@@ -3,7 +3,6 @@
 use std::ffi::OsStr;
 use std::net::IpAddr;
 use std::path::PathBuf;
-use std::process::ExitCode;
 
 use serde_json::json;
 
@@ -34,7 +33,7 @@ pub(super) fn run(args: &WhyArgs) -> Outcome {
         Format::Text => explained.text(),
         Format::Json => explained.json(),
     })?;
-    Ok(ExitCode::SUCCESS)
+    Ok(0)
 }
 
 /// What was asked about, owned.

@@ -340,9 +340,13 @@ impl Launched {
         }
     }
 
-    /// Sends a signal to the command's process group.
+    /// Sends a signal to the command's process group; to nobody where it is over.
     pub fn signal(&self, signal: i32) -> io::Result<()> {
-        self.monitor.order(Order::Signal(signal))
+        match self.monitor.order(Order::Signal(signal)) {
+            // The monitor has told so and is gone.
+            Err(error) if is_of_the_gone(&error) => Ok(()),
+            sent => sent,
+        }
     }
 
     /// After `Exited` or `Signaled`: lets the monitor go, for which [`Launched::end`] then waits less.
@@ -386,6 +390,14 @@ impl Monitor {
     }
 
     fn receive(&self) -> io::Result<(Report, Option<OwnedFd>)> {
+        match self.receive_once() {
+            // What it said comes after the word that it has read no more.
+            Err(error) if is_of_the_gone(&error) => self.receive_once(),
+            received => received,
+        }
+    }
+
+    fn receive_once(&self) -> io::Result<(Report, Option<OwnedFd>)> {
         let mut bytes = [0; LENGTH];
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
         let mut control = RecvAncillaryBuffer::new(&mut space);
@@ -406,6 +418,11 @@ impl Monitor {
         });
         Ok((Report::decode(&bytes)?, descriptors.next().and_then(|mut fds| fds.next())))
     }
+}
+
+/// Does an error of the channel say that nobody has its other end?
+fn is_of_the_gone(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EPIPE | libc::ECONNRESET))
 }
 
 impl Drop for Monitor {

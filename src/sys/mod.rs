@@ -16,5 +16,6 @@ pub mod shared;
 pub mod signals;
 pub mod socket;
 pub mod spawn;
+pub mod start;
 pub mod terminal;
 pub mod thread;

@@ -114,6 +114,31 @@ fn signals_reach_the_command_and_stops_are_told() {
     drop(reader);
 }
 
+/// The monitor goes when it has told the end, whatever it is sent meanwhile: that hides no end.
+#[test]
+fn what_is_sent_to_a_command_that_is_over_is_lost_and_its_end_is_not() {
+    for unread in [false, true] {
+        let ((launched, listener), _reader) = Trial::new().launch(&["/bin/sleep", "0.2"]).unwrap();
+        let supervisor = continue_everything(listener);
+        launched.go().unwrap();
+        let monitor = rustix::process::Pid::from_raw(launched.monitor_pid).unwrap();
+        if unread {
+            rustix::process::kill_process(monitor, rustix::process::Signal::STOP).unwrap();
+            while !is_dead(launched.command_pid) {
+                std::thread::sleep(std::time::Duration::from_millis(1));
+            }
+            launched.signal(libc::SIGTERM).unwrap();
+            rustix::process::kill_process(monitor, rustix::process::Signal::CONT).unwrap();
+        }
+        let gone = rustix::event::PollFlags::IN;
+        rustix::event::poll(&mut [rustix::event::PollFd::from_borrowed_fd(launched.monitor(), gone)], None).unwrap();
+        launched.signal(libc::SIGTERM).unwrap();
+        assert_eq!(launched.next_event().unwrap(), Event::Exited(0), "unread: {unread}");
+        launched.end().unwrap();
+        supervisor.join().unwrap();
+    }
+}
+
 #[test]
 fn the_tree_below_the_monitor_is_counted() {
     let script = "python3 -c 'import time; hold = bytearray(64 << 20); print(1, flush=True); time.sleep(1000)' & wait";
