@@ -11,6 +11,7 @@ mod keeper;
 mod meter;
 mod outlet;
 mod places;
+mod prepare;
 mod spec;
 mod streams;
 mod subject;
@@ -21,34 +22,29 @@ mod wait;
 
 use std::ffi::{CString, NulError, OsString};
 use std::io;
-use std::os::fd::{AsFd, RawFd};
+use std::os::fd::RawFd;
 use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
 use crate::approval::{self, Authority, BadPattern, Chosen, Risk};
-use crate::dns::{Dns, DnsConfig, Nameserver, NameserverError};
+use crate::dns::NameserverError;
 use crate::journal::{self, Decision, Exit, FloorReport, Journal};
 use crate::policy::{CompileError, Places, Policy};
 use crate::prompt::{Choice, Console, ConsoleError, PromptError, Situation};
-use crate::sandbox::{
-    self, ChildPlan, Directories, Groundwork, Launched, Launching, Nursery, ProcessLimits, Survey, resolve_program,
-};
+use crate::sandbox::{self, ChildPlan, Launched, Launching, Nursery, Survey, resolve_program};
 use crate::session::{Kind, NoMission, Session};
-use crate::settings::{AutonomyLevel, InteractionMode, Limits, Locations, Settings, SettingsError, Sourced, Text};
-use crate::supervisor::{self, Asker, LivePolicy, Parts, Setup, Supervisor};
+use crate::settings::{AutonomyLevel, InteractionMode, Locations, Settings, SettingsError};
+use crate::supervisor::{self, Asker, Parts, Setup, Supervisor};
 
-use ahead::{Ahead, Beginning, Planning, Surroundings};
-use commands::Commands;
 use end::{Concluded, conclude};
-use environment::Environment;
 use hooks::Opinion;
-use keeper::SettingsKeeper;
 use meter::Meter;
 use outlet::Outlet;
 pub use outlet::Output;
 pub use places::PlaceError;
+use prepare::{Prepared, prepare};
 use streams::Streams;
 pub use subject::{Subject, Tool};
 use wait::Watched;
@@ -147,27 +143,6 @@ impl RunError {
             _ => 125,
         }
     }
-}
-
-/// Everything that is decided before the first fork.
-struct Prepared {
-    /// Nothing where `sandbox.enabled` is false.
-    begun: Option<sandbox::Begun>,
-    live: Arc<LivePolicy>,
-    environment: Environment,
-    ground: Arc<Groundwork>,
-    ahead: Ahead,
-    /// Was there a question about the start?
-    asked: bool,
-    directories: Directories,
-    dns: Dns,
-    limits: Limits,
-    commands: Arc<Commands>,
-    authority: Authority,
-    /// What hooks said.
-    opinion: Option<Opinion>,
-    keeper: Arc<SettingsKeeper>,
-    keep_root_capabilities: bool,
 }
 
 /// Runs the request to its end and returns askance's exit status.
@@ -306,84 +281,6 @@ fn approve(
     Ok(commands::decision(&verdict))
 }
 
-fn prepare(
-    request: &RunRequest,
-    begun: Begun,
-    streams: Option<Streams>,
-    journal: &Arc<Journal>,
-) -> Result<Prepared, RunError> {
-    let Begun { mut settings, authority, opinion } = begun;
-    remember(request, &settings, journal);
-    let mut places = places::find(&request.locations)?;
-    if authority.mode == InteractionMode::Spec {
-        places.read_only = true;
-        spec::restrict(&mut settings.sandbox);
-    }
-    let keep_root_capabilities = settings.sandbox.keep_root_capabilities;
-    let ground = Arc::new(Groundwork::new()?);
-    let begin = |streams: Streams| {
-        sandbox::begin(sandbox::Beginning {
-            cwd: &request.locations.cwd,
-            stdio: streams.stdio,
-            controlling_terminal: streams.controlling_terminal,
-            limits: ProcessLimits { open_files: settings.sandbox.limits.open_files, no_core: false },
-            keep_root_capabilities,
-            floor: ground.as_fd(),
-        })
-    };
-    let (begun, trap) = streams.map(begin).transpose()?.unzip();
-    let settings = Arc::new(settings);
-    let known = Arc::new(OnceLock::new());
-    let ahead = Ahead::begin(Beginning {
-        settings: Arc::clone(&settings),
-        places: places.clone(),
-        ground: Arc::clone(&ground),
-        trap,
-        policy: Arc::clone(&known),
-    })?;
-    let survey = Survey::default();
-    let mut policy = keeper::in_session(compile(&settings, &places, &survey)?, &request.session);
-    let read = policy.silent_reading(&sandbox::search);
-    places.nursery = places::nursery(&places, &read, journal);
-    if places.nursery.is_some() {
-        policy = keeper::in_session(compile(&settings, &places, &survey)?, &request.session);
-    }
-    let live = Arc::clone(known.get_or_init(|| Arc::new(LivePolicy::new(policy))));
-    let directories = Directories { temporary: places.temporary.clone(), nursery: places.nursery.clone() };
-    ahead.plan(Planning { live: Arc::clone(&live), read, survey, directories: directories.clone() });
-    let Surroundings { environment, dns } = ahead.surroundings()?;
-    let mut limits = settings.sandbox.limits;
-    if let Some(timeout) = request.timeout {
-        limits.wall_time_ms = Some(u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX));
-    }
-    let commands = Arc::new(Commands::new(&settings, &places, Arc::clone(&live), request)?);
-    keep(&live);
-    keep(&commands);
-    let keeper = Arc::new(SettingsKeeper::new(request, settings.approval.clone(), places, Arc::clone(journal)));
-    Ok(Prepared {
-        begun,
-        live,
-        environment,
-        ground,
-        ahead,
-        asked: false,
-        directories,
-        dns,
-        limits,
-        commands,
-        authority,
-        opinion,
-        keeper,
-        keep_root_capabilities,
-    })
-}
-
-/// Lists are needed to the end, and a process serves one run: the kernel takes them back at once, where
-/// taking them apart would touch every page that the forks share.
-fn keep<T>(lists: &Arc<T>) {
-    std::mem::forget(Arc::clone(lists));
-}
-
 /// A level that a person chose by a flag is the session's, and the next one's too. What a program
 /// passes holds for this run.
 fn remember(request: &RunRequest, settings: &Settings, journal: &Journal) {
@@ -403,22 +300,13 @@ pub fn foresee(locations: &Locations, settings: &Settings) -> Result<Policy, Run
 
 /// Compiles the lists; a bad entry is named with the file that it stands in.
 fn compile(settings: &Settings, places: &Places, survey: &Survey) -> Result<Policy, RunError> {
-    Policy::compile(&settings.sandbox, places.clone(), &|path| survey.look(path).elsewhere)
-        .map_err(|source| RunError::Policy { origin: source.rule.source.to_string(), source })
+    Ok(Policy::compile(&settings.sandbox, places.clone(), &|path| survey.look(path).elsewhere)?)
 }
 
-/// Starts nothing: the first look-up does. A bad entry is named with the file that it stands in. Without a policy
-/// no name is allowed.
-fn dns(settings: &Settings, policy: Arc<OnceLock<Arc<LivePolicy>>>) -> Result<Dns, RunError> {
-    let entries = settings.sandbox.network.nameservers.iter();
-    let parse = |entry: &Sourced<Text>| {
-        Nameserver::parse(&entry.value)
-            .map_err(|source| RunError::Nameserver { origin: entry.source.to_string(), source })
-    };
-    Ok(Dns::new(DnsConfig {
-        nameservers: entries.map(parse).collect::<Result<_, _>>()?,
-        allowed: Box::new(move |name| policy.get().is_some_and(|live| live.now().name_is_allowed(name))),
-    }))
+impl From<CompileError> for RunError {
+    fn from(source: CompileError) -> Self {
+        Self::Policy { origin: source.rule.source.to_string(), source }
+    }
 }
 
 fn child_plan<'a>(request: &RunRequest, program: PathBuf, prepared: &'a Prepared) -> Result<ChildPlan<'a>, RunError> {

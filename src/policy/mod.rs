@@ -164,10 +164,40 @@ pub struct Policy {
     allow_local_binding: bool,
 }
 
+/// The lists for writing: as much work as the rest of a policy.
+#[derive(Debug)]
+pub struct WriteLists(PathLists);
+
+impl WriteLists {
+    /// As [`Policy::compile`] would.
+    pub fn compile(sandbox: &Sandbox, places: &Places, real: &Real<'_>) -> Result<Self, CompileError> {
+        let files = &sandbox.filesystem;
+        let writing = [
+            (Effect::Allow, List::AllowWrite, files.allow_write.as_slice()),
+            (Effect::Deny, List::DenyWrite, &files.deny_write),
+            (Effect::Block, List::BlockWrite, &files.block_write),
+            (Effect::Quiet, List::QuietWrite, &files.quiet_write),
+        ];
+        let links = Links::new(real, places, &files.allow_write);
+        PathLists::compile(&writing, true, places, &links).map(Self)
+    }
+}
+
 impl Policy {
     /// Compiles merged settings. `real` gives a rule's path without symbolic links: accesses are
     /// judged by real paths, so a rule that names a link speaks of what it leads to as well.
     pub fn compile(sandbox: &Sandbox, places: Places, real: &Real<'_>) -> Result<Self, CompileError> {
+        let write = |places: &Places| WriteLists::compile(sandbox, places, real);
+        Self::compile_beside(sandbox, places, real, write)
+    }
+
+    /// As [`Self::compile`], but for the lists for writing, which come from elsewhere.
+    pub fn compile_beside<E: From<CompileError>>(
+        sandbox: &Sandbox,
+        places: Places,
+        real: &Real<'_>,
+        write: impl FnOnce(&Places) -> Result<WriteLists, E>,
+    ) -> Result<Self, E> {
         let files = &sandbox.filesystem;
         let network = &sandbox.network;
         let links = Links::new(real, &places, &files.allow_write);
@@ -177,20 +207,12 @@ impl Policy {
             (Effect::Block, List::BlockRead, &files.block_read),
             (Effect::Quiet, List::QuietRead, &files.quiet_read),
         ];
-        let writing = [
-            (Effect::Allow, List::AllowWrite, files.allow_write.as_slice()),
-            (Effect::Deny, List::DenyWrite, &files.deny_write),
-            (Effect::Block, List::BlockWrite, &files.block_write),
-            (Effect::Quiet, List::QuietWrite, &files.quiet_write),
-        ];
-        let read = PathLists::compile(&reading, false, &places, &links)?;
-        let write = PathLists::compile(&writing, true, &places, &links)?;
         Ok(Self {
-            read,
-            write,
+            read: PathLists::compile(&reading, false, &places, &links)?,
             hosts: HostLists::compile(network)?,
             sockets: SocketLists::compile(network, &places, &links)?,
             allow_local_binding: network.allow_local_binding,
+            write: write(&places)?.0,
             places,
         })
     }

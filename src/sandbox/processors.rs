@@ -3,8 +3,10 @@
 //!
 //! Async-signal-safe where it runs in a fork.
 
+use std::sync::OnceLock;
 use std::thread::JoinHandle;
 
+use rustix::fs::{CWD, Mode, OFlags};
 use rustix::process::Pid;
 use rustix::thread::{CpuSet, sched_getaffinity, sched_getcpu, sched_setaffinity};
 
@@ -18,10 +20,12 @@ pub struct Processors {
 }
 
 impl Processors {
-    /// `None` where there is no choice.
+    /// `None` where there is no choice, or where none of them was idle: then whoever is sent away waits there.
     pub fn of_this_thread() -> Option<Self> {
+        static WERE_IDLE: OnceLock<bool> = OnceLock::new();
         let own = sched_getaffinity(None).ok().filter(|own| own.count() > 1)?;
-        Some(Self { own, here: sched_getcpu() })
+        let idle = *WERE_IDLE.get_or_init(|| runnable().is_some_and(|runnable| runnable < own.count()));
+        idle.then(|| Self { own, here: sched_getcpu() })
     }
 
     /// Takes a new process that has not begun off this processor, which is its maker's, until it
@@ -61,6 +65,15 @@ impl Processors {
     }
 }
 
+/// How many threads of the machine want a processor now: the fourth word of `/proc/loadavg`, as in `2/871`.
+fn runnable() -> Option<u32> {
+    let file = rustix::fs::openat(CWD, "/proc/loadavg", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).ok()?;
+    let mut line = [0; 64];
+    let length = rustix::io::read(&file, &mut line).ok()?;
+    let words = std::str::from_utf8(&line[..length]).ok()?;
+    words.split(' ').nth(3)?.split('/').next()?.parse().ok()
+}
+
 /// Waits on this processor: whoever wakes the caller would have it there, and goes on first.
 pub fn wait_here<T>(wait: impl FnOnce() -> T) -> T {
     let Some(processors) = Processors::of_this_thread() else { return wait() };
@@ -70,4 +83,14 @@ pub fn wait_here<T>(wait: impl FnOnce() -> T) -> T {
     let result = wait();
     processors.restore();
     result
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn somebody_wants_a_processor_while_this_runs() {
+        assert!(runnable().unwrap() >= 1);
+    }
 }

@@ -80,13 +80,32 @@ struct Directory {
 }
 
 /// What was seen so far.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Survey {
     seen: RefCell<ByPath<Seen>>,
     directories: RefCell<ByPath<Directory>>,
 }
 
+impl Default for Survey {
+    fn default() -> Self {
+        // As many as the built-in settings name.
+        let (seen, directories) = (ByPath::with_capacity_and_hasher(200, Default::default()), ByPath::default());
+        Self { seen: RefCell::new(seen), directories: RefCell::new(directories) }
+    }
+}
+
 impl Survey {
+    /// What another has seen was seen here.
+    pub fn absorb(&mut self, other: Self) {
+        self.seen.get_mut().extend(other.seen.into_inner());
+        let directories = self.directories.get_mut();
+        for (path, found) in other.directories.into_inner() {
+            let known = directories.entry(path).or_default();
+            known.asked += found.asked;
+            known.names = known.names.take().or(found.names);
+        }
+    }
+
     /// `path`, which is absolute and holds no `.` or `..`, without symbolic links, and what is there.
     pub fn look(&self, path: &Path) -> Seen {
         let key = key(path);

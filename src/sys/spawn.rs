@@ -73,7 +73,8 @@ pub struct ChildStack(Box<[MaybeUninit<UnsafeCell<u128>>]>);
 
 impl Default for ChildStack {
     fn default() -> Self {
-        const BYTES: usize = 128 * 1024;
+        // Less than what the heap maps apart.
+        const BYTES: usize = 64 * 1024;
         Self(Box::new_uninit_slice(BYTES / size_of::<u128>()))
     }
 }
