@@ -185,7 +185,9 @@ fn carry_out(request: &RunRequest, begun: Begun, outlet: &Outlet) -> Result<u8, 
     let mut console = Console::attach()?;
     let sandbox = &begun.settings.sandbox;
     let mut meter = Meter::new(sandbox.limits.output_bytes, outlet);
-    let streams = sandbox.enabled.then(|| Streams::of(request, console.as_ref(), meter.as_mut())).transpose()?;
+    let streams = sandbox.enabled.then(|| Streams::of(request, console.as_ref(), meter.as_mut()));
+    let mut streams = streams.transpose()?;
+    let terminal = streams.as_mut().and_then(|streams| streams.terminal.take());
     let mut prepared = prepare(request, begun, streams, &journal)?;
     let command: Arc<OnceLock<Weak<Launched>>> = Arc::default();
     let situation = situation(request, console.as_ref(), outlet, Arc::clone(&command));
@@ -194,11 +196,14 @@ fn carry_out(request: &RunRequest, begun: Begun, outlet: &Outlet) -> Result<u8, 
     outlet.started(|| telling::started(request, &journal, &decision));
     let Some(begun) = prepared.begun.take() else {
         let _temporary = places::make_temporary(&prepared.directories)?;
-        let ending = unconfined::run(request, &program, &prepared.environment, meter)?;
+        let ending = unconfined::run(request, &program, &prepared.environment, meter, &journal)?;
         let (floor, removed) = (FloorReport::default(), prepared.environment.removed);
         let facts = telling::Facts { decision, exit: ending.report(), duration: started.elapsed(), floor, removed };
         return conclude(request, outlet, &journal, Concluded { status: ending.exit_status(), facts });
     };
+    if let (Some(number), Some(terminal), Some(meter)) = (request.terminal, terminal, &mut meter) {
+        terminal.carry(meter).map_err(|source| RunError::Terminal { number, source })?;
+    }
     let signals = wait::take_signals().map_err(RunError::Wait)?;
     let launching = begun.launch(child_plan(request, program, &prepared)?)?;
     // While the command is being confined: it waits for word to go.
@@ -220,7 +225,8 @@ fn carry_out(request: &RunRequest, begun: Begun, outlet: &Outlet) -> Result<u8, 
         wait::until_the_end(&watched, || supervisor.stand_by())
     });
     let ended = end::take_down(&launched, &ending, end::Running { supervisor, console, meter, group, own });
-    let (ending, ()) = (ending?, ended.map_err(RunError::Wait)?);
+    let (ending, spent) = (ending?, ended.map_err(RunError::Wait)?);
+    let ending = if spent { wait::outgrew_output(&journal) } else { ending };
     let facts = telling::Facts { decision, exit: ending.report(), duration: started.elapsed(), floor, removed };
     conclude(request, outlet, &journal, Concluded { status: ending.exit_status(), facts })
 }

@@ -241,6 +241,58 @@ for_each_user! {
 }
 
 for_each_user! {
+    /// Between its fork and its program a command can be stopped or killed by whoever may: that is no program that ran.
+    fn what_happens_to_a_command_before_it_may_start_is_not_what_its_program_did(scene) {
+        use nix::sys::signal::{Signal, kill};
+        for killed in [false, true] {
+            let own = Scene::new(scene.user);
+            let mut live = Live::start(&own, &[], "touch x");
+            let question = live.until("question");
+            let pid = i32::try_from(live.child.id()).unwrap();
+            wait_until("the command", Duration::from_secs(10), || beneath(pid).len() == 2);
+            let command = nix::unistd::Pid::from_raw(beneath(pid)[1]);
+            if killed {
+                kill(command, Signal::SIGKILL).unwrap();
+                wait_until("its end", Duration::from_secs(10), || are_gone(&[command.as_raw()]));
+            } else {
+                kill(command, Signal::SIGSTOP).unwrap();
+                kill(command, Signal::SIGCONT).unwrap();
+            }
+            live.answer(&question, "once");
+            let exited = live.exits(if killed { 125 } else { 0 });
+            assert_eq!(own.workspace.join("x").exists(), !killed, "{exited}");
+            assert_eq!(exited.to_string().contains("killed while it waited"), killed, "{exited}");
+        }
+    }
+}
+
+#[test]
+fn what_is_typed_for_a_command_that_may_not_start_is_not_read() {
+    let scene = Scene::new(User::Caller);
+    let program = "
+import os, pty, subprocess, sys
+master, slave = pty.openpty()
+os.close(slave)
+words = [sys.argv[1], 'exec', '-o', 'json', '--terminal', f'fd={master}', '-c', sys.argv[2]]
+done = subprocess.run(words, input=b'typed\\n', stdout=subprocess.PIPE, pass_fds=[master])
+print(done.returncode, done.stdout.decode())";
+    let askance = support::scene::binary(scene.user).to_str().unwrap();
+    let refused = scene.bare(&["/usr/bin/python3", "-c", program, askance, "touch x"]);
+    assert!(refused.stdout.starts_with("126 ") && !refused.stdout.contains("typed"), "{refused}");
+    let read = scene.bare(&["/usr/bin/python3", "-c", program, askance, "head -n 1"]);
+    assert!(read.stdout.starts_with("0 ") && read.stdout.contains("typed"), "{read}");
+}
+
+#[test]
+fn a_caller_that_ignores_the_ends_of_its_children_is_told_of_the_commands() {
+    let scene = Scene::new(User::Caller);
+    let program =
+        "import os, signal, sys; signal.signal(signal.SIGCHLD, signal.SIG_IGN); os.execv(sys.argv[1], sys.argv[1:])";
+    let askance = support::scene::binary(scene.user).to_str().unwrap();
+    scene.bare(&["/usr/bin/python3", "-c", program, askance, "exec", "-c", "true & wait $!; exit 7"]).exits(7);
+}
+
+for_each_user! {
     fn whoever_goes_away_denies(scene) {
         let mut live = Live::start(&scene, &["--auto", "high"], "cat ~/.ssh/id_x; cat ~/.ssh/id_x; exit 5");
         live.until("question");

@@ -18,6 +18,10 @@ for_each_user! {
         assert_eq!(beyond.code(), 128 + 9, "{beyond}");
         assert_eq!(beyond.stdout.len(), 1000);
         assert!(beyond.stderr.contains("limit of output"), "{beyond}");
+        // Also where it is over before anybody has looked.
+        for _ in 0..20 {
+            scene.shell("exec head -c 1001 /dev/zero").exits(128 + 9);
+        }
     }
 }
 

@@ -23,10 +23,12 @@ pub(super) struct Running {
     pub(super) own: Vec<PrivateDirectory>,
 }
 
-/// Sees to it that nothing of the run lives, and ends what served it.
-pub(super) fn take_down(launched: &Launched, ending: &Result<Ending, RunError>, running: Running) -> io::Result<()> {
+/// Sees to it that nothing of the run lives, and ends what served it. Had it an end of its own, and had it written more
+/// than it may?
+pub(super) fn take_down(launched: &Launched, ending: &Result<Ending, RunError>, running: Running) -> io::Result<bool> {
     let Running { supervisor, console, meter, group, own } = running;
-    let ended = if matches!(ending, Ok(Ending::Exited(_) | Ending::Signalled(_))) {
+    let by_itself = matches!(ending, Ok(Ending::Exited(_) | Ending::Signalled(_)));
+    let ended = if by_itself {
         // Its tree is dead: the monitor, which would remove them, ends while the threads here do.
         own.iter().for_each(PrivateDirectory::remove);
         launched.dismiss();
@@ -42,10 +44,9 @@ pub(super) fn take_down(launched: &Launched, ending: &Result<Ending, RunError>, 
     if let Some(console) = console {
         console.finish();
     }
-    if let Some(meter) = meter {
-        meter.finish();
-    }
-    ended.and_then(|()| launched.end())
+    let spent = meter.is_some_and(Meter::finish);
+    ended.and_then(|()| launched.end())?;
+    Ok(by_itself && spent)
 }
 
 /// How a run that was started ended.

@@ -69,12 +69,13 @@ impl Meter {
         self.left.load(Ordering::Acquire) == SPENT
     }
 
-    /// Waits until everything within the bound is written. The command is dead.
-    pub(super) fn finish(self) {
+    /// Waits until everything within the bound is written; was there more? The command is dead.
+    pub(super) fn finish(self) -> bool {
         for copy in self.copies {
             // A copy that panicked has written what it could.
             let _ = copy.join();
         }
+        self.left.load(Ordering::Acquire) == SPENT
     }
 }
 

@@ -15,6 +15,8 @@ pub(super) struct Streams {
     pub(super) stdio: [OwnedFd; 3],
     /// Which of them is its terminal.
     pub(super) controlling_terminal: Option<usize>,
+    /// The caller's terminal, which is not carried yet.
+    pub(super) terminal: Option<Terminal>,
 }
 
 impl Streams {
@@ -25,9 +27,13 @@ impl Streams {
         mut meter: Option<&mut Meter>,
     ) -> Result<Self, RunError> {
         if let Some(number) = request.terminal {
-            let attached = Terminal::passed(number).and_then(|terminal| terminal.attach(meter));
-            let stdio = attached.map_err(|source| RunError::Terminal { number, source })?;
-            return Ok(Self { stdio, controlling_terminal: Some(0) });
+            let failed = |source| RunError::Terminal { number, source };
+            if meter.is_none() {
+                return Err(failed(io::Error::other("it needs -o json or -o stream-json")));
+            }
+            let terminal = Terminal::passed(number).map_err(failed)?;
+            let stdio = terminal.streams().map_err(failed)?;
+            return Ok(Self { stdio, controlling_terminal: Some(0), terminal: Some(terminal) });
         }
         let slaves = console.map(Console::child_stdio).transpose()?.unwrap_or_default();
         let controlling_terminal = slaves.iter().position(Option::is_some);
@@ -38,6 +44,6 @@ impl Streams {
         });
         let mut next =
             || stdio.next().unwrap_or_else(|| Err(io::ErrorKind::NotFound.into())).map_err(RunError::Streams);
-        Ok(Self { stdio: [next()?, next()?, next()?], controlling_terminal })
+        Ok(Self { stdio: [next()?, next()?, next()?], controlling_terminal, terminal: None })
     }
 }

@@ -35,15 +35,19 @@ impl Terminal {
         Ok(Self { master: Arc::new(File::from(master)), slave })
     }
 
-    /// Starts carrying bytes. Gives the command's standard streams.
-    pub(super) fn attach(self, meter: Option<&mut Meter>) -> io::Result<[OwnedFd; 3]> {
-        let Self { master, slave } = self;
-        let meter = meter.ok_or_else(|| io::Error::other("it needs -o json or -o stream-json"))?;
+    /// The command's standard streams.
+    pub(super) fn streams(&self) -> io::Result<[OwnedFd; 3]> {
+        Ok([self.slave.try_clone()?, self.slave.try_clone()?, self.slave.try_clone()?])
+    }
+
+    /// Starts carrying bytes, when the command may start: nothing is typed for one that may not.
+    pub(super) fn carry(self, meter: &mut Meter) -> io::Result<()> {
+        let master = self.master;
         meter.follow(master.try_clone()?)?;
         let [keys, ..] = sandbox::inherited_stdio()?;
         // Nobody waits for it: it may wait for keys, or for a command that reads none, when the run is over.
         without_signals("askance-keys", move || type_all(File::from(keys), &master))?;
-        Ok([slave.try_clone()?, slave.try_clone()?, slave])
+        Ok(())
     }
 }
 

@@ -9,8 +9,9 @@ use std::process::Command;
 
 use super::environment::Environment;
 use super::meter::Meter;
-use super::wait::Ending;
+use super::wait::{self, Ending};
 use super::{RunError, RunRequest};
+use crate::journal::Journal;
 use crate::sandbox;
 
 /// Runs the command without a sandbox, and says so.
@@ -19,6 +20,7 @@ pub(super) fn run(
     program: &Path,
     environment: &Environment,
     meter: Option<Meter>,
+    journal: &Journal,
 ) -> Result<Ending, RunError> {
     if request.terminal.is_some() {
         return Err(RunError::NoTerminal);
@@ -41,8 +43,8 @@ pub(super) fn run(
     }
     let status = command.status().map_err(RunError::Wait)?;
     drop(command);
-    if let Some(meter) = meter {
-        meter.finish();
+    if meter.is_some_and(Meter::finish) {
+        return Ok(wait::outgrew_output(journal));
     }
     Ok(match (status.code(), status.signal()) {
         (Some(code), _) => Ending::Exited(code),

@@ -98,6 +98,12 @@ fn outgrown_note(limit: &str) -> String {
     format!("ended because it outgrew its limit of {limit}")
 }
 
+/// The end of a command that wrote more than it may.
+pub(super) fn outgrew_output(journal: &Journal) -> Ending {
+    journal.note(outgrown_note("output"));
+    Ending::Outgrown
+}
+
 /// What the wait looks at.
 pub(super) struct Watched<'a> {
     pub(super) launched: &'a Launched,
@@ -149,10 +155,7 @@ pub(super) fn until_the_end(
             if watched.group.is_some_and(Group::was_outgrown) {
                 watched.journal.note(outgrown_note("memory"));
             }
-            if watched.meter.is_some_and(Meter::is_spent) {
-                watched.journal.note(outgrown_note("output"));
-                return Ok(Ending::Outgrown);
-            }
+            // The last of its output may still be on its way.
             return Ok(ending);
         }
         if woken.deserted {

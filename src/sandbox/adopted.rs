@@ -8,9 +8,12 @@ use std::fs;
 use rustix::process::{Pid, Signal, WaitOptions, getpid, kill_process, waitpid};
 
 use super::limits::{descendants, field, parents};
+use crate::sys::dispositions;
 
-/// Makes this process the one that orphans of its runs come to.
+/// Makes this process, and its monitors, such that orphans of its runs come to them and their ends are told: of a caller
+/// that ignores them, that would be inherited.
 pub(super) fn adopt() {
+    dispositions::tell_of_children();
     // Where it fails, only the death of a monitor is less well provided for.
     let _ = rustix::process::set_child_subreaper(Some(getpid()));
 }

@@ -103,7 +103,7 @@ pub(super) fn run(plan: &CommandPlan) -> Infallible {
 /// Up to exec, whose error it returns.
 fn confine(plan: &CommandPlan) -> Result<io::Error, (Stage, io::Error)> {
     let at = |stage| move |error| (stage, error);
-    session(plan).map_err(|error| (Stage::Session, error.into()))?;
+    session().map_err(|error| (Stage::Session, error.into()))?;
     // While nothing waits for it; all signals are blocked here.
     dispositions::reset_dispositions();
     rustix::process::fchdir(borrow(plan.directory)).map_err(|error| (Stage::Directory, error.into()))?;
@@ -117,6 +117,11 @@ fn confine(plan: &CommandPlan) -> Result<io::Error, (Stage, io::Error)> {
     let program = awaited(plan.go, &plan.program);
     if let Some(processors) = &plan.processors {
         processors.restore();
+    }
+    if let Some(terminal) = plan.terminal {
+        // Now what is typed is meant for it. SIGTTOU is blocked here, so that a background process may do this.
+        let front = rustix::termios::tcsetpgrp(borrow(terminal), rustix::process::getpid());
+        front.map_err(|error| (Stage::Terminal, error.into()))?;
     }
     // By now the floor is whole.
     landlock::restrict_self(borrow(plan.ruleset)).map_err(at(Stage::Floor))?;
@@ -138,13 +143,9 @@ fn awaited<T: Copy>(said: RawFd, there: &Shared<T>) -> &'static T {
     }
 }
 
-/// A process group of its own, in the foreground of the run's terminal. Dies with the monitor.
-fn session(plan: &CommandPlan) -> rustix::io::Result<()> {
+/// A process group of its own. Dies with the monitor.
+fn session() -> rustix::io::Result<()> {
     rustix::process::setpgid(None, None)?;
-    if let Some(terminal) = plan.terminal {
-        // SIGTTOU is blocked here, so that a background process may do this.
-        rustix::termios::tcsetpgrp(borrow(terminal), rustix::process::getpid())?;
-    }
     rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))
 }
 

@@ -89,6 +89,9 @@ pub enum LaunchError {
     Layers { stage: Stage },
     #[error("execute {}", path.display())]
     Execute { path: PathBuf, source: io::Error },
+    /// By somebody outside: nobody had let it go.
+    #[error("start the command: it was killed while it waited")]
+    Killed,
     /// The monitor died or said what it never says.
     #[error("hear from the monitor")]
     Monitor(#[source] io::Error),
@@ -315,8 +318,9 @@ impl Launching {
 impl Launched {
     /// Lets the command go, and returns when its program runs. The listener must be served.
     pub fn go(&self) -> Result<(), LaunchError> {
-        // Nobody is left to read it where the command was killed: then the monitor says so.
-        let _ = rustix::io::write(&self.go, &[1]);
+        if rustix::io::write(&self.go, &[1]) == Err(Errno::PIPE) {
+            return Err(LaunchError::Killed);
+        }
         match self.monitor.receive().map_err(LaunchError::Monitor)? {
             (Report::Started, _) => Ok(()),
             (report, _) => Err(failure(report, &self.program)),

@@ -122,6 +122,8 @@ struct Monitor<'a> {
     processors: Option<&'a Processors>,
     /// Why the command does not run.
     failed: Option<Report>,
+    /// It was stopped before its program ran, as far as is known, and still is.
+    stopped: Option<i32>,
 }
 
 impl<'a> Monitor<'a> {
@@ -137,6 +139,7 @@ impl<'a> Monitor<'a> {
             processors: plan.command.processors.as_ref(),
             has_terminal: plan.command.terminal.is_some(),
             failed: None,
+            stopped: None,
         }
     }
 
@@ -197,6 +200,9 @@ impl<'a> Monitor<'a> {
     fn started(&mut self) {
         self.reports = None;
         send(self.channel, Report::Started);
+        if let Some(signal) = self.stopped.take() {
+            send(self.channel, Report::Stopped(signal));
+        }
         if let Some(processors) = self.processors {
             processors.restore();
         }
@@ -258,6 +264,11 @@ impl<'a> Monitor<'a> {
     fn tell(&mut self, status: WaitStatus) {
         // It may have changed between its last report and our reading it.
         while self.report() {}
+        if self.reports.is_some() && (status.stopped() || status.continued()) {
+            // While it waits for word to go, that is between it and whoever stops it; it is told of a program that runs.
+            self.stopped = status.stopping_signal();
+            return;
+        }
         if self.reports.is_some() {
             // It runs: a fork elsewhere in askance still holds the pipe whose end would have said so.
             self.started();

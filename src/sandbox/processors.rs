@@ -80,9 +80,17 @@ pub fn wait_here<T>(wait: impl FnOnce() -> T) -> T {
     let mut here = CpuSet::new();
     here.set(processors.here);
     let _ = sched_setaffinity(None, &here);
-    let result = wait();
-    processors.restore();
-    result
+    let _kept = KeptHere(processors);
+    wait()
+}
+
+/// Ends when the wait does, however that is.
+struct KeptHere(Processors);
+
+impl Drop for KeptHere {
+    fn drop(&mut self) {
+        self.0.restore();
+    }
 }
 
 #[cfg(test)]

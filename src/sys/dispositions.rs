@@ -70,6 +70,12 @@ pub fn reset_dispositions() {
     }
 }
 
+/// Gives SIGCHLD its default disposition: where it is ignored, children end untold.
+pub fn tell_of_children() {
+    // SAFETY: the default disposition runs nothing of ours.
+    unsafe { libc::signal(libc::SIGCHLD, libc::SIG_DFL) };
+}
+
 /// A descriptor that is readable while SIGCHLD is pending, which must be blocked. Async-signal-safe.
 /// `man 2 signalfd`.
 pub fn child_signal_fd() -> io::Result<OwnedFd> {
