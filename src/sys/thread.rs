@@ -64,8 +64,11 @@ pub fn restrict_to<T>(thread: &JoinHandle<T>, processors: impl Iterator<Item = u
         // SAFETY: set is ours, and the number lies within it.
         unsafe { libc::CPU_SET(processor, &mut set) };
     }
+    // A number for some C libraries, a pointer for others.
+    #[allow(clippy::unnecessary_cast)]
+    let thread = thread.as_pthread_t() as libc::pthread_t;
     // SAFETY: the thread is neither joined nor detached while its handle is borrowed; the call only reads set.
-    unsafe { libc::pthread_setaffinity_np(thread.as_pthread_t(), size_of_val(&set), &raw const set) };
+    unsafe { libc::pthread_setaffinity_np(thread, size_of_val(&set), &raw const set) };
 }
 
 /// The signal that interrupts a broker thread's blocking call; its handler does nothing.
