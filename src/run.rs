@@ -194,7 +194,7 @@ fn carry_out(request: &RunRequest, begun: Begun, outlet: &Outlet) -> Result<u8, 
     let asker = asker(request, &prepared, situation)?;
     let decision = approve(request, &mut prepared, &asker, &journal, started)?;
     outlet.started(|| telling::started(request, &journal, &decision));
-    let Some(begun) = prepared.begun.take() else {
+    let Some(waiting) = prepared.waiting.take() else {
         let _temporary = places::make_temporary(&prepared.directories)?;
         let ending = unconfined::run(request, &program, &prepared.environment, meter, &journal)?;
         let (floor, removed) = (FloorReport::default(), prepared.environment.removed);
@@ -205,7 +205,7 @@ fn carry_out(request: &RunRequest, begun: Begun, outlet: &Outlet) -> Result<u8, 
         terminal.carry(meter).map_err(|source| RunError::Terminal { number, source })?;
     }
     let signals = wait::take_signals().map_err(RunError::Wait)?;
-    let launching = begun.launch(child_plan(request, program, &prepared)?)?;
+    let launching = waiting.launch(child_plan(request, program, &prepared)?)?;
     // While the command is being confined: it waits for word to go.
     let (own, nursery) = places::furnish(&prepared.directories, &journal)?;
     let (removed, limits) = (prepared.environment.removed.clone(), prepared.limits);

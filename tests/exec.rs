@@ -210,10 +210,19 @@ fn beneath(pid: i32) -> Vec<i32> {
     children.flat_map(|child| [vec![child], beneath(child)].concat()).collect()
 }
 
+/// A start that is asked about, its question, its monitor and the command that is to be.
+fn asked_about(scene: &Scene) -> (Live, Value, [i32; 2]) {
+    let mut live = Live::start(scene, &[], "touch x");
+    let question = live.until("question");
+    let pid = i32::try_from(live.child.id()).unwrap();
+    wait_until("the command", Duration::from_secs(10), || beneath(pid).len() == 2);
+    (live, question, beneath(pid).try_into().unwrap())
+}
+
 fn are_gone(processes: &[i32]) -> bool {
-    let zombie =
+    let lives =
         |pid: &i32| std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z "));
-    !processes.iter().any(zombie)
+    !processes.iter().any(lives)
 }
 
 for_each_user! {
@@ -221,11 +230,7 @@ for_each_user! {
     fn row_25_killed_or_refused_while_the_start_is_asked_about_it_leaves_nobody(scene) {
         for killed in [true, false] {
             let own = Scene::new(scene.user);
-            let mut live = Live::start(&own, &[], "touch x");
-            let question = live.until("question");
-            let pid = i32::try_from(live.child.id()).unwrap();
-            wait_until("the command", Duration::from_secs(10), || beneath(pid).len() == 2);
-            let processes = beneath(pid);
+            let (mut live, question, processes) = asked_about(&own);
             if killed {
                 live.child.kill().unwrap();
                 live.child.wait().unwrap();
@@ -246,11 +251,8 @@ for_each_user! {
         use nix::sys::signal::{Signal, kill};
         for killed in [false, true] {
             let own = Scene::new(scene.user);
-            let mut live = Live::start(&own, &[], "touch x");
-            let question = live.until("question");
-            let pid = i32::try_from(live.child.id()).unwrap();
-            wait_until("the command", Duration::from_secs(10), || beneath(pid).len() == 2);
-            let command = nix::unistd::Pid::from_raw(beneath(pid)[1]);
+            let (mut live, question, [_, command]) = asked_about(&own);
+            let command = nix::unistd::Pid::from_raw(command);
             if killed {
                 kill(command, Signal::SIGKILL).unwrap();
                 wait_until("its end", Duration::from_secs(10), || are_gone(&[command.as_raw()]));

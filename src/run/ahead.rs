@@ -48,7 +48,6 @@ impl Ahead {
             let mut survey = Survey::default();
             let real = |path: &std::path::Path| survey.look(path).elsewhere;
             let _ = writes.send(WriteLists::compile(&settings.sandbox, &places, &real));
-            std::mem::forget(settings);
             let Ok(planning) = planned.recv() else { return };
             let Planning { live, read, survey: seen, directories } = planning;
             survey.absorb(seen);

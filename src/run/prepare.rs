@@ -22,7 +22,7 @@ use crate::supervisor::LivePolicy;
 /// Everything that is decided before the request is approved.
 pub(super) struct Prepared {
     /// Nothing where `sandbox.enabled` is false.
-    pub(super) begun: Option<sandbox::Begun>,
+    pub(super) waiting: Option<sandbox::Waiting>,
     pub(super) live: Arc<LivePolicy>,
     pub(super) environment: Environment,
     pub(super) ground: Arc<Groundwork>,
@@ -55,10 +55,8 @@ pub(super) fn prepare(
         spec::restrict(&mut settings.sandbox);
     }
     let ground = Arc::new(Groundwork::new()?);
-    let (begun, trap) = match streams {
-        Some(streams) => begin(request, &settings, streams, &ground).map(|(begun, trap)| (Some(begun), Some(trap)))?,
-        None => (None, None),
-    };
+    let begin = |streams| begin(request, &settings, streams, &ground);
+    let (waiting, trap) = streams.map(begin).transpose()?.unzip();
     let settings = Arc::new(settings);
     let ahead = Ahead::begin(Arc::clone(&settings), &places, Arc::clone(&ground))?;
     let survey = Survey::default();
@@ -79,7 +77,7 @@ pub(super) fn prepare(
     keep(&commands);
     keep(&settings);
     Ok(Prepared {
-        begun,
+        waiting,
         live,
         environment: environment::build(std::env::vars_os(), &settings.sandbox.env, &places),
         ground,
@@ -101,7 +99,7 @@ fn begin(
     settings: &Settings,
     streams: Streams,
     ground: &Groundwork,
-) -> Result<(sandbox::Begun, Trap), RunError> {
+) -> Result<(sandbox::Waiting, Trap), RunError> {
     let sandbox = &settings.sandbox;
     Ok(sandbox::begin(sandbox::Beginning {
         cwd: &request.locations.cwd,

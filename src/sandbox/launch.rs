@@ -153,7 +153,7 @@ struct Monitor {
 /// A run whose command gives up what it may not have, and waits for what it is to be. It is forked first, while a fork
 /// has little to copy and one thread. Dropping it kills it.
 #[derive(Debug)]
-pub struct Begun {
+pub struct Waiting {
     monitor_pid: i32,
     monitor: Monitor,
     go: OwnedFd,
@@ -175,12 +175,12 @@ const ROOM: usize = 16 << 20;
 const FILTER_ROOM: usize = 64 << 10;
 
 /// Forks the monitor, which confines the command while the caller goes on.
-pub fn begin(beginning: Beginning<'_>) -> Result<(Begun, Trap), LaunchError> {
+pub fn begin(beginning: Beginning<'_>) -> Result<(Waiting, Trap), LaunchError> {
     begin_scoped(beginning, super::features::scopes_signals())
 }
 
 /// As [`begin`], told whether the kernel confines the monitor's signals.
-pub(super) fn begin_scoped(beginning: Beginning<'_>, scoped: bool) -> Result<(Begun, Trap), LaunchError> {
+pub(super) fn begin_scoped(beginning: Beginning<'_>, scoped: bool) -> Result<(Waiting, Trap), LaunchError> {
     let (channel, far) =
         rustix::net::socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
             .map_err(prepare)?;
@@ -222,13 +222,13 @@ pub(super) fn begin_scoped(beginning: Beginning<'_>, scoped: bool) -> Result<(Be
         processors.send_away(process);
     }
     // The monitor's ends are closed when this returns: only its death must close them then.
-    let begun = Begun {
+    let waiting = Waiting {
         monitor_pid: forked.pid,
         monitor: Monitor { pidfd: forked.pidfd, channel },
         go,
         program: plan.command.program,
     };
-    Ok((begun, Trap { filter: plan.command.filter, set }))
+    Ok((waiting, Trap { filter: plan.command.filter, set }))
 }
 
 impl Trap {
@@ -242,7 +242,7 @@ impl Trap {
     }
 }
 
-impl Begun {
+impl Waiting {
     /// The command waits for [`Launched::go`] from now on.
     pub fn launch(self, plan: ChildPlan<'_>) -> Result<Launching, LaunchError> {
         let Self { monitor_pid, monitor, go, program: mut shared } = self;

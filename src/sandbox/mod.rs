@@ -28,7 +28,9 @@ pub use command::ProcessLimits;
 pub use directories::{Directories, PrivateDirectory, unused_name};
 pub use filter::{Filter, FilterError, FilterPlan};
 pub use floor::{Floor, FloorError, FloorPlan, Groundwork, Laying, LeftOut};
-pub use launch::{Beginning, Begun, ChildPlan, Event, LaunchError, Launched, Launching, Trap, begin, inherited_stdio};
+pub use launch::{
+    Beginning, ChildPlan, Event, LaunchError, Launched, Launching, Trap, Waiting, begin, inherited_stdio,
+};
 pub use nursery::Nursery;
 pub use program::resolve_program;
 pub use rights::Rights;

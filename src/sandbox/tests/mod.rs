@@ -98,9 +98,9 @@ impl Trial {
             keep_root_capabilities: self.keep_root_capabilities,
             floor: floor.as_fd(),
         };
-        let (begun, trap) = launch::begin_scoped(beginning, self.scoped)?;
+        let (waiting, trap) = launch::begin_scoped(beginning, self.scoped)?;
         trap.set(&filter)?;
-        let launched = begun.launch(ChildPlan {
+        let launched = waiting.launch(ChildPlan {
             argv: argv.iter().map(|word| CString::new(*word).unwrap()).collect(),
             program: argv[0].into(),
             env: env.map(|entry| CString::new(entry).unwrap()).collect(),

@@ -34,9 +34,9 @@ fn launch_on_terminal(script: &str) -> (Launched, File, JoinHandle<usize>) {
         keep_root_capabilities: false,
         floor: floor.as_fd(),
     };
-    let (begun, trap) = begin(beginning).unwrap();
+    let (waiting, trap) = begin(beginning).unwrap();
     trap.set(&filter).unwrap();
-    let launched = begun.launch(ChildPlan {
+    let launched = waiting.launch(ChildPlan {
         argv: vec![c"sh".into(), c"-c".into(), CString::new(script).unwrap()],
         program: "/bin/sh".into(),
         env: vec![c"PATH=/usr/bin:/bin".into()],
