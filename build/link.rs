@@ -5,6 +5,9 @@
 //! `--target`: procedural macros cannot be linked so. The compiler asks the linker for shared libraries; scripts by
 //! their names, found first, name the archives. Relative relocations are packed, which applies them several times as
 //! fast.
+//!
+//! What a start runs is put side by side by `start.ld`, where the linker is LLD, as the compiler's own is: each stretch of
+//! 64 KB that is touched is a page fault and sixteen pages to map and to let go of. GNU's takes minutes for such scripts.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -22,8 +25,12 @@ const SCRIPTS: [(&str, &str); 3] = [
 /// All of these have to be there.
 const NEEDED: [&str; 5] = ["rcrt1.o", "libc.a", "libm.a", "libgcc.a", "libgcc_eh.a"];
 
+/// Where what belongs together is named, by sections.
+const ORDER: &str = "build/start.ld";
+
 pub(crate) fn arrange() {
     println!("cargo::rerun-if-env-changed=RUSTC_LINKER");
+    println!("cargo::rerun-if-env-changed=RUSTFLAGS");
     let glibc = variable("CARGO_CFG_TARGET_OS") == "linux" && variable("CARGO_CFG_TARGET_ENV") == "gnu";
     if glibc {
         argument("-Wl,-z,pack-relative-relocs");
@@ -37,6 +44,32 @@ pub(crate) fn arrange() {
         argument(&format!("-L{}", directory.display()));
         argument("-static-pie");
     }
+    if glibc && variable("OPT_LEVEL") != "0" && can_be_ordered() {
+        argument(&order());
+    }
+}
+
+fn order() -> String {
+    format!("-Wl,-T,{}", Path::new(&variable("CARGO_MANIFEST_DIR")).join(ORDER).display())
+}
+
+/// Tried with a program of nothing, linked as this one is going to be: which linker that is, only the compiler knows.
+fn can_be_ordered() -> bool {
+    let directory = PathBuf::from(variable("OUT_DIR")).join("order");
+    fs::create_dir_all(&directory).expect("make the directory of the trial");
+    let source = directory.join("trial.rs");
+    fs::write(&source, "fn main() {}\n").expect("write the trial");
+    let mut compiler = Command::new(variable("RUSTC"));
+    compiler.arg(source).arg("-o").arg(directory.join("trial")).args(["--target", &variable("TARGET")]);
+    compiler.args(variable("CARGO_ENCODED_RUSTFLAGS").split('\x1f').filter(|flag| !flag.is_empty()));
+    if let Some(linker) = std::env::var_os("RUSTC_LINKER") {
+        let mut chosen = std::ffi::OsString::from("-Clinker=");
+        chosen.push(linker);
+        compiler.arg(chosen);
+    }
+    // LLD alone knows the first.
+    compiler.args(["-Clink-arg=-Wl,--no-warn-symbol-ordering".to_owned(), format!("-Clink-arg={}", order())]);
+    compiler.output().is_ok_and(|tried| tried.status.success())
 }
 
 fn argument(text: &str) {

@@ -129,7 +129,7 @@ proptest! {
         let base = fs::canonicalize(directory.path()).unwrap();
         plant(&base, &tree);
         for (at, to) in links.iter().flat_map(|(at, to)| at.iter().zip(to)) {
-            let _ = std::os::unix::fs::symlink(base.join(to), base.join(at).with_extension("link"));
+            let _ = std::os::unix::fs::symlink(base.join(to), base.join(format!("{at}.link")));
         }
         let read = silent_at(&base, &read_roots, &read_carve);
         let write = silent_at(&base, &write_roots, &write_carve);
