@@ -206,8 +206,8 @@ fn carry_out(request: &RunRequest, begun: Begun, outlet: &Outlet) -> Result<u8, 
     }
     let signals = wait::take_signals().map_err(RunError::Wait)?;
     let launching = waiting.launch(child_plan(request, program, &prepared)?)?;
-    // While the command is being confined: it waits for word to go.
     let (own, nursery) = places::furnish(&prepared.directories, &journal)?;
+    prepared.confine()?;
     let (removed, limits) = (prepared.environment.removed.clone(), prepared.limits);
     let served = Served { launching, nursery, journal: &journal, asker };
     let (supervisor, launched, floor) = supervise(request, prepared, served)?;
@@ -217,7 +217,7 @@ fn carry_out(request: &RunRequest, begun: Begun, outlet: &Outlet) -> Result<u8, 
         console.spawn_relay()?;
     }
     let group = wait::group(&launched, &limits);
-    let ending = launched.go().map_err(RunError::Launch).and_then(|()| {
+    let ending = launched.go(|| supervisor.rehearse()).map_err(RunError::Launch).and_then(|()| {
         let console = console.as_ref();
         let (launched, signals, limits, group) = (&*launched, &signals, &limits, group.as_ref());
         let (meter, reader) = (meter.as_ref(), outlet.reader());
@@ -365,9 +365,9 @@ fn supervise(
     prepared: Prepared,
     served: Served<'_>,
 ) -> Result<(Arc<Supervisor>, Arc<Launched>, FloorReport), RunError> {
-    let Prepared { live, ahead, asked, dns, commands, keeper, keep_root_capabilities, .. } = prepared;
+    let Prepared { live, ahead, dns, commands, keeper, keep_root_capabilities, .. } = prepared;
     let Served { launching, nursery, journal, asker } = served;
-    let (floor, ready) = ahead.lay(asked, nursery);
+    let (floor, ready) = ahead.lay(nursery);
     let setup = Setup {
         parts: Parts {
             policy: live,
@@ -383,8 +383,8 @@ fn supervise(
     };
     let mut confined = None;
     let supervisor = Supervisor::start(setup, ready, || {
-        let (launched, listener) = launching.confined()?;
         let floor = floor()?;
+        let (launched, listener) = launching.confined()?;
         confined = Some((Arc::new(launched), telling::floor(&floor)));
         Ok::<_, RunError>((floor, listener))
     })?;

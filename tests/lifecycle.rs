@@ -185,6 +185,7 @@ for_each_user! {
         let askance = support::scene::binary(scene.user).to_str().unwrap().to_owned();
         let finished = scene.run(&[&askance, "run", "--", "true"]).exits(125);
         assert_eq!(finished.stderr.lines().count(), 1, "{finished}");
+        assert!(finished.stderr.contains("inside a sandbox"), "{finished}");
     }
 }
 

@@ -2,6 +2,7 @@
 //! request is approved, and lays it, which the first one then does too.
 
 use std::sync::{Arc, mpsc};
+use std::thread;
 
 use super::RunError;
 use crate::policy::{CompileError, Places, SilentYes, WriteLists};
@@ -48,6 +49,8 @@ impl Ahead {
             let mut survey = Survey::default();
             let real = |path: &std::path::Path| survey.look(path).elsewhere;
             let _ = writes.send(WriteLists::compile(&settings.sandbox, &places, &real));
+            // The command may want this processor, to come to where it waits for its filter.
+            thread::yield_now();
             let Ok(planning) = planned.recv() else { return };
             let Planning { live, read, survey: seen, directories } = planning;
             survey.absorb(seen);
@@ -75,15 +78,14 @@ impl Ahead {
         let _ = self.planning.send(planning);
     }
 
-    /// Has the floor laid, with the rules for the run's own directories, which are there by now. Gives what helps and
-    /// waits for it, and the thread that receives afterwards.
-    pub(super) fn lay(
-        self,
-        asked: bool,
-        nursery: Option<Nursery>,
-    ) -> (impl FnOnce() -> Result<Floor, RunError>, Ready) {
-        let Self { go, laying, bound, ready, .. } = self;
-        let _ = go.send(Go { asked });
+    /// Has the floor laid as soon as it is planned, with the rules for the run's own directories, which are there by now.
+    pub(super) fn go(&self, asked: bool) {
+        let _ = self.go.send(Go { asked });
+    }
+
+    /// After [`Self::go`]: gives what helps to lay the floor and waits for it, and the thread that receives afterwards.
+    pub(super) fn lay(self, nursery: Option<Nursery>) -> (impl FnOnce() -> Result<Floor, RunError>, Ready) {
+        let Self { laying, bound, ready, .. } = self;
         let floor = move || {
             let laying = Ready::wait(&laying).map_err(|_| RunError::Ahead)?;
             let mine = laying.bind();

@@ -23,6 +23,7 @@ use crate::supervisor::LivePolicy;
 pub(super) struct Prepared {
     /// Nothing where `sandbox.enabled` is false.
     pub(super) waiting: Option<sandbox::Waiting>,
+    trap: Option<Trap>,
     pub(super) live: Arc<LivePolicy>,
     pub(super) environment: Environment,
     pub(super) ground: Arc<Groundwork>,
@@ -65,9 +66,6 @@ pub(super) fn prepare(
     let directories = Directories { temporary: places.temporary.clone(), nursery: places.nursery.clone() };
     ahead.plan(Planning { live: Arc::clone(&live), read, survey, directories: directories.clone() });
     let dns = dns(&settings, Arc::clone(&live))?;
-    if let Some(trap) = trap {
-        set(trap, &live.now(), &dns, &ground)?;
-    }
     let mut limits = settings.sandbox.limits;
     if let Some(timeout) = request.timeout {
         limits.wall_time_ms = Some(u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX));
@@ -78,6 +76,7 @@ pub(super) fn prepare(
     keep(&settings);
     Ok(Prepared {
         waiting,
+        trap,
         live,
         environment: environment::build(std::env::vars_os(), &settings.sandbox.env, &places),
         ground,
@@ -129,15 +128,20 @@ fn compiled(
     Ok((policy, read))
 }
 
-/// Has the command put itself under the filter that the policy needs.
-fn set(trap: Trap, policy: &Policy, dns: &Dns, ground: &Groundwork) -> Result<(), RunError> {
-    let filter = Filter::compile(FilterPlan {
-        trap_reads: !policy.reads_everything(),
-        trap_exec: true,
-        trap_receives: !dns.bind().is_ok_and(|stub| stub.on_port_53),
-        trap_signals: !ground.scopes_signals(),
-    })?;
-    Ok(trap.set(&filter)?)
+impl Prepared {
+    /// Has the floor laid, and the command put itself under the filter that the policy needs. In this order: whoever lays
+    /// the floor waits for nothing else, and this thread helps when it is done with the rest.
+    pub(super) fn confine(&mut self) -> Result<(), RunError> {
+        self.ahead.go(self.asked);
+        let Some(trap) = self.trap.take() else { return Ok(()) };
+        let filter = Filter::compile(FilterPlan {
+            trap_reads: !self.live.now().reads_everything(),
+            trap_exec: true,
+            trap_receives: !self.dns.bind().is_ok_and(|stub| stub.on_port_53),
+            trap_signals: !self.ground.scopes_signals(),
+        })?;
+        Ok(trap.set(&filter)?)
+    }
 }
 
 /// Lists are needed to the end, and a process serves one run: the kernel takes them back at once, where

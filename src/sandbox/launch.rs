@@ -1,8 +1,7 @@
 //! Starts a command in its sandbox, with a monitor above it.
 //!
-//! Everything is built before the fork; the child only makes system calls. The command's
-//! descriptor table is the monitor's until its filter is installed, so the listener appears in the
-//! monitor, which passes it on: no container's own filter can forbid that.
+//! The forks only make system calls, and find filter and program in memory that askance shares. The command's descriptor
+//! table is the monitor's until its filter is there: the listener appears in it, and no container can forbid that.
 
 use std::ffi::{CStr, CString, NulError};
 use std::io;
@@ -171,7 +170,7 @@ pub struct Trap {
 /// What a command's strings have room in, and what leads to them, twice: more than `execve` takes.
 const ROOM: usize = 16 << 20;
 
-/// What the longest filter has room in.
+/// What the longest filter has room in, of that.
 const FILTER_ROOM: usize = 64 << 10;
 
 /// Forks the monitor, which confines the command while the caller goes on.
@@ -192,6 +191,7 @@ pub(super) fn begin_scoped(beginning: Beginning<'_>, scoped: bool) -> Result<(Wa
     let directory = open_directory(beginning.cwd)?;
     let stdio = above_standard(beginning.stdio)?;
     let number = |fd: &OwnedFd| fd.as_raw_fd();
+    let mut program = Shared::<Program>::new(ROOM).map_err(LaunchError::Prepare)?;
     let command = CommandPlan {
         directory: number(&directory),
         terminal: beginning.controlling_terminal.and_then(|stream| i32::try_from(stream).ok()).filter(|it| *it < 3),
@@ -199,9 +199,9 @@ pub(super) fn begin_scoped(beginning: Beginning<'_>, scoped: bool) -> Result<(Wa
         ruleset: beginning.floor.as_raw_fd(),
         reports: number(&reported),
         trap: number(&trap),
-        filter: Shared::new(FILTER_ROOM).map_err(LaunchError::Prepare)?,
+        filter: program.part(FILTER_ROOM).map_err(LaunchError::Prepare)?,
         go: number(&waited),
-        program: Shared::new(ROOM).map_err(LaunchError::Prepare)?,
+        program,
         processors: Processors::of_this_thread(),
     };
     let mut plan = MonitorPlan {
@@ -288,9 +288,11 @@ fn fork(plan: &MonitorPlan) -> io::Result<Forked> {
 fn failure(report: Report, program: &Path) -> LaunchError {
     let error = io::Error::from_raw_os_error;
     match report {
-        Report::Failed(Stage::Filter, libc::EBUSY) => LaunchError::Nested,
+        // The second: askance's own filter lets nothing but threads share a descriptor table.
+        Report::Failed(Stage::Filter, libc::EBUSY) | Report::Failed(Stage::Fork, libc::EPERM) => LaunchError::Nested,
         Report::Failed(stage @ (Stage::Floor | Stage::Scope), libc::E2BIG) => LaunchError::Layers { stage },
         Report::Failed(stage, errno) => LaunchError::Child { stage, source: error(errno) },
+        Report::Signaled(_) => LaunchError::Killed,
         Report::NotExecuted(errno) => LaunchError::Execute { path: program.to_owned(), source: error(errno) },
         _ => LaunchError::Monitor(error(libc::EPROTO)),
     }
@@ -316,11 +318,13 @@ impl Launching {
 }
 
 impl Launched {
-    /// Lets the command go, and returns when its program runs. The listener must be served.
-    pub fn go(&self) -> Result<(), LaunchError> {
+    /// Lets the command go, and returns when its program runs; `meanwhile` is called in between. The listener must be
+    /// served.
+    pub fn go(&self, meanwhile: impl FnOnce()) -> Result<(), LaunchError> {
         if rustix::io::write(&self.go, &[1]) == Err(Errno::PIPE) {
             return Err(LaunchError::Killed);
         }
+        meanwhile();
         match self.monitor.receive().map_err(LaunchError::Monitor)? {
             (Report::Started, _) => Ok(()),
             (report, _) => Err(failure(report, &self.program)),

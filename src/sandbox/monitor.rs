@@ -120,6 +120,8 @@ struct Monitor<'a> {
     /// It leads the session of the command's terminal, whose output is lost with it.
     has_terminal: bool,
     processors: Option<&'a Processors>,
+    /// The command is under its filter; it can run from then on.
+    trapped: bool,
     /// Why the command does not run.
     failed: Option<Report>,
     /// It was stopped before its program ran, as far as is known, and still is.
@@ -138,6 +140,7 @@ impl<'a> Monitor<'a> {
             program: &plan.command.program,
             processors: plan.command.processors.as_ref(),
             has_terminal: plan.command.terminal.is_some(),
+            trapped: false,
             failed: None,
             stopped: None,
         }
@@ -180,7 +183,10 @@ impl<'a> Monitor<'a> {
         let mut bytes = [0; LENGTH];
         match rustix::io::read(reports, &mut bytes) {
             Ok(LENGTH) => match Report::decode(&bytes) {
-                Ok(Report::Listener(number)) => self.hand_over(number),
+                Ok(Report::Listener(number)) => {
+                    self.trapped = true;
+                    self.hand_over(number);
+                }
                 Ok(report) => {
                     self.reports = None;
                     self.failed = Some(report);
@@ -269,7 +275,7 @@ impl<'a> Monitor<'a> {
             self.stopped = status.stopping_signal();
             return;
         }
-        if self.reports.is_some() {
+        if self.trapped && self.reports.is_some() {
             // It runs: a fork elsewhere in askance still holds the pipe whose end would have said so.
             self.started();
         }

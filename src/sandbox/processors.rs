@@ -24,8 +24,9 @@ impl Processors {
     pub fn of_this_thread() -> Option<Self> {
         static WERE_IDLE: OnceLock<bool> = OnceLock::new();
         let own = sched_getaffinity(None).ok().filter(|own| own.count() > 1)?;
-        let idle = *WERE_IDLE.get_or_init(|| runnable().is_some_and(|runnable| runnable < own.count()));
-        idle.then(|| Self { own, here: sched_getcpu() })
+        let here = sched_getcpu();
+        let idle = *WERE_IDLE.get_or_init(|| someone_is_idle(own.count(), here));
+        idle.then_some(Self { own, here })
     }
 
     /// Takes a new process that has not begun off this processor, which is its maker's, until it
@@ -53,6 +54,13 @@ impl Processors {
         }
     }
 
+    /// Takes the caller to the processor that the start began on.
+    pub fn come_back(&self) {
+        let mut here = CpuSet::new();
+        here.set(self.here);
+        let _ = sched_setaffinity(None, &here);
+    }
+
     /// Lets the caller be wherever it could be before. All processors are asked for first: who has asked for what
     /// its control group allows would keep to that when the group is allowed more.
     pub fn restore(&self) {
@@ -65,21 +73,46 @@ impl Processors {
     }
 }
 
+/// Is one of so many processors idle? Whoever wants the caller's own processor takes none: a shell that has just forked
+/// may still be waiting for it to be let on, where kernels pack.
+fn someone_is_idle(processors: u32, here: usize) -> bool {
+    let Some(runnable) = runnable() else { return false };
+    runnable < processors || runnable == processors && parent_waits_on(here)
+}
+
 /// How many threads of the machine want a processor now: the fourth word of `/proc/loadavg`, as in `2/871`.
 fn runnable() -> Option<u32> {
-    let file = rustix::fs::openat(CWD, "/proc/loadavg", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).ok()?;
     let mut line = [0; 64];
-    let length = rustix::io::read(&file, &mut line).ok()?;
-    let words = std::str::from_utf8(&line[..length]).ok()?;
-    words.split(' ').nth(3)?.split('/').next()?.parse().ok()
+    first_line(c"/proc/loadavg", &mut line)?.split(' ').nth(3)?.split('/').next()?.parse().ok()
+}
+
+/// Does the parent want this processor?
+fn parent_waits_on(here: usize) -> bool {
+    let Some(parent) = rustix::process::getppid() else { return false };
+    let mut line = [0; 512];
+    let stat = first_line(format!("/proc/{}/stat", parent.as_raw_nonzero()), &mut line);
+    stat.is_some_and(|stat| wants(stat, here))
+}
+
+/// Whether a process that can run has this processor, by its line in `/proc`. After the name, which may have anything in
+/// it, the state is the first word and the processor the thirty-seventh: `man 5 proc_pid_stat`.
+fn wants(stat: &str, here: usize) -> bool {
+    let Some((_, words)) = stat.rsplit_once(") ") else { return false };
+    let mut words = words.split(' ');
+    words.next() == Some("R") && words.nth(35).and_then(|number| number.parse().ok()) == Some(here)
+}
+
+/// What `line` has room for of a file in `/proc`, which is a line.
+fn first_line(path: impl rustix::path::Arg, line: &mut [u8]) -> Option<&str> {
+    let file = rustix::fs::openat(CWD, path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).ok()?;
+    let length = rustix::io::read(&file, &mut *line).ok()?;
+    std::str::from_utf8(&line[..length]).ok()
 }
 
 /// Waits on this processor: whoever wakes the caller would have it there, and goes on first.
 pub fn wait_here<T>(wait: impl FnOnce() -> T) -> T {
     let Some(processors) = Processors::of_this_thread() else { return wait() };
-    let mut here = CpuSet::new();
-    here.set(processors.here);
-    let _ = sched_setaffinity(None, &here);
+    processors.come_back();
     let _kept = KeptHere(processors);
     wait()
 }
@@ -96,6 +129,18 @@ impl Drop for KeptHere {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn this_process_wants_the_processor_that_its_line_says() {
+        let stat = std::fs::read_to_string("/proc/thread-self/stat").unwrap();
+        let said = stat.rsplit_once(") ").unwrap().1.split(' ').nth(36).unwrap().parse().unwrap();
+        assert!(wants(&stat, said));
+        assert!(!wants(&stat, said + 1));
+        let sleeps = stat.replacen(") R ", ") S ", 1).replacen('(', "(a) R ", 1);
+        assert_ne!(sleeps, stat);
+        assert!(!wants(&sleeps, said));
+        assert!(!wants("", said) && !wants("1 (a) R", said));
+    }
 
     #[test]
     fn somebody_wants_a_processor_while_this_runs() {

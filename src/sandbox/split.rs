@@ -169,7 +169,7 @@ impl Marks {
     }
 
     /// What is marked beneath a directory, each as the names that lead there.
-    fn beneath<'a>(&'a self, directory: &'a Key) -> impl Iterator<Item = (&'a [u8], Mark)> {
+    fn beneath<'a>(&'a self, directory: &Key) -> impl Iterator<Item = (&'a [u8], Mark)> {
         let after = directory.0.len();
         self.marks
             .range((Bound::Excluded(directory), Bound::Unbounded))
@@ -178,10 +178,15 @@ impl Marks {
     }
 
     /// Names in `directory` that lead to a mark.
-    fn on_the_way(&self, directory: &Key) -> BTreeSet<OsString> {
-        let first = |names: &[u8]| names.split(|byte| *byte == 0).next().map(|name| OsStr::from_bytes(name).to_owned());
-        self.beneath(directory).filter_map(|(names, _)| first(names)).collect()
+    fn on_the_way(&self, directory: &Key) -> BTreeSet<&OsStr> {
+        self.beneath(directory).map(|(names, _)| first(names)).collect()
     }
+}
+
+/// The first of the names that lead somewhere.
+fn first(names: &[u8]) -> &OsStr {
+    let end = names.iter().position(|byte| *byte == 0).unwrap_or(names.len());
+    OsStr::from_bytes(&names[..end])
 }
 
 /// Splits what is marked into what may be granted whole.
@@ -205,7 +210,7 @@ impl Splitting<'_> {
         match mark {
             Mark::Carve if other(Mark::Root) => {
                 for name in marks.on_the_way(key) {
-                    self.visit(&key.join(&name), mark);
+                    self.visit(&key.join(name), mark);
                 }
             }
             Mark::Carve => {}

@@ -95,14 +95,29 @@ impl Default for Survey {
 }
 
 impl Survey {
-    /// What another has seen was seen here.
+    /// What another has seen was seen here. What both have seen is left to the kernel: another thread's heap, which
+    /// that one is at work in, would have to be waited for.
     pub fn absorb(&mut self, other: Self) {
-        self.seen.get_mut().extend(other.seen.into_inner());
-        let directories = self.directories.get_mut();
+        let (seen, directories) = (self.seen.get_mut(), self.directories.get_mut());
+        for (path, found) in other.seen.into_inner() {
+            match seen.contains_key(&path) {
+                true => std::mem::forget((path, found)),
+                false => drop(seen.insert(path, found)),
+            }
+        }
         for (path, found) in other.directories.into_inner() {
-            let known = directories.entry(path).or_default();
-            known.asked += found.asked;
-            known.names = known.names.take().or(found.names);
+            match directories.get_mut(&path) {
+                Some(known) => {
+                    known.asked += found.asked;
+                    if known.names.is_none() {
+                        known.names = found.names;
+                    } else {
+                        std::mem::forget(found);
+                    }
+                    std::mem::forget(path);
+                }
+                None => drop(directories.insert(path, found)),
+            }
         }
     }
 

@@ -46,10 +46,35 @@ impl<T: Copy + 'static> Shared<T> {
             return Err(too_long());
         }
         const { assert!(align_of::<Head<T>>() <= 4096) };
-        // SAFETY: the mapping is aligned to a page, longer than a head, lives to the end of the process, and is zero: an
-        // AtomicBool that is false, and a T that is not there yet.
+        // SAFETY: the mapping is aligned to a page, longer than a head, lives to the end of the process, and is zero.
+        Ok(unsafe { Self::at(start, length) })
+    }
+
+    /// So many bytes of what is free, for another value and what leads to that: one mapping serves both.
+    pub fn part<U: Copy + 'static>(&mut self, length: usize) -> io::Result<Shared<U>> {
+        let gap = self.free.align_offset(align_of::<Head<U>>());
+        let needed = gap.checked_add(length).filter(|needed| *needed <= self.left).ok_or_else(too_long)?;
+        if length < size_of::<Head<U>>() {
+            return Err(too_long());
+        }
+        // SAFETY: these bytes are in the mapping, aligned after the gap, longer than a head, nobody's until now and not
+        // free from now on, and zero, because only `put` writes what is free.
+        unsafe {
+            let start = self.free.add(gap);
+            self.free = self.free.add(needed);
+            self.left -= needed;
+            Ok(Shared::at(start, length))
+        }
+    }
+
+    /// # Safety
+    ///
+    /// `length` zero bytes, aligned for a head and longer than it, that are nobody else's to the end of the process.
+    unsafe fn at(start: NonNull<u8>, length: usize) -> Self {
+        let head = size_of::<Head<T>>();
+        // SAFETY: as the caller says: an AtomicBool that is false, and a T that is not there yet.
         let (first, free) = unsafe { (start.cast::<Head<T>>().as_ref(), start.add(head)) };
-        Ok(Self { head: first, free, left: length - head })
+        Self { head: first, free, left: length - head }
     }
 
     /// A copy of `values`. `E2BIG` where there is no more room.
@@ -123,6 +148,20 @@ mod tests {
         rustix::io::write(&go, &[1]).unwrap();
         let ended = waitid(WaitId::PidFd(child.unwrap().pidfd.as_fd()), WaitIdOptions::EXITED).unwrap();
         assert_eq!(ended.unwrap().exit_status(), Some(0));
+    }
+
+    #[test]
+    fn a_part_is_a_value_of_its_own_and_the_rest_stays_free() {
+        let mut whole = Shared::<u64>::new(4096).unwrap();
+        whole.put(&[1_u8]).unwrap();
+        let mut part = whole.part::<&'static [u32]>(64).unwrap();
+        let theirs = part.put(&[5_u32, 6]).unwrap();
+        let ours = whole.put(&[7_u8; 3000]).unwrap();
+        part.set(theirs);
+        whole.set(3);
+        assert_eq!((theirs, ours), ([5, 6].as_slice(), [7; 3000].as_slice()));
+        assert!(Shared::<u64>::new(4096).unwrap().part::<u64>(4096).is_err());
+        assert!(Shared::<u64>::new(4096).unwrap().part::<u64>(8).is_err());
     }
 
     #[test]

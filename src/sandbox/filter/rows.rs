@@ -9,11 +9,20 @@ pub(super) enum Action {
     Errno(i32),
 }
 
+/// How many conditions a clause has at most.
+const MOST_CONDITIONS: usize = 3;
+
 /// Registers that match; all of them have to.
 #[derive(Debug, Clone)]
 pub(super) struct Clause {
-    pub(super) when: Vec<Condition>,
+    when: [Option<Condition>; MOST_CONDITIONS],
     pub(super) then: Action,
+}
+
+impl Clause {
+    pub(super) fn conditions(&self) -> impl Iterator<Item = Condition> {
+        self.when.iter().copied().flatten()
+    }
 }
 
 /// One system call: the first clause that matches decides, else `otherwise`.
@@ -30,7 +39,10 @@ impl Row {
     }
 
     pub(super) fn when<const N: usize>(mut self, when: [Condition; N], then: Action) -> Self {
-        self.clauses.push(Clause { when: when.to_vec(), then });
+        const { assert!(N <= MOST_CONDITIONS) };
+        let mut all = [None; MOST_CONDITIONS];
+        all.iter_mut().zip(when).for_each(|(place, condition)| *place = Some(condition));
+        self.clauses.push(Clause { when: all, then });
         self
     }
 

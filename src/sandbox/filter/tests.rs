@@ -92,8 +92,8 @@ fn the_search_finds_every_row_and_nothing_else() {
 }
 
 /// seccompiler's own program for one clause.
-fn by_seccompiler(nr: i64, when: &[Condition]) -> Vec<Instruction> {
-    let condition = |condition: &Condition| match *condition {
+fn by_seccompiler(nr: i64, when: impl Iterator<Item = Condition>) -> Vec<Instruction> {
+    let condition = |condition: Condition| match condition {
         Condition::Is(argument, value) => {
             SeccompCondition::new(argument, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, value.into())
         }
@@ -105,7 +105,7 @@ fn by_seccompiler(nr: i64, when: &[Condition]) -> Vec<Instruction> {
             SeccompCondition::new(argument, SeccompCmpArgLen::Qword, SeccompCmpOp::Eq, value)
         }
     };
-    let rule = SeccompRule::new(when.iter().map(|one| condition(one).unwrap()).collect()).unwrap();
+    let rule = SeccompRule::new(when.map(|one| condition(one).unwrap()).collect()).unwrap();
     let architecture = if cfg!(target_arch = "x86_64") { TargetArch::x86_64 } else { TargetArch::aarch64 };
     let (no, yes) = (SeccompAction::Allow, SeccompAction::Trace(0));
     let program: BpfProgram =
@@ -117,8 +117,8 @@ fn by_seccompiler(nr: i64, when: &[Condition]) -> Vec<Instruction> {
 /// Every combination of what a row's clauses compare with, and of neighbours of it.
 fn interesting(row: &rows::Row) -> Vec<[u64; 6]> {
     let mut values: [Vec<u64>; 6] = std::array::from_fn(|_| vec![0, 1, u64::MAX]);
-    for condition in row.clauses.iter().flat_map(|clause| &clause.when) {
-        let (argument, found) = match *condition {
+    for condition in row.clauses.iter().flat_map(rows::Clause::conditions) {
+        let (argument, found) = match condition {
             Condition::Is(argument, value) => (argument, vec![u64::from(value), u64::from(value) ^ 1]),
             Condition::Masked(argument, mask, value) => {
                 (argument, vec![value.into(), (value | !mask).into(), (value ^ (mask & mask.wrapping_neg())).into()])
@@ -148,7 +148,7 @@ fn the_program_answers_as_seccompiler_s_would() {
         for row in calls::rows(plan).iter().filter(|row| !row.clauses.is_empty()) {
             let nr = u32::try_from(row.nr).unwrap();
             let clauses: Vec<_> =
-                row.clauses.iter().map(|clause| (by_seccompiler(row.nr, &clause.when), clause.then)).collect();
+                row.clauses.iter().map(|clause| (by_seccompiler(row.nr, clause.conditions()), clause.then)).collect();
             for args in interesting(row) {
                 let matching = |(program, _): &&(Vec<Instruction>, rows::Action)| {
                     run(program, nr, TARGET, args).0 == u32::from(SeccompAction::Trace(0))

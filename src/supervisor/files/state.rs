@@ -115,7 +115,7 @@ impl State {
     }
 
     /// Where `/etc/resolv.conf` and `/etc/hosts` really are.
-    pub(super) fn resolver_files(&self) -> &[PathBuf; 2] {
+    pub(in crate::supervisor) fn resolver_files(&self) -> &[PathBuf; 2] {
         self.resolver_files.get_or_init(|| {
             ["/etc/resolv.conf", "/etc/hosts"].map(|path| std::fs::canonicalize(path).unwrap_or_else(|_| path.into()))
         })
