@@ -70,12 +70,12 @@ impl Meter {
     }
 
     /// Waits until everything within the bound is written; was there more? The command is dead.
-    pub(super) fn finish(self) -> bool {
-        for copy in self.copies {
+    pub(super) fn finish(mut self) -> bool {
+        for copy in std::mem::take(&mut self.copies) {
             // A copy that panicked has written what it could.
             let _ = copy.join();
         }
-        self.left.load(Ordering::Acquire) == SPENT
+        self.is_spent()
     }
 }
 
