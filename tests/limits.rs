@@ -42,6 +42,22 @@ for_each_user! {
 }
 
 for_each_user! {
+    fn a_name_that_is_no_text_hides_no_process_from_the_limits(scene) {
+        limited(&scene, r#""processes": 5"#);
+        let program = "
+import ctypes, os, time
+ctypes.CDLL(None).prctl(15, b'\\xff', 0, 0, 0)
+for _ in range(20):
+    if os.fork() == 0:
+        time.sleep(5)
+        os._exit(0)
+time.sleep(5)";
+        let many = scene.run(&["/usr/bin/python3", "-c", program]);
+        assert!(many.code() != 0, "{many}");
+    }
+}
+
+for_each_user! {
     fn a_sandbox_that_is_switched_off_says_so(scene) {
         let marker = scene.outside.join("marker");
         let line = format!("echo x > {}", marker.display());

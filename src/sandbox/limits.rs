@@ -9,6 +9,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use crate::sys::process;
+
 /// What the tree below a monitor uses now.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Sample {
@@ -23,7 +25,7 @@ pub fn sample(monitor: i32) -> Sample {
     let parents = parents();
     let mut sample = Sample::default();
     for pid in descendants(monitor, &parents) {
-        let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+        let status = process::status(pid).unwrap_or_default();
         sample.processes += field(&status, "Threads:");
         sample.memory_bytes += 1024 * MEMORY_KB.map(|name| field(&status, name)).iter().sum::<u64>();
     }
@@ -35,13 +37,11 @@ pub(super) fn parents() -> HashMap<i32, i32> {
     let Ok(entries) = fs::read_dir("/proc") else { return HashMap::new() };
     let numbers = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
     numbers
-        .filter_map(|pid: i32| Some((pid, parent(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)?)))
+        .filter_map(|pid: i32| {
+            let stat = fs::read(format!("/proc/{pid}/stat")).ok()?;
+            Some((pid, process::stat_field(&stat, 4)?.parse().ok()?))
+        })
         .collect()
-}
-
-/// The fourth field of `/proc/PID/stat`; the second is in parentheses and may hold anything.
-fn parent(stat: &str) -> Option<i32> {
-    stat.get(stat.rfind(')')? + 1..)?.split_whitespace().nth(1)?.parse().ok()
 }
 
 pub(super) fn descendants(ancestor: i32, parents: &HashMap<i32, i32>) -> HashSet<i32> {
@@ -169,13 +169,6 @@ fn delegates(group: &Path, processes: Option<u64>, memory_bytes: Option<u64>) ->
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_parent_is_found_behind_any_name() {
-        assert_eq!(parent("12 (sh) S 7 12 12 0"), Some(7));
-        assert_eq!(parent("12 (a) R 1 (b) S 7 12"), Some(7));
-        assert_eq!(parent("12 (sh"), None);
-    }
 
     #[test]
     fn descendants_are_found_whatever_their_order() {

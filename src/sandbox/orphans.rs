@@ -11,6 +11,8 @@ use std::os::fd::AsFd;
 use rustix::fs::{CWD, Mode, OFlags, RawDir};
 use rustix::process::{Pid, Signal, getpid};
 
+use crate::sys::process::stat_field;
+
 /// Processes looked at in one round; more wait for the next.
 const MOST: usize = 8192;
 
@@ -69,7 +71,6 @@ fn list(processes: &mut [Process; MOST]) -> usize {
     found
 }
 
-/// The fourth field of `/proc/PID/stat`; the second is in parentheses and may hold anything.
 fn parent(proc: &impl AsFd, pid: i32) -> Option<i32> {
     let mut name = [0_u8; 24];
     let mut path = &mut name[..];
@@ -78,9 +79,7 @@ fn parent(proc: &impl AsFd, pid: i32) -> Option<i32> {
     let stat = rustix::fs::openat(proc, path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).ok()?;
     let mut bytes = [0_u8; 256];
     let length = rustix::io::read(&stat, &mut bytes).ok()?;
-    let text = bytes.get(..length)?;
-    let after = text.iter().rposition(|byte| *byte == b')')? + 1;
-    decimal(text.get(after..)?.split(|byte| *byte == b' ').nth(2)?)
+    stat_field(bytes.get(..length)?, 4)?.parse().ok()
 }
 
 fn decimal(bytes: &[u8]) -> Option<i32> {

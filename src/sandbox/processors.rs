@@ -10,6 +10,7 @@ use rustix::fs::{CWD, Mode, OFlags};
 use rustix::process::Pid;
 use rustix::thread::{CpuSet, sched_getaffinity, sched_getcpu, sched_setaffinity};
 
+use crate::sys::process::stat_field;
 use crate::sys::thread::restrict_to;
 
 /// The processors that this process may use, and the one that the caller was on.
@@ -54,7 +55,7 @@ impl Processors {
         }
     }
 
-    /// Takes the caller to the processor that the start began on.
+    /// Takes the caller to the processor that this was made on.
     pub fn come_back(&self) {
         let mut here = CpuSet::new();
         here.set(self.here);
@@ -83,7 +84,8 @@ fn someone_is_idle(processors: u32, here: usize) -> bool {
 /// How many threads of the machine want a processor now: the fourth word of `/proc/loadavg`, as in `2/871`.
 fn runnable() -> Option<u32> {
     let mut line = [0; 64];
-    first_line(c"/proc/loadavg", &mut line)?.split(' ').nth(3)?.split('/').next()?.parse().ok()
+    let line = std::str::from_utf8(first_line(c"/proc/loadavg", &mut line)?).ok()?;
+    line.split(' ').nth(3)?.split('/').next()?.parse().ok()
 }
 
 /// Does the parent want this processor?
@@ -94,19 +96,17 @@ fn parent_waits_on(here: usize) -> bool {
     stat.is_some_and(|stat| wants(stat, here))
 }
 
-/// Whether a process that can run has this processor, by its line in `/proc`. After the name, which may have anything in
-/// it, the state is the first word and the processor the thirty-seventh: `man 5 proc_pid_stat`.
-fn wants(stat: &str, here: usize) -> bool {
-    let Some((_, words)) = stat.rsplit_once(") ") else { return false };
-    let mut words = words.split(' ');
-    words.next() == Some("R") && words.nth(35).and_then(|number| number.parse().ok()) == Some(here)
+/// Does a process that can run have this processor, by its line in `/proc`?
+fn wants(stat: &[u8], here: usize) -> bool {
+    let processor = stat_field(stat, 39).and_then(|number| number.parse().ok());
+    stat_field(stat, 3) == Some("R") && processor == Some(here)
 }
 
 /// What `line` has room for of a file in `/proc`, which is a line.
-fn first_line(path: impl rustix::path::Arg, line: &mut [u8]) -> Option<&str> {
+fn first_line(path: impl rustix::path::Arg, line: &mut [u8]) -> Option<&[u8]> {
     let file = rustix::fs::openat(CWD, path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).ok()?;
     let length = rustix::io::read(&file, &mut *line).ok()?;
-    std::str::from_utf8(&line[..length]).ok()
+    line.get(..length)
 }
 
 /// Waits on this processor: whoever wakes the caller would have it there, and goes on first.
@@ -134,12 +134,12 @@ mod tests {
     fn this_process_wants_the_processor_that_its_line_says() {
         let stat = std::fs::read_to_string("/proc/thread-self/stat").unwrap();
         let said = stat.rsplit_once(") ").unwrap().1.split(' ').nth(36).unwrap().parse().unwrap();
-        assert!(wants(&stat, said));
-        assert!(!wants(&stat, said + 1));
+        assert!(wants(stat.as_bytes(), said));
+        assert!(!wants(stat.as_bytes(), said + 1));
         let sleeps = stat.replacen(") R ", ") S ", 1).replacen('(', "(a) R ", 1);
         assert_ne!(sleeps, stat);
-        assert!(!wants(&sleeps, said));
-        assert!(!wants("", said) && !wants("1 (a) R", said));
+        assert!(!wants(sleeps.as_bytes(), said));
+        assert!(!wants(b"", said) && !wants(b"1 (a) R", said));
     }
 
     #[test]

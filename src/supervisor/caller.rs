@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use super::context::Process;
-use crate::sys::pidfd;
+use crate::sys::{pidfd, process};
 
 /// No umask is known yet.
 const UNKNOWN: u32 = u32::MAX;
@@ -174,14 +174,12 @@ fn started(tgid: i32) -> Option<u64> {
     // Fifty numbers and a name of 64 bytes at most, in one piece.
     let mut stat = [0; 1536];
     let length = File::open(format!("/proc/{tgid}/task/{tgid}/stat")).ok()?.read(&mut stat).ok()?;
-    let name_ends = stat[..length].iter().rposition(|byte| *byte == b')')?;
-    let after_name = std::str::from_utf8(&stat[name_ends + 1..length]).ok()?;
-    after_name.split_ascii_whitespace().nth(19)?.parse().ok()
+    process::stat_field(&stat[..length], 22)?.parse().ok()
 }
 
 /// One field of `/proc/TID/status`.
 pub(super) fn status_field(tid: i32, name: &str) -> Option<String> {
-    let status = fs::read_to_string(format!("/proc/{tid}/status")).ok()?;
+    let status = process::status(tid).ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix(name))?;
     Some(line.trim().to_owned())
 }

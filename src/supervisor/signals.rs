@@ -5,6 +5,8 @@
 
 use std::time::{Duration, Instant};
 
+use crate::sys::process;
+
 /// Restart the call after the handler, or return `EINTR`, as `SA_RESTART` says. The kernel turns
 /// it into one of the two, but only where a signal is really pending for the thread.
 const ERESTARTSYS: i32 = 512;
@@ -74,7 +76,7 @@ struct Pending {
 
 impl Pending {
     fn of(tid: i32) -> Option<Self> {
-        let status = std::fs::read_to_string(format!("/proc/{tid}/status")).ok()?;
+        let status = process::status(tid).ok()?;
         let field = |name: &str| status.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
         let set = |name: &str| field(name).and_then(|text| u64::from_str_radix(text, 16).ok());
         Some(Self {

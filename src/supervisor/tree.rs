@@ -2,6 +2,8 @@
 
 use std::fs;
 
+use crate::sys::process::stat_field;
+
 /// Answers whether a number belongs to a process of the run.
 #[derive(Debug, Clone, Copy)]
 pub struct Tree {
@@ -36,7 +38,5 @@ impl Tree {
 }
 
 fn parent_of(pid: i32) -> Option<i32> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    let after_name = &stat[stat.rfind(')')? + 1..];
-    after_name.split_ascii_whitespace().nth(1)?.parse().ok()
+    stat_field(&fs::read(format!("/proc/{pid}/stat")).ok()?, 4)?.parse().ok()
 }

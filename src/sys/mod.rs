@@ -10,6 +10,7 @@ pub mod landlock;
 pub mod memory;
 pub mod notify;
 pub mod pidfd;
+pub mod process;
 pub mod pty;
 pub mod seccomp;
 pub mod shared;
