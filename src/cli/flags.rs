@@ -82,7 +82,7 @@ pub struct ApprovalFlags {
     pub reason: Option<String>,
 }
 
-fn kind(text: &str) -> Result<Kind, &'static str> {
+pub(super) fn kind(text: &str) -> Result<Kind, &'static str> {
     Kind::from_word(text).ok_or("expected interactive, exec, subagent or mission")
 }
 
@@ -91,7 +91,7 @@ pub(super) fn level(text: &str) -> Result<AutonomyLevel, &'static str> {
     found.ok_or("expected off, low, medium or high")
 }
 
-fn milliseconds(text: &str) -> Result<u64, &'static str> {
+pub(super) fn milliseconds(text: &str) -> Result<u64, &'static str> {
     const EXPECTED: &str = "expected a time of at least one millisecond: 90, 90s, 5m, 1h, 500ms";
     let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
     let (number, unit) = text.split_at(digits);

@@ -17,6 +17,7 @@ mod judging;
 mod layers;
 #[cfg(feature = "mcp")]
 mod mcp;
+mod plain;
 mod profiles;
 mod run;
 mod serve;
@@ -60,6 +61,9 @@ pub fn main() -> u8 {
 }
 
 fn parse(words: Vec<OsString>) -> Result<Command, clap::Error> {
+    if let Some(command) = plain::command(&words) {
+        return Ok(command);
+    }
     if words.get(1).is_some_and(|word| word == "run" || word == "exec") {
         return OftenCli::try_parse_from(words).map(|cli| Command::Often(cli.command));
     }
