@@ -13,14 +13,14 @@ pub(super) enum Action {
 const MOST_CONDITIONS: usize = 3;
 
 /// Registers that match; all of them have to.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Clause {
     when: [Option<Condition>; MOST_CONDITIONS],
     pub(super) then: Action,
 }
 
 impl Clause {
-    pub(super) fn conditions(&self) -> impl Iterator<Item = Condition> {
+    pub(super) fn conditions(&self) -> impl DoubleEndedIterator<Item = Condition> {
         self.when.iter().copied().flatten()
     }
 }
@@ -44,6 +44,11 @@ impl Row {
         all.iter_mut().zip(when).for_each(|(place, condition)| *place = Some(condition));
         self.clauses.push(Clause { when: all, then });
         self
+    }
+
+    /// Is another call answered in the same way?
+    pub(super) fn answers_as(&self, other: &Self) -> bool {
+        self.otherwise == other.otherwise && self.clauses == other.clauses
     }
 
     pub(super) fn traps(&self) -> bool {
@@ -72,7 +77,7 @@ pub(super) struct Half {
 
 impl Condition {
     /// What has to hold, one half after the other.
-    pub(super) fn halves(self) -> impl Iterator<Item = Half> {
+    pub(super) fn halves(self) -> impl DoubleEndedIterator<Item = Half> {
         // `args` begins at byte 16; on what is little-endian the low half comes first.
         let at = |argument: u8| 16 + 8 * u32::from(argument);
         let halves = match self {
