@@ -39,8 +39,8 @@ pub(super) fn take_down(launched: &Launched, ending: &Result<Ending, RunError>, 
     // Its processes are dead: it can be removed.
     drop(group);
     supervisor.finish();
-    // Its threads are done, and the process is nearly: the kernel takes it back at once.
-    std::mem::forget(supervisor);
+    // What it holds open is closed while the monitor ends.
+    drop(supervisor);
     if let Some(console) = console {
         console.finish();
     }

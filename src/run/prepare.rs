@@ -137,7 +137,7 @@ impl Prepared {
         let filter = Filter::compile(FilterPlan {
             trap_reads: !self.live.now().reads_everything(),
             trap_exec: true,
-            trap_receives: !self.dns.bind().is_ok_and(|stub| stub.on_port_53),
+            trap_receives: !self.dns.bind().unwrap_or(false),
             trap_signals: !self.ground.scopes_signals(),
         })?;
         Ok(trap.set(&filter)?)

@@ -209,9 +209,6 @@ impl<'a> Monitor<'a> {
         if let Some(signal) = self.stopped.take() {
             send(self.channel, Report::Stopped(signal));
         }
-        if let Some(processors) = self.processors {
-            processors.restore();
-        }
     }
 
     /// Sends the listener, which the command left in the table that it has unshared by now, and
@@ -233,6 +230,10 @@ impl<'a> Monitor<'a> {
         keep.sort_unstable();
         if spawn::close_all_but(0, &keep).is_err() {
             self.end(None);
+        }
+        // What it tells next it tells beside the program.
+        if let Some(processors) = self.processors {
+            processors.restore();
         }
     }
 
