@@ -53,7 +53,7 @@ fn context(locations: &Locations) -> Context {
     let settings = Settings::load(locations, Runtime::default()).unwrap();
     let policy = foresee(locations, &settings).unwrap();
     let (read, write) = (policy.silent_reading(&sandbox::search), policy.silent_writing());
-    let floor = Floor::lay(&read, &write, &Survey::default()).unwrap();
+    let floor = Floor::lay(&read, &write, &Survey::default()).unwrap().floor;
     let parts = Parts {
         policy: Arc::new(LivePolicy::new(policy)),
         monitor: 1,

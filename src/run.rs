@@ -208,7 +208,8 @@ fn carry_out(request: &RunRequest, begun: Begun, outlet: &Outlet) -> Result<u8, 
     let launching = waiting.launch(child_plan(request, program, &prepared)?)?;
     let (own, nursery) = places::furnish(&prepared.directories, &journal)?;
     prepared.confine()?;
-    let (removed, limits) = (prepared.environment.removed.clone(), prepared.limits);
+    let (removed, limits, ground) =
+        (prepared.environment.removed.clone(), prepared.limits, Arc::clone(&prepared.ground));
     let served = Served { launching, nursery, journal: &journal, asker };
     let (supervisor, launched, floor) = supervise(request, prepared, served)?;
     // Set once: there is one command.
@@ -218,6 +219,8 @@ fn carry_out(request: &RunRequest, begun: Begun, outlet: &Outlet) -> Result<u8, 
     }
     let group = wait::group(&launched, &limits);
     let ending = launched.go(|| supervisor.rehearse()).map_err(RunError::Launch).and_then(|()| {
+        // The command has it. To take a ruleset apart is work, and there is a moment for it now.
+        drop(ground);
         let console = console.as_ref();
         let (launched, signals, limits, group) = (&*launched, &signals, &limits, group.as_ref());
         let (meter, reader) = (meter.as_ref(), outlet.reader());

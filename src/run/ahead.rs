@@ -2,7 +2,6 @@
 //! request is approved, and lays it, which the first one then does too.
 
 use std::sync::{Arc, mpsc};
-use std::thread;
 
 use super::RunError;
 use crate::policy::{CompileError, Places, SilentYes, WriteLists};
@@ -49,8 +48,6 @@ impl Ahead {
             let mut survey = Survey::default();
             let real = |path: &std::path::Path| survey.look(path).elsewhere;
             let _ = writes.send(WriteLists::compile(&settings.sandbox, &places, &real));
-            // The command may want this processor, to come to where it waits for its filter.
-            thread::yield_now();
             let Ok(planning) = planned.recv() else { return };
             let Planning { live, read, survey: seen, directories } = planning;
             survey.absorb(seen);

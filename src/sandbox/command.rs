@@ -107,10 +107,6 @@ fn confine(plan: &CommandPlan) -> Result<io::Error, (Stage, io::Error)> {
     // While nothing waits for it; all signals are blocked here.
     dispositions::reset_dispositions();
     rustix::process::fchdir(borrow(plan.directory)).map_err(|error| (Stage::Directory, error.into()))?;
-    // Where askance's first thread is, which has less to do from now on than the second.
-    if let Some(processors) = &plan.processors {
-        processors.come_back();
-    }
     let filter = awaited(plan.trap, &plan.filter);
     let listener = seccomp::install_with_listener(filter).map_err(at(Stage::Filter))?;
     // From here on descriptors are this process's own, and none but the standard streams survives exec.

@@ -1,7 +1,7 @@
 //! The floor: the Landlock ruleset that grants what the policy silently allows, and nothing else.
 //!
-//! Owns the ruleset's descriptor and a table of what went into it. It holds in the kernel with
-//! nobody's help; everything above it is brokered. It never grants a path that a carve covers, and
+//! Owns a table of what went into it, and until the command has it the ruleset's descriptor. It holds in
+//! the kernel with nobody's help; everything above it is brokered. It never grants a path that a carve covers, and
 //! it refuses to exist on a kernel that cannot hold it.
 
 use std::collections::{BTreeMap, HashSet};
@@ -71,11 +71,18 @@ pub struct Groundwork {
 /// What was given to Landlock.
 #[derive(Debug)]
 pub struct Floor {
-    ground: Arc<Groundwork>,
+    abi: u32,
     table: Table,
     left_out: Vec<LeftOut>,
     nursery: Option<Nursery>,
     patterned: bool,
+}
+
+/// A floor, and what a process stands on it with.
+#[derive(Debug)]
+pub struct Laid {
+    pub floor: Floor,
+    ground: Arc<Groundwork>,
 }
 
 /// The inodes that are denied under whatever name, and to what.
@@ -106,10 +113,10 @@ impl Groundwork {
     }
 
     /// Binds what is planned, alone.
-    pub fn lay(self: Arc<Self>, plan: FloorPlan) -> Floor {
-        let laying = Laying::new(self, plan);
+    pub fn lay(self: Arc<Self>, plan: FloorPlan) -> Laid {
+        let laying = Laying::new(Arc::clone(&self), plan);
         let bound = laying.bind();
-        laying.finish([bound], None)
+        Laid { floor: laying.finish([bound], None), ground: self }
     }
 }
 
@@ -158,7 +165,7 @@ impl Laying {
                 Err(left) => left_out.push(left),
             }
         }
-        Floor { ground, table: Table::new(rules), left_out, nursery, patterned }
+        Floor { abi: ground.abi, table: Table::new(rules), left_out, nursery, patterned }
     }
 }
 
@@ -211,7 +218,7 @@ fn as_abi(number: u32) -> ABI {
 
 impl Floor {
     /// Lays a floor where nothing is made for the run.
-    pub fn lay(read: &SilentYes, write: &SilentYes, survey: &Survey) -> Result<Self, FloorError> {
+    pub fn lay(read: &SilentYes, write: &SilentYes, survey: &Survey) -> Result<Laid, FloorError> {
         Ok(Arc::new(Groundwork::new()?).lay(FloorPlan::new((read, write), survey, None)))
     }
 
@@ -241,7 +248,7 @@ impl Floor {
 
     /// The Landlock ABI whose rights the ruleset handles.
     pub fn abi(&self) -> u32 {
-        self.ground.abi
+        self.abi
     }
 
     /// What the policy allows and the floor had to leave to the broker.
@@ -250,7 +257,7 @@ impl Floor {
     }
 }
 
-impl AsFd for Floor {
+impl AsFd for Laid {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.ground.as_fd()
     }

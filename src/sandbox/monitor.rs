@@ -50,7 +50,13 @@ pub(super) fn run(plan: &MonitorPlan) -> Infallible {
     match confine(plan) {
         Ok(children) => spawn::fork_sharing_memory(&plan.stack, &plan.command, command::run, |command| {
             match command.map(Pid::from_raw) {
-                Ok(Some(command)) => Monitor::over(command, plan, children).watch(),
+                Ok(Some(command)) => {
+                    // Where askance's first thread is, which has less to do than the second.
+                    if let Some(processors) = &plan.command.processors {
+                        processors.bring(Some(command));
+                    }
+                    Monitor::over(command, plan, children).watch()
+                }
                 Ok(None) => fail(plan, Stage::Fork, &io::Error::from_raw_os_error(libc::ECHILD)),
                 Err(error) => fail(plan, Stage::Fork, &error),
             }

@@ -55,11 +55,11 @@ impl Processors {
         }
     }
 
-    /// Takes the caller to the processor that this was made on.
-    pub fn come_back(&self) {
+    /// Takes a new process that has not begun, or the caller, to the processor that this was made on.
+    pub fn bring(&self, process: Option<Pid>) {
         let mut here = CpuSet::new();
         here.set(self.here);
-        let _ = sched_setaffinity(None, &here);
+        let _ = sched_setaffinity(process, &here);
     }
 
     /// Lets the caller be wherever it could be before. All processors are asked for first: who has asked for what
@@ -112,7 +112,7 @@ fn first_line(path: impl rustix::path::Arg, line: &mut [u8]) -> Option<&[u8]> {
 /// Waits on this processor: whoever wakes the caller would have it there, and goes on first.
 pub fn wait_here<T>(wait: impl FnOnce() -> T) -> T {
     let Some(processors) = Processors::of_this_thread() else { return wait() };
-    processors.come_back();
+    processors.bring(None);
     let _kept = KeptHere(processors);
     wait()
 }

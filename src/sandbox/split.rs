@@ -27,40 +27,28 @@ const LIKELY: [&str; 22] = [
 
 /// Where a split directory's entries are read now and then and hardly ever executed: all but these are left
 /// to the broker, because a rule for each of a hundred costs every start more than it saves.
-const READ_ONE_BY_ONE: &str = "/etc";
+const READ_ONE_BY_ONE: [(&str, &[&str]); 2] = [("/etc", &IN_ETC), ("/run", &IN_RUN)];
 
-/// What of it is executed, or read by nearly every program of some kind; in order.
-const IN_ETC: [&str; 40] = [
-    "NetworkManager",
+/// What of it is executed by commands, or read by nearly every program of some kind; in order.
+const IN_ETC: [&str; 27] = [
     "X11",
-    "acpi",
     "alternatives",
     "ca-certificates",
     "certs",
-    "cron.d",
-    "cron.daily",
-    "cron.hourly",
-    "cron.monthly",
-    "cron.weekly",
     "crypto-policies",
-    "dhcp",
     "fonts",
     "group",
     "hosts",
     "init.d",
-    "kernel",
     "ld.so.cache",
     "ld.so.conf",
     "ld.so.conf.d",
     "ld.so.preload",
     "localtime",
-    "network",
     "nsswitch.conf",
-    "opt",
     "passwd",
     "perl",
     "pki",
-    "ppp",
     "profile.d",
     "rc.d",
     "resolv.conf",
@@ -68,13 +56,30 @@ const IN_ETC: [&str; 40] = [
     "static",
     "terminfo",
     "texmf",
-    "update-motd.d",
     "vim",
     "xdg",
 ];
 
-fn is_granted_in_etc(name: &OsStr) -> bool {
-    IN_ETC.binary_search_by(|known| known.as_bytes().cmp(name.as_bytes())).is_ok()
+/// The same: some distributions have their programs there.
+const IN_RUN: [&str; 9] = [
+    "booted-system",
+    "current-system",
+    "host",
+    "media",
+    "opengl-driver",
+    "opengl-driver-32",
+    "privileged",
+    "user",
+    "wrappers",
+];
+
+/// What of a directory, or beneath it, is granted by name alone; `None`: all of it.
+fn granted_beneath(directory: &Path) -> Option<&'static [&'static str]> {
+    READ_ONE_BY_ONE.iter().find(|(above, _)| directory.starts_with(above)).map(|(_, names)| *names)
+}
+
+fn is_among(names: &[&str], name: &OsStr) -> bool {
+    names.binary_search_by(|known| known.as_bytes().cmp(name.as_bytes())).is_ok()
 }
 
 /// The private temporary directory of another run, or what is left of one that was killed: hundreds
@@ -233,8 +238,8 @@ impl Splitting<'_> {
         };
         let mut names: Vec<_> = entries.iter().filter(|(_, kind)| *kind != FileType::Symlink).collect();
         let needed = self.marks.on_the_way(key);
-        if path.starts_with(READ_ONE_BY_ONE) {
-            names.retain(|(name, _)| needed.contains(*name) || is_granted_in_etc(name));
+        if let Some(granted) = granted_beneath(&path) {
+            names.retain(|(name, _)| needed.contains(*name) || is_among(granted, name));
         }
         names.retain(|(name, _)| needed.contains(*name) || !is_of_another_run(&path, name));
         if names.len() > MOST_CHILDREN {
@@ -266,9 +271,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_granted_in_etc_is_found_by_its_name_alone() {
-        assert!(IN_ETC.is_sorted());
-        assert!(IN_ETC.iter().all(|name| is_granted_in_etc(OsStr::new(name))));
-        assert!(!["", "X", "groups", "zz"].iter().any(|name| is_granted_in_etc(OsStr::new(name))));
+    fn what_is_granted_by_name_is_found_by_its_name_alone() {
+        for (directory, names) in READ_ONE_BY_ONE {
+            assert_eq!(granted_beneath(&Path::new(directory).join("any")), Some(names));
+            assert!(names.is_sorted());
+            assert!(names.iter().all(|name| is_among(names, OsStr::new(name))));
+            assert!(!["", "X", "groups", "zz"].iter().any(|name| is_among(names, OsStr::new(name))));
+        }
+        assert_eq!(granted_beneath(Path::new("/usr/etc")), None);
     }
 }

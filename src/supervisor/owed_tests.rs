@@ -166,7 +166,7 @@ impl Scene {
             read_only: false,
         };
         let policy = Policy::compile(&Sandbox::default(), places, &|_| None).unwrap();
-        let floor = Floor::lay(&policy.silent_writing(), &policy.silent_writing(), &Survey::default()).unwrap();
+        let floor = Floor::lay(&policy.silent_writing(), &policy.silent_writing(), &Survey::default()).unwrap().floor;
         let parts = Parts {
             policy: Arc::new(LivePolicy::new(policy)),
             monitor: 1,

@@ -12,11 +12,11 @@ use super::*;
 use crate::sys::{landlock, spawn};
 
 /// Runs `attempts` below the floor alone; one answer each: did it succeed?
-fn below(floor: &Floor, attempts: &[(Attempt, CString)]) -> Vec<bool> {
+fn below(laid: &Laid, attempts: &[(Attempt, CString)]) -> Vec<bool> {
     let (reader, writer) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).unwrap();
     let child = spawn::fork_with_pidfd(|| {
         let _ = rustix::thread::set_no_new_privs(true);
-        if landlock::restrict_self(floor.as_fd()).is_ok() {
+        if landlock::restrict_self(laid.as_fd()).is_ok() {
             for (attempt, path) in attempts {
                 let _ = rustix::io::write(&writer, &[u8::from(attempt.succeeds(path))]);
             }
@@ -133,7 +133,7 @@ proptest! {
         }
         let read = silent_at(&base, &read_roots, &read_carve);
         let write = silent_at(&base, &write_roots, &write_carve);
-        let floor = Floor::lay(&read, &write, &Survey::default()).unwrap();
+        let laid = Floor::lay(&read, &write, &Survey::default()).unwrap();
 
         let mut paths = vec![base.clone()];
         walk(&base, &mut paths);
@@ -158,7 +158,7 @@ proptest! {
         };
         let before: Vec<_> = attempts.iter().map(|(_, path)| leads(path)).collect();
         let files: Vec<bool> = before.iter().map(|path| path.as_ref().is_ok_and(|path| path.is_file())).collect();
-        let answers = below(&floor, &attempts);
+        let answers = below(&laid, &attempts);
         let after = |(before, (_, path)): (Result<_, _>, &(_, CString))| before.or_else(|_| leads(path)).unwrap_or_else(|path| path);
         let real: Vec<PathBuf> = before.into_iter().zip(&attempts).map(after).collect();
         for ((((attempt, path), real), file), answer) in attempts.iter().zip(&real).zip(files).zip(answers) {
@@ -171,11 +171,11 @@ proptest! {
                 prop_assert!(allowed, "{attempt:?} {path:?} ({real:?})\n{read:?}\n{write:?}");
             }
             if file && allowed && *attempt == Attempt::Read {
-                prop_assert!(answer, "{attempt:?} {path:?} ({real:?})\n{read:?}\n{:?}", floor.left_out());
+                prop_assert!(answer, "{attempt:?} {path:?} ({real:?})\n{read:?}\n{:?}", laid.floor.left_out());
             }
             // The table tells what the kernel was given.
             if *attempt == Attempt::Read && file {
-                prop_assert_eq!(floor.covers(real, Rights::READ).is_some(), answer, "{:?}", real);
+                prop_assert_eq!(laid.floor.covers(real, Rights::READ).is_some(), answer, "{:?}", real);
             }
         }
     }
@@ -183,9 +183,10 @@ proptest! {
 
 #[test]
 fn the_deepest_rule_speaks_for_all() {
-    let floor =
+    let laid =
         Floor::lay(&silent(&["/usr"], &[]), &silent(&["/usr/lib", "/dev/null"], &[]), &Survey::default()).unwrap();
-    let path = |path: &str, rights| floor.covers(Path::new(path), rights).map(|ruled| ruled.path.to_str().unwrap());
+    let path =
+        |path: &str, rights| laid.floor.covers(Path::new(path), rights).map(|ruled| ruled.path.to_str().unwrap());
     assert_eq!(path("/usr/bin/env", Rights::READ), Some("/usr"));
     assert_eq!(path("/usr", Rights::READ), Some("/usr"));
     assert_eq!(path("/usr/bin/env", Rights::WRITE), None);
@@ -196,9 +197,9 @@ fn the_deepest_rule_speaks_for_all() {
     assert_eq!(path("/dev/null", Rights::WRITE), Some("/dev/null"));
     assert_eq!(path("/dev/null", Rights::CHANGE), None);
     assert_eq!(path("/dev/null", Rights::READ), None);
-    let root = Floor::lay(&silent(&["/"], &[]), &silent(&[], &[]), &Survey::default()).unwrap();
-    assert!(root.covers(Path::new("/"), Rights::READ).is_some());
-    assert!(root.covers(Path::new("/a/b"), Rights::READ).is_some());
+    let laid = Floor::lay(&silent(&["/"], &[]), &silent(&[], &[]), &Survey::default()).unwrap();
+    assert!(laid.floor.covers(Path::new("/"), Rights::READ).is_some());
+    assert!(laid.floor.covers(Path::new("/a/b"), Rights::READ).is_some());
 }
 
 #[test]
@@ -212,14 +213,14 @@ fn a_crowded_directory_is_granted_in_part_and_says_so() {
     fs::create_dir_all(base.join("deep/secret")).unwrap();
     fs::write(base.join("deep/plain"), "x").unwrap();
     let secret = base.join("deep/secret");
-    let floor = Floor::lay(
+    let laid = Floor::lay(
         &silent(&[base.to_str().unwrap()], &[secret.to_str().unwrap()]),
         &silent(&[], &[]),
         &Survey::default(),
     )
     .unwrap();
-    assert!(matches!(floor.left_out(), [LeftOut::Crowded { count: 46, .. }]), "{:?}", floor.left_out());
-    let reads = |name: &str| below(&floor, &[(Attempt::Read, c(&base.join(name)))])[0];
+    assert!(matches!(laid.floor.left_out(), [LeftOut::Crowded { count: 46, .. }]), "{:?}", laid.floor.left_out());
+    let reads = |name: &str| below(&laid, &[(Attempt::Read, c(&base.join(name)))])[0];
     // Directories first, and those that lead on before them.
     assert!(reads("deep/plain") && reads("z") && reads("f000") && !reads("f299") && !reads("deep/secret"));
 }
@@ -234,9 +235,9 @@ fn a_bind_mounted_name_of_something_denied_is_left_out() {
     fs::hard_link(base.join("real/key"), base.join("key")).unwrap();
     let root = base.join("real/key");
     let read = silent(&[root.to_str().unwrap()], &[base.join("key").to_str().unwrap()]);
-    let floor = Floor::lay(&read, &silent(&[], &[]), &Survey::default()).unwrap();
-    assert!(matches!(floor.left_out(), [LeftOut::Alias { path }] if *path == root), "{:?}", floor.left_out());
-    assert_eq!(below(&floor, &[(Attempt::Read, c(&base.join("key")))]), [false]);
+    let laid = Floor::lay(&read, &silent(&[], &[]), &Survey::default()).unwrap();
+    assert!(matches!(laid.floor.left_out(), [LeftOut::Alias { path }] if *path == root), "{:?}", laid.floor.left_out());
+    assert_eq!(below(&laid, &[(Attempt::Read, c(&base.join("key")))]), [false]);
 }
 
 #[test]
@@ -248,13 +249,13 @@ fn a_root_that_is_a_link_is_reported_and_not_followed_and_an_absent_one_is_nothi
     let lay = |name: &str| {
         Floor::lay(&silent(&[base.join(name).to_str().unwrap()], &[]), &silent(&[], &[]), &Survey::default()).unwrap()
     };
-    let floor = lay("link");
-    match floor.left_out() {
+    let laid = lay("link");
+    match laid.floor.left_out() {
         [LeftOut::Open { source, .. }] => assert_eq!(source.raw_os_error(), Some(libc::ELOOP)),
         other => panic!("{other:?}"),
     }
-    assert_eq!(below(&floor, &[(Attempt::Read, c(&base.join("file")))]), [false]);
-    assert!(lay("absent").left_out().is_empty());
+    assert_eq!(below(&laid, &[(Attempt::Read, c(&base.join("file")))]), [false]);
+    assert!(lay("absent").floor.left_out().is_empty());
 }
 
 #[test]
@@ -264,11 +265,11 @@ fn older_kernels_get_what_they_know_and_too_old_ones_nothing() {
         let ground = Groundwork::with_abi(abi).unwrap();
         assert_eq!(ground.scopes_signals(), abi >= 6);
         let plan = FloorPlan::new((&read, &silent(&["/dev/null"], &[])), &Survey::default(), None);
-        let floor = Arc::new(ground).lay(plan);
-        assert_eq!(floor.abi(), abi);
+        let laid = Arc::new(ground).lay(plan);
+        assert_eq!(laid.floor.abi(), abi);
         assert_eq!(
             below(
-                &floor,
+                &laid,
                 &[(Attempt::Read, c(Path::new("/usr/bin/env"))), (Attempt::Read, c(Path::new("/etc/passwd")))]
             ),
             [true, false]
@@ -296,10 +297,10 @@ fn what_takes_the_place_of_the_runs_own_directory_is_not_granted_where_it_is_den
             fs::write(&temporary, "x").unwrap();
         }
         let plan = FloorPlan::new((&read, &silent(&[], &[])), &Survey::default(), Some(&directories));
-        let floor = Arc::new(Groundwork::new().unwrap()).lay(plan);
-        assert_eq!(below(&floor, &[(Attempt::Read, c(&temporary))]), [!denied]);
-        assert_eq!(floor.covers(&temporary, Rights::READ).is_some_and(|ruled| ruled.path == temporary), !denied);
-        let left_out = floor.left_out();
+        let laid = Arc::new(Groundwork::new().unwrap()).lay(plan);
+        assert_eq!(below(&laid, &[(Attempt::Read, c(&temporary))]), [!denied]);
+        assert_eq!(laid.floor.covers(&temporary, Rights::READ).is_some_and(|ruled| ruled.path == temporary), !denied);
+        let left_out = laid.floor.left_out();
         assert_eq!(matches!(left_out, [LeftOut::Alias { path }] if *path == temporary), denied, "{left_out:?}");
         fs::remove_file(&temporary).unwrap();
     }

@@ -84,8 +84,8 @@ impl Trial {
 
     /// Confined and waiting; the reader gives what it writes to both output streams.
     pub(crate) fn launch(&self, argv: &[&str]) -> Result<((Launched, OwnedFd), OwnedFd), LaunchError> {
-        let floor = Floor::lay(&self.read, &self.write, &Survey::default()).unwrap();
-        assert!(floor.left_out().is_empty(), "{:?}", floor.left_out());
+        let laid = Floor::lay(&self.read, &self.write, &Survey::default()).unwrap();
+        assert!(laid.floor.left_out().is_empty(), "{:?}", laid.floor.left_out());
         let filter = Filter::compile(self.filter).unwrap();
         let (reader, writer) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).unwrap();
         let null = std::fs::File::open("/dev/null").unwrap();
@@ -96,7 +96,7 @@ impl Trial {
             controlling_terminal: None,
             limits: self.limits,
             keep_root_capabilities: self.keep_root_capabilities,
-            floor: floor.as_fd(),
+            floor: laid.as_fd(),
         };
         let (waiting, trap) = launch::begin_scoped(beginning, self.scoped)?;
         trap.set(&filter)?;

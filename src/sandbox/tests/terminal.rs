@@ -23,7 +23,7 @@ fn pair() -> (File, File) {
 
 fn launch_on_terminal(script: &str) -> (Launched, File, JoinHandle<usize>) {
     let (master, slave) = pair();
-    let floor = Floor::lay(&silent(&["/"], &[]), &silent(&["/dev/null", "/dev/tty"], &[]), &Survey::default()).unwrap();
+    let laid = Floor::lay(&silent(&["/"], &[]), &silent(&["/dev/null", "/dev/tty"], &[]), &Survey::default()).unwrap();
     let filter = Filter::compile(EVERYTHING).unwrap();
     let stream = || slave.try_clone().unwrap().into();
     let beginning = Beginning {
@@ -32,7 +32,7 @@ fn launch_on_terminal(script: &str) -> (Launched, File, JoinHandle<usize>) {
         controlling_terminal: Some(0),
         limits: ProcessLimits::default(),
         keep_root_capabilities: false,
-        floor: floor.as_fd(),
+        floor: laid.as_fd(),
     };
     let (waiting, trap) = begin(beginning).unwrap();
     trap.set(&filter).unwrap();
