@@ -33,7 +33,7 @@ use crate::dns::NameserverError;
 use crate::journal::{self, Decision, Exit, FloorReport, Journal};
 use crate::policy::{CompileError, Places, Policy};
 use crate::prompt::{Choice, Console, ConsoleError, PromptError, Situation};
-use crate::sandbox::{self, ChildPlan, Launched, Launching, Nursery, Survey, resolve_program};
+use crate::sandbox::{self, ChildPlan, Laid, Launched, Launching, Nursery, Scaffold, Survey, resolve_program};
 use crate::session::{Kind, NoMission, Session};
 use crate::settings::{AutonomyLevel, InteractionMode, Locations, Settings, SettingsError};
 use crate::supervisor::{self, Asker, Parts, Setup, Supervisor};
@@ -208,10 +208,9 @@ fn carry_out(request: &RunRequest, begun: Begun, outlet: &Outlet) -> Result<u8, 
     let launching = waiting.launch(child_plan(request, program, &prepared)?)?;
     let (own, nursery) = places::furnish(&prepared.directories, &journal)?;
     prepared.confine()?;
-    let (removed, limits, ground) =
-        (prepared.environment.removed.clone(), prepared.limits, Arc::clone(&prepared.ground));
+    let (removed, limits) = (prepared.environment.removed.clone(), prepared.limits);
     let served = Served { launching, nursery, journal: &journal, asker };
-    let (supervisor, launched, floor) = supervise(request, prepared, served)?;
+    let Supervised { supervisor, launched, floor, scaffold } = supervise(request, prepared, served)?;
     // Set once: there is one command.
     let _ = command.set(Arc::downgrade(&launched));
     if let Some(console) = &mut console {
@@ -219,8 +218,7 @@ fn carry_out(request: &RunRequest, begun: Begun, outlet: &Outlet) -> Result<u8, 
     }
     let group = wait::group(&launched, &limits);
     let ending = launched.go(|| supervisor.rehearse()).map_err(RunError::Launch).and_then(|()| {
-        // The command has it. To take a ruleset apart is work, and there is a moment for it now.
-        drop(ground);
+        drop(scaffold);
         let console = console.as_ref();
         let (launched, signals, limits, group) = (&*launched, &signals, &limits, group.as_ref());
         let (meter, reader) = (meter.as_ref(), outlet.reader());
@@ -362,12 +360,16 @@ struct Served<'a> {
     asker: Arc<dyn Asker>,
 }
 
+/// A command that waits for word to go, and what looks after it.
+struct Supervised {
+    supervisor: Arc<Supervisor>,
+    launched: Arc<Launched>,
+    floor: FloorReport,
+    scaffold: Scaffold,
+}
+
 /// Makes everything ready while the command is being confined and the floor is laid.
-fn supervise(
-    request: &RunRequest,
-    prepared: Prepared,
-    served: Served<'_>,
-) -> Result<(Arc<Supervisor>, Arc<Launched>, FloorReport), RunError> {
+fn supervise(request: &RunRequest, prepared: Prepared, served: Served<'_>) -> Result<Supervised, RunError> {
     let Prepared { live, ahead, dns, commands, keeper, keep_root_capabilities, .. } = prepared;
     let Served { launching, nursery, journal, asker } = served;
     let (floor, ready) = ahead.lay(nursery);
@@ -386,11 +388,11 @@ fn supervise(
     };
     let mut confined = None;
     let supervisor = Supervisor::start(setup, ready, || {
-        let floor = floor()?;
+        let Laid { floor, scaffold } = floor()?;
         let (launched, listener) = launching.confined()?;
-        confined = Some((Arc::new(launched), telling::floor(&floor)));
+        confined = Some((Arc::new(launched), telling::floor(&floor), scaffold));
         Ok::<_, RunError>((floor, listener))
     })?;
-    let (launched, report) = confined.expect("the supervisor has its listener");
-    Ok((supervisor, launched, report))
+    let (launched, floor, scaffold) = confined.expect("the supervisor has its listener");
+    Ok(Supervised { supervisor, launched, floor, scaffold })
 }

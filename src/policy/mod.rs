@@ -164,14 +164,18 @@ pub struct Policy {
     allow_local_binding: bool,
 }
 
-/// The lists for writing: as much work as the rest of a policy.
+/// The lists that are not for reading, which are as much work as those.
 #[derive(Debug)]
-pub struct WriteLists(PathLists);
+pub struct OtherLists {
+    write: PathLists,
+    hosts: HostLists,
+    sockets: SocketLists,
+}
 
-impl WriteLists {
+impl OtherLists {
     /// As [`Policy::compile`] would.
     pub fn compile(sandbox: &Sandbox, places: &Places, real: &Real<'_>) -> Result<Self, CompileError> {
-        let files = &sandbox.filesystem;
+        let (files, network) = (&sandbox.filesystem, &sandbox.network);
         let writing = [
             (Effect::Allow, List::AllowWrite, files.allow_write.as_slice()),
             (Effect::Deny, List::DenyWrite, &files.deny_write),
@@ -179,7 +183,11 @@ impl WriteLists {
             (Effect::Quiet, List::QuietWrite, &files.quiet_write),
         ];
         let links = Links::new(real, places, &files.allow_write);
-        PathLists::compile(&writing, true, places, &links).map(Self)
+        Ok(Self {
+            write: PathLists::compile(&writing, true, places, &links)?,
+            hosts: HostLists::compile(network)?,
+            sockets: SocketLists::compile(network, places, &links)?,
+        })
     }
 }
 
@@ -187,19 +195,18 @@ impl Policy {
     /// Compiles merged settings. `real` gives a rule's path without symbolic links: accesses are
     /// judged by real paths, so a rule that names a link speaks of what it leads to as well.
     pub fn compile(sandbox: &Sandbox, places: Places, real: &Real<'_>) -> Result<Self, CompileError> {
-        let write = |places: &Places| WriteLists::compile(sandbox, places, real);
-        Self::compile_beside(sandbox, places, real, write)
+        let others = |places: &Places| OtherLists::compile(sandbox, places, real);
+        Self::compile_beside(sandbox, places, real, others)
     }
 
-    /// As [`Self::compile`], but for the lists for writing, which come from elsewhere.
+    /// As [`Self::compile`], but for the lists that are not for reading, which come from elsewhere.
     pub fn compile_beside<E: From<CompileError>>(
         sandbox: &Sandbox,
         places: Places,
         real: &Real<'_>,
-        write: impl FnOnce(&Places) -> Result<WriteLists, E>,
+        others: impl FnOnce(&Places) -> Result<OtherLists, E>,
     ) -> Result<Self, E> {
         let files = &sandbox.filesystem;
-        let network = &sandbox.network;
         let links = Links::new(real, &places, &files.allow_write);
         let reading = [
             (Effect::Allow, List::AllowRead, files.allow_read.as_slice()),
@@ -207,14 +214,10 @@ impl Policy {
             (Effect::Block, List::BlockRead, &files.block_read),
             (Effect::Quiet, List::QuietRead, &files.quiet_read),
         ];
-        Ok(Self {
-            read: PathLists::compile(&reading, false, &places, &links)?,
-            hosts: HostLists::compile(network)?,
-            sockets: SocketLists::compile(network, &places, &links)?,
-            allow_local_binding: network.allow_local_binding,
-            write: write(&places)?.0,
-            places,
-        })
+        let read = PathLists::compile(&reading, false, &places, &links)?;
+        let OtherLists { write, hosts, sockets } = others(&places)?;
+        let allow_local_binding = sandbox.network.allow_local_binding;
+        Ok(Self { places, read, write, hosts, sockets, allow_local_binding })
     }
 
     /// Judges one access. Pure: the same lists and facts give the same verdict.

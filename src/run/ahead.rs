@@ -1,12 +1,12 @@
-//! What the run's second thread does beside the first one: it compiles the lists for writing, plans the floor while the
-//! request is approved, and lays it, which the first one then does too.
+//! What the run's second thread does beside the first one: it compiles the lists that are not for reading, plans the
+//! floor while the request is approved, and lays it, which the first one then does too.
 
 use std::sync::{Arc, mpsc};
 
 use super::RunError;
-use crate::policy::{CompileError, Places, SilentYes, WriteLists};
+use crate::policy::{CompileError, OtherLists, Places, SilentYes};
 use crate::sandbox::floor::Bound;
-use crate::sandbox::{self, Directories, Floor, FloorPlan, Groundwork, Laying, Nursery, Survey};
+use crate::sandbox::{self, Directories, FloorPlan, Groundwork, Laid, Laying, Nursery, Survey};
 use crate::settings::Settings;
 use crate::supervisor::{LivePolicy, Ready};
 
@@ -27,7 +27,7 @@ struct Go {
 
 /// The second thread's work.
 pub(super) struct Ahead {
-    writing: mpsc::Receiver<Result<WriteLists, CompileError>>,
+    others: mpsc::Receiver<Result<OtherLists, CompileError>>,
     planning: mpsc::SyncSender<Planning>,
     go: mpsc::SyncSender<Go>,
     laying: mpsc::Receiver<Arc<Laying>>,
@@ -37,7 +37,7 @@ pub(super) struct Ahead {
 
 impl Ahead {
     pub(super) fn begin(settings: Arc<Settings>, places: &Places, ground: Arc<Groundwork>) -> Result<Self, RunError> {
-        let (writes, writing) = mpsc::sync_channel(1);
+        let (compiled, others) = mpsc::sync_channel(1);
         let (planning, planned) = mpsc::sync_channel::<Planning>(1);
         let (go, goes) = mpsc::sync_channel(1);
         let (lays, laying) = mpsc::sync_channel(1);
@@ -47,7 +47,7 @@ impl Ahead {
         let work = move || {
             let mut survey = Survey::default();
             let real = |path: &std::path::Path| survey.look(path).elsewhere;
-            let _ = writes.send(WriteLists::compile(&settings.sandbox, &places, &real));
+            let _ = compiled.send(OtherLists::compile(&settings.sandbox, &places, &real));
             let Ok(planning) = planned.recv() else { return };
             let Planning { live, read, survey: seen, directories } = planning;
             survey.absorb(seen);
@@ -61,12 +61,12 @@ impl Ahead {
             let _ = binds.send(mine);
         };
         let ready = Ready::after(work, keep_root_capabilities)?;
-        Ok(Self { writing, planning, go, laying, bound, ready })
+        Ok(Self { others, planning, go, laying, bound, ready })
     }
 
-    /// The lists for writing, once.
-    pub(super) fn writing(&self) -> Result<WriteLists, RunError> {
-        Ok(Ready::wait(&self.writing).map_err(|_| RunError::Ahead)??)
+    /// The lists that are not for reading, once.
+    pub(super) fn others(&self) -> Result<OtherLists, RunError> {
+        Ok(Ready::wait(&self.others).map_err(|_| RunError::Ahead)??)
     }
 
     /// Has the floor planned.
@@ -81,7 +81,7 @@ impl Ahead {
     }
 
     /// After [`Self::go`]: gives what helps to lay the floor and waits for it, and the thread that receives afterwards.
-    pub(super) fn lay(self, nursery: Option<Nursery>) -> (impl FnOnce() -> Result<Floor, RunError>, Ready) {
+    pub(super) fn lay(self, nursery: Option<Nursery>) -> (impl FnOnce() -> Result<Laid, RunError>, Ready) {
         let Self { laying, bound, ready, .. } = self;
         let floor = move || {
             let laying = Ready::wait(&laying).map_err(|_| RunError::Ahead)?;

@@ -3,6 +3,7 @@
 use std::os::fd::AsFd;
 use std::path::Path;
 use std::sync::Arc;
+use std::thread;
 
 use super::ahead::{Ahead, Planning};
 use super::commands::Commands;
@@ -118,7 +119,7 @@ fn compiled(
     (ahead, journal): (&Ahead, &Journal),
 ) -> Result<(Policy, SilentYes), RunError> {
     let real = |path: &Path| survey.look(path).elsewhere;
-    let policy = Policy::compile_beside(&settings.sandbox, places.clone(), &real, |_| ahead.writing())?;
+    let policy = Policy::compile_beside(&settings.sandbox, places.clone(), &real, |_| ahead.others())?;
     let mut policy = keeper::in_session(policy, &request.session);
     let read = policy.silent_reading(&sandbox::search);
     places.nursery = places::nursery(places, &read, journal);
@@ -140,7 +141,10 @@ impl Prepared {
             trap_receives: !self.dns.bind().unwrap_or(false),
             trap_signals: !self.ground.scopes_signals(),
         })?;
-        Ok(trap.set(&filter)?)
+        trap.set(&filter)?;
+        // The command, which may not even have begun, is on this processor: it has the filter installed beside the floor.
+        thread::yield_now();
+        Ok(())
     }
 }
 

@@ -27,7 +27,7 @@ mod wire;
 pub use command::ProcessLimits;
 pub use directories::{Directories, PrivateDirectory, unused_name};
 pub use filter::{Filter, FilterError, FilterPlan};
-pub use floor::{Floor, FloorError, FloorPlan, Groundwork, Laid, Laying, LeftOut};
+pub use floor::{Floor, FloorError, FloorPlan, Groundwork, Laid, Laying, LeftOut, Scaffold};
 pub use launch::{
     Beginning, ChildPlan, Event, LaunchError, Launched, Launching, Trap, Waiting, begin, inherited_stdio,
 };

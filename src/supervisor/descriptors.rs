@@ -3,12 +3,24 @@
 //! Known callers and waiting calls hold some each. Their numbers are bounded by what there is, so that
 //! no number of processes, and no number of questions, leaves none for the call that comes next.
 
+use std::os::fd::RawFd;
+
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use super::questions::WAITING_MAX;
 
 /// Callers remembered at most.
 const CALLERS_MAX: u64 = 4096;
+
+/// A table that grows while threads share it has the one that needs the room wait until the kernel has seen every
+/// processor: milliseconds. It is grown for so many descriptors before there are threads.
+const ROOM: RawFd = 512;
+
+/// Makes that room, where the process may have so many. For when it has one thread.
+pub(super) fn make_room() {
+    // Closed again at once; the table stays as it is.
+    let _ = rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdin(), ROOM - 1);
+}
 
 /// The shares of one supervisor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,6 +50,14 @@ impl Shares {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn there_is_room_for_hundreds_before_anybody_needs_it() {
+        make_room();
+        let status = std::fs::read_to_string("/proc/self/status").unwrap();
+        let size = status.lines().find_map(|line| line.strip_prefix("FDSize:")).unwrap();
+        assert!(size.trim().parse::<i32>().unwrap() >= ROOM, "{size}");
+    }
 
     #[test]
     fn shares_leave_descriptors_to_spare() {

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use super::descriptors::make_room;
 use super::owed::Owed;
 use super::{StartError, Supervisor};
 use crate::sandbox::privileges::drop_in_broker;
@@ -159,6 +160,7 @@ impl Ready {
                 supervisor.receive_all(&pace, if able { Supervisor::serve } else { Supervisor::refuse });
             }
         };
+        make_room();
         // Signals are for the thread that runs the run, which takes them later.
         let mask = dispositions::block_all();
         let running = spawn(work, 2 << 20);
