@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -150,8 +150,8 @@ pub struct Bound {
     opened: Vec<OwnedFd>,
 }
 
-/// So many paths each of them leaves open, where this process may have so many descriptors.
-const LEFT_OPEN: usize = 128;
+/// Descriptors below this are left open where this process may have so many more: there are always some to spare.
+const LEFT_OPEN: RawFd = 384;
 const PLENTY: u64 = 512;
 
 impl Laying {
@@ -178,7 +178,7 @@ impl Laying {
             let ground = (&self.ground.ruleset, as_abi(self.ground.abi));
             match bind(ground, &self.denied, key.path(), *rights) {
                 Ok(Some((ruled, fd))) => {
-                    if bound.opened.len() < LEFT_OPEN && self.may_leave_open {
+                    if self.may_leave_open && fd.as_raw_fd() < LEFT_OPEN {
                         bound.opened.push(fd);
                     }
                     bound.rules.push((index, Ok(ruled)));
