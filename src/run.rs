@@ -217,7 +217,9 @@ fn carry_out(request: &RunRequest, begun: Begun, outlet: &Outlet) -> Result<u8, 
         console.spawn_relay()?;
     }
     let group = wait::group(&launched, &limits);
-    let ending = launched.go(|| supervisor.rehearse()).map_err(RunError::Launch).and_then(|()| {
+    let ending = launched.go().map_err(RunError::Launch).and_then(|()| {
+        // The program has its first pages to find: nobody waits for these two.
+        supervisor.rehearse();
         drop(scaffold);
         let console = console.as_ref();
         let (launched, signals, limits, group) = (&*launched, &signals, &limits, group.as_ref());

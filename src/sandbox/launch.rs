@@ -318,13 +318,11 @@ impl Launching {
 }
 
 impl Launched {
-    /// Lets the command go, and returns when its program runs; `meanwhile` is called in between. The listener must be
-    /// served.
-    pub fn go(&self, meanwhile: impl FnOnce()) -> Result<(), LaunchError> {
+    /// Lets the command go, and returns when its program runs. The listener must be served.
+    pub fn go(&self) -> Result<(), LaunchError> {
         if rustix::io::write(&self.go, &[1]) == Err(Errno::PIPE) {
             return Err(LaunchError::Killed);
         }
-        meanwhile();
         match self.monitor.receive().map_err(LaunchError::Monitor)? {
             (Report::Started, _) => Ok(()),
             (report, _) => Err(failure(report, &self.program)),

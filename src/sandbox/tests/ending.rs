@@ -60,7 +60,7 @@ fn storm(program: &str, mark: &str, count: &str, life_us: &str) {
     let trial = Trial { env: vec![format!("{MARK}={mark}")], ..Trial::new() };
     let ((launched, listener), reader) = trial.launch(&[program, count, life_us]).unwrap();
     let supervisor = continue_everything(listener);
-    launched.go(|| {}).unwrap();
+    launched.go().unwrap();
     let mut ready = [0; 1];
     assert_eq!(rustix::io::read(&reader, &mut ready), Ok(1));
     assert!(!marked(mark).is_empty());
@@ -87,7 +87,7 @@ fn without_a_signal_scope_the_tree_is_killed_one_by_one() {
     let script = "for i in 1 2 3; do setsid sh -c 'setsid sleep 1000 & sleep 1000 & wait' & done; echo .; wait";
     let ((launched, listener), reader) = trial.launch(&["/bin/sh", "-c", script]).unwrap();
     let supervisor = continue_everything(listener);
-    launched.go(|| {}).unwrap();
+    launched.go().unwrap();
     let mut ready = [0; 1];
     assert_eq!(rustix::io::read(&reader, &mut ready), Ok(1));
     launched.end().unwrap();
@@ -104,7 +104,7 @@ fn be_the_victim(mark: &str) -> ! {
     loop {
         let ((launched, listener), _reader) = trial.launch(&[&program, "8", "1000"]).unwrap();
         let supervisor = continue_everything(listener);
-        launched.go(|| {}).unwrap();
+        launched.go().unwrap();
         std::thread::sleep(Duration::from_millis(20));
         drop(launched);
         supervisor.join().unwrap();
@@ -157,7 +157,7 @@ fn the_end_of_the_command_is_told_only_when_its_tree_is_dead() {
     let script = "for i in 1 2 3 4 5; do setsid sleep 1000 & done; exit 3";
     let ((launched, listener), reader) = trial.launch(&["/bin/sh", "-c", script]).unwrap();
     let supervisor = continue_everything(listener);
-    launched.go(|| {}).unwrap();
+    launched.go().unwrap();
     assert_eq!(launched.next_event().unwrap(), Event::Exited(3));
     let monitor = launched.monitor_pid;
     assert!(marked("told").iter().all(|pid| *pid == monitor), "{:?}", marked("told"));
@@ -171,7 +171,7 @@ fn a_stopped_tree_dies_too() {
     let ((launched, listener), _reader) =
         trial.launch(&["/bin/sh", "-c", "sleep 1000 & kill -STOP $!; kill -STOP $$"]).unwrap();
     let supervisor = continue_everything(listener);
-    launched.go(|| {}).unwrap();
+    launched.go().unwrap();
     assert_eq!(launched.next_event().unwrap(), Event::Stopped(libc::SIGSTOP));
     launched.end().unwrap();
     assert_eq!(marked("stopped"), [0; 0]);
@@ -183,7 +183,7 @@ fn a_stopped_tree_dies_too() {
 fn the_monitor_keeps_only_what_it_needs() {
     let ((launched, listener), reader) = Trial::new().launch(&["/bin/sh", "-c", "exec >&- 2>&-; sleep 1000"]).unwrap();
     let supervisor = continue_everything(listener);
-    launched.go(|| {}).unwrap();
+    launched.go().unwrap();
     // The end of the output is the command's doing, though the run goes on.
     let mut rest = String::new();
     fs::File::from(reader.try_clone().unwrap()).read_to_string(&mut rest).unwrap();
@@ -201,7 +201,7 @@ fn a_monitor_killed_from_outside_takes_the_tree_along() {
     let script = "for i in 1 2 3; do setsid sh -c 'setsid sleep 1000 & sleep 1000 & wait' & done; echo .; wait";
     let ((launched, listener), reader) = trial.launch(&["/bin/sh", "-c", script]).unwrap();
     let supervisor = continue_everything(listener);
-    launched.go(|| {}).unwrap();
+    launched.go().unwrap();
     let mut ready = [0; 1];
     assert_eq!(rustix::io::read(&reader, &mut ready), Ok(1));
     rustix::process::pidfd_send_signal(launched.monitor(), rustix::process::Signal::KILL).unwrap();
@@ -216,7 +216,7 @@ fn a_stopped_monitor_still_ends_its_run() {
     let trial = Trial { env: vec![format!("{MARK}=paused")], ..Trial::new() };
     let ((launched, listener), _reader) = trial.launch(&["/bin/sleep", "1000"]).unwrap();
     let supervisor = continue_everything(listener);
-    launched.go(|| {}).unwrap();
+    launched.go().unwrap();
     rustix::process::pidfd_send_signal(launched.monitor(), rustix::process::Signal::STOP).unwrap();
     launched.end().unwrap();
     assert_eq!(marked("paused"), [0; 0]);

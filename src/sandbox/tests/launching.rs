@@ -80,7 +80,7 @@ fn daemons_are_dead_when_the_run_is_over() {
 fn ending_a_run_kills_it() {
     let ((launched, listener), reader) = Trial::new().launch(&["/bin/sleep", "1000"]).unwrap();
     let supervisor = continue_everything(listener);
-    launched.go(|| {}).unwrap();
+    launched.go().unwrap();
     let command = launched.command_pid;
     assert!(!is_dead(command));
     launched.end().unwrap();
@@ -102,7 +102,7 @@ fn a_command_that_never_starts_is_dead_too() {
 fn signals_reach_the_command_and_stops_are_told() {
     let ((launched, listener), reader) = Trial::new().launch(&["/bin/sleep", "1000"]).unwrap();
     let supervisor = continue_everything(listener);
-    launched.go(|| {}).unwrap();
+    launched.go().unwrap();
     launched.signal(libc::SIGSTOP).unwrap();
     assert_eq!(launched.next_event().unwrap(), Event::Stopped(libc::SIGSTOP));
     launched.signal(libc::SIGCONT).unwrap();
@@ -120,7 +120,7 @@ fn what_is_sent_to_a_command_that_is_over_is_lost_and_its_end_is_not() {
     for unread in [false, true] {
         let ((launched, listener), _reader) = Trial::new().launch(&["/bin/sleep", "0.2"]).unwrap();
         let supervisor = continue_everything(listener);
-        launched.go(|| {}).unwrap();
+        launched.go().unwrap();
         let monitor = rustix::process::Pid::from_raw(launched.monitor_pid).unwrap();
         if unread {
             rustix::process::kill_process(monitor, rustix::process::Signal::STOP).unwrap();
@@ -144,7 +144,7 @@ fn the_tree_below_the_monitor_is_counted() {
     let script = "python3 -c 'import time; hold = bytearray(64 << 20); print(1, flush=True); time.sleep(1000)' & wait";
     let ((launched, listener), reader) = Trial::new().launch(&["/bin/sh", "-c", script]).unwrap();
     let supervisor = continue_everything(listener);
-    launched.go(|| {}).unwrap();
+    launched.go().unwrap();
     let mut ready = [0; 1];
     rustix::io::read(&reader, &mut ready).unwrap();
     let sample = limits::sample(launched.monitor_pid);

@@ -112,7 +112,7 @@ impl Trial {
     pub(crate) fn run(&self, argv: &[&str]) -> Result<Ended, LaunchError> {
         let ((launched, listener), reader) = self.launch(argv)?;
         let supervisor = continue_everything(listener);
-        let started = launched.go(|| {});
+        let started = launched.go();
         let mut output = String::new();
         let mut event = Err(std::io::ErrorKind::NotFound.into());
         if started.is_ok() {

@@ -44,7 +44,7 @@ fn launch_on_terminal(script: &str) -> (Launched, File, JoinHandle<usize>) {
     });
     let (launched, listener) = launched.and_then(Launching::confined).unwrap();
     let supervisor = continue_everything(listener);
-    launched.go(|| {}).unwrap();
+    launched.go().unwrap();
     (launched, master, supervisor)
 }
 
