@@ -324,3 +324,23 @@ for_each_user! {
         running.wait().exits(143);
     }
 }
+
+for_each_user! {
+    fn the_supervisors_descriptors_have_room_and_none_of_the_floors_is_left(scene) {
+        let marker = scene.workspace.join("started");
+        let line = format!("touch {}; exec sleep 1000", marker.display());
+        let running = scene.askance().time_limit(Duration::from_secs(20)).start(&["sh", "-c", &line]);
+        wait_until("the start", Duration::from_secs(20), || marker.exists());
+        // Growing it later, among threads, would hold a call up for milliseconds.
+        let status = fs::read_to_string(format!("/proc/{}/status", running.pid())).unwrap();
+        let size = status.lines().find_map(|line| line.strip_prefix("FDSize:\t")).unwrap();
+        assert!(size.parse::<u32>().unwrap() >= 512, "{size}");
+        wait_until("the floor's paths to be closed", Duration::from_secs(20), || {
+            let descriptors = fs::read_dir(format!("/proc/{}/fd", running.pid())).unwrap();
+            let paths: Vec<_> = descriptors.filter_map(|fd| fs::read_link(fd.unwrap().path()).ok()).collect();
+            !paths.is_empty() && paths.len() < 50 && !paths.iter().any(|path| path.starts_with("/usr"))
+        });
+        kill(Pid::from_raw(running.pid()), Signal::SIGTERM).unwrap();
+        running.wait().exits(143);
+    }
+}
