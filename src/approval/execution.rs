@@ -8,7 +8,6 @@ use std::path::Path;
 
 use super::arg::{Arg, base_name, shown};
 use super::interlock::{self, Place};
-use super::judge::interlock_rule;
 use super::lists::Rules;
 use super::request::Surroundings;
 use super::verdict::{Decision, Ground};
@@ -117,7 +116,7 @@ fn interlocked(argv: &[Arg], place: &Place<'_>) -> Option<Refusal> {
     Some(Refusal {
         decision: Decision::Ask,
         ground: Ground::Interlock,
-        rule: interlock_rule(&interlock),
+        rule: interlock.rule(),
         reason: format!("`{}`: {}", shown(argv).join(" "), interlock.why),
     })
 }

@@ -3,12 +3,11 @@
 use std::os::unix::ffi::OsStrExt;
 
 use super::assess::{Assessment, assess};
-use super::interlock::Interlock;
 use super::lists::Rules;
 use super::request::{Authority, Request, Subject, Surroundings};
 use super::verdict::{Decision, Finding, Ground, Risk, Verdict};
 use crate::policy::Rule;
-use crate::settings::{InteractionMode, Layer, Source};
+use crate::settings::InteractionMode;
 
 /// May this request start? First match decides.
 pub fn judge(rules: &Rules, request: &Request<'_>, authority: Authority, surroundings: &dyn Surroundings) -> Verdict {
@@ -81,7 +80,7 @@ fn decide(found: &mut Assessment, risk: Risk, authority: Authority) -> (Ground, 
     }
     if let Some((interlock, command)) = found.interlock.take() {
         let reason = format!("`{}`: {}", command.line, interlock.why);
-        return (Ground::Interlock, Decision::Ask, Some(interlock_rule(&interlock)), reason);
+        return (Ground::Interlock, Decision::Ask, Some(interlock.rule()), reason);
     }
     if let Some(rule) = found.allowed.take()
         && !found.uncovered
@@ -116,8 +115,4 @@ fn describe(finding: &Finding) -> String {
         (false, true) => format!("`{command}`: {why}"),
         (false, false) => format!("`{command}` (in {}): {why}", finding.via.join(", ")),
     }
-}
-
-pub(super) fn interlock_rule(interlock: &Interlock) -> Rule {
-    Rule::said(format!("interlock: {}", interlock.name), Source::from(Layer::Default))
 }

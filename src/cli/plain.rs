@@ -5,6 +5,8 @@
 //! that), and it leaves to the parser whatever is not plain: help, mistakes, `--flag=value`, values that begin with a dash.
 
 use std::ffi::OsString;
+use std::mem;
+use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::ValueEnum;
@@ -13,6 +15,7 @@ use super::agent_args::ExecArgs;
 use super::args::{Command, Often, RunArgs};
 use super::deferred::Deferred;
 use super::flags::{ApprovalFlags, PolicyFlags, RunFlags, kind, level, milliseconds};
+use crate::prompt::Choice;
 use crate::run::Output;
 
 /// The command that these words say; `None` where the parser has to look.
@@ -60,9 +63,9 @@ enum Subcommand {
 struct Said {
     policy: PolicyFlags,
     approval: ApprovalFlags,
-    prompt: Option<crate::prompt::Choice>,
+    prompt: Option<Choice>,
     output: Option<Output>,
-    report: Option<std::path::PathBuf>,
+    report: Option<PathBuf>,
     timeout: Option<u64>,
     text: Option<OsString>,
 }
@@ -80,7 +83,7 @@ impl Said {
             }
             if flag == "--spec" {
                 // Said twice it is a mistake.
-                if std::mem::replace(&mut self.approval.spec, true) {
+                if mem::replace(&mut self.approval.spec, true) {
                     return None;
                 }
                 words = rest;

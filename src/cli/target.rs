@@ -6,7 +6,7 @@ use std::path::{Component, Path, PathBuf};
 
 use super::args::Subject;
 use crate::policy::lexical;
-use crate::settings::edit::literal;
+use crate::settings::entry::literal;
 use crate::settings::list::EntryKind;
 use crate::settings::{Locations, entry};
 

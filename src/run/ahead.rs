@@ -5,8 +5,7 @@ use std::sync::{Arc, mpsc};
 
 use super::RunError;
 use crate::policy::{CompileError, OtherLists, Places, SilentYes};
-use crate::sandbox::floor::Bound;
-use crate::sandbox::{self, Directories, FloorPlan, Groundwork, Laid, Laying, Nursery, Survey};
+use crate::sandbox::{self, Bound, Directories, FloorPlan, Groundwork, Laid, Laying, Nursery, Survey};
 use crate::settings::Settings;
 use crate::supervisor::{LivePolicy, Ready};
 

@@ -6,7 +6,7 @@ use std::os::fd::AsFd;
 use rustix::process::{PidfdFlags, WaitId, WaitIdOptions};
 use serde::Serialize;
 
-use super::floor::LEAST_ABI;
+use super::ground::LEAST_ABI;
 use super::limits;
 use crate::sys::{self, notify, spawn};
 

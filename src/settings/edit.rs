@@ -93,19 +93,6 @@ pub fn remove(locations: &Locations, file: &Path, keys: &[&str], entry: &str) ->
     })
 }
 
-/// A path as the entry of a list that means just this path; `None` if it is not UTF-8.
-pub fn literal(path: &Path) -> Option<String> {
-    let text = path.to_str()?;
-    let mut entry = String::with_capacity(text.len());
-    for character in text.chars() {
-        if matches!(character, '*' | '?' | '[' | ']' | '{' | '}' | '\\') {
-            entry.push('\\');
-        }
-        entry.push(character);
-    }
-    Some(entry)
-}
-
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Missing {
     Create,

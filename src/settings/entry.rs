@@ -1,8 +1,10 @@
-//! Is an entry of a list one that means something? Checked where its file, line and column are known.
+//! Is an entry of a list one that means something? Checked where its file, line and column are known. And: the entry that
+//! means one path.
 //!
 //! Only the form: what an entry covers is `policy`'s to say.
 
 use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
 use std::str::FromStr;
 
 use super::list::{EntryKind, List};
@@ -52,6 +54,19 @@ pub fn fits(kind: EntryKind, text: &str) -> Result<(), &'static str> {
         EntryKind::Variable => (is_variable(text), "a variable's name, in which `*` matches anything"),
     };
     if good { Ok(()) } else { Err(expected) }
+}
+
+/// A path as the entry of a list that means just this path; `None` if it is not UTF-8.
+pub fn literal(path: &Path) -> Option<String> {
+    let text = path.to_str()?;
+    let mut entry = String::with_capacity(text.len());
+    for character in text.chars() {
+        if matches!(character, '*' | '?' | '[' | ']' | '{' | '}' | '\\') {
+            entry.push('\\');
+        }
+        entry.push(character);
+    }
+    Some(entry)
 }
 
 fn is_path(text: &str) -> bool {

@@ -250,7 +250,7 @@ pub(super) fn block_own_files(settings: &mut Settings, own: impl Iterator<Item =
     let blocked = &mut settings.sandbox.filesystem.block_write;
     // A shipped profile's file is a name, not a path.
     for path in own.filter(|path| path.is_absolute()) {
-        if let Some(value) = super::edit::literal(&path) {
+        if let Some(value) = super::entry::literal(&path) {
             blocked.push(Sourced { value: value.into(), source: source.clone() });
         }
     }
@@ -259,7 +259,7 @@ pub(super) fn block_own_files(settings: &mut Settings, own: impl Iterator<Item =
 /// The session's message bus: like the system's in the default list, but its place is the user's.
 pub(super) fn hush_session_bus(settings: &mut Settings, runtime_dir: &Path) {
     let source = Source::from(Layer::Default);
-    if let Some(value) = super::edit::literal(&runtime_dir.join("bus")) {
+    if let Some(value) = super::entry::literal(&runtime_dir.join("bus")) {
         settings.sandbox.network.quiet_unix_sockets.push(Sourced { value: value.into(), source });
     }
 }

@@ -10,6 +10,8 @@ use std::collections::HashSet;
 pub(super) use paths::Place;
 
 use super::arg::{Arg, UNKNOWN, base_name};
+use crate::policy::Rule;
+use crate::settings::{Layer, Source};
 
 /// An interlock that a command trips.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,6 +24,11 @@ pub struct Interlock {
 impl Interlock {
     pub(super) fn new(name: &'static str, why: impl Into<String>) -> Interlock {
         Interlock { name, why: why.into() }
+    }
+
+    /// As a rule that decides.
+    pub(super) fn rule(&self) -> Rule {
+        Rule::said(format!("interlock: {}", self.name), Source::from(Layer::Default))
     }
 }
 
