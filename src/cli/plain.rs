@@ -31,14 +31,16 @@ pub(super) fn command(words: &[OsString]) -> Option<Command> {
 
 fn run(words: &[OsString]) -> Option<RunArgs> {
     let mut said = Said::default();
-    let command = said.all(words, Subcommand::Run)?;
+    let command = said.all(words)?;
+    // Only `exec` has a command line.
+    let plain = said.text.is_none() && !command.is_empty();
     let (flags, approval) = said.flags()?;
-    (!command.is_empty()).then(|| RunArgs { flags, approval, command: command.to_vec() })
+    plain.then(|| RunArgs { flags, approval, command: command.to_vec() })
 }
 
 fn exec(words: &[OsString]) -> Option<ExecArgs> {
     let mut said = Said::default();
-    let command = said.all(words, Subcommand::Exec)?.to_vec();
+    let command = said.all(words)?.to_vec();
     let text = said.text.take();
     let (flags, approval) = said.flags()?;
     // One of the two.
@@ -50,12 +52,6 @@ fn exec(words: &[OsString]) -> Option<ExecArgs> {
         command,
         skip_permissions_unsafe: false,
     })
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Subcommand {
-    Run,
-    Exec,
 }
 
 /// What the flags so far have said.
@@ -72,7 +68,7 @@ struct Said {
 
 impl Said {
     /// Takes the flags; the words after them are the command.
-    fn all<'a>(&mut self, mut words: &'a [OsString], subcommand: Subcommand) -> Option<&'a [OsString]> {
+    fn all<'a>(&mut self, mut words: &'a [OsString]) -> Option<&'a [OsString]> {
         while let [flag, rest @ ..] = words {
             if flag == "--" {
                 return Some(rest);
@@ -93,13 +89,13 @@ impl Said {
             if value.is_empty() || value.as_encoded_bytes().starts_with(b"-") {
                 return None;
             }
-            self.one(flag.to_str()?, value, subcommand)?;
+            self.one(flag.to_str()?, value)?;
             words = rest;
         }
         Some(words)
     }
 
-    fn one(&mut self, flag: &str, value: &OsString, subcommand: Subcommand) -> Option<()> {
+    fn one(&mut self, flag: &str, value: &OsString) -> Option<()> {
         let Self { policy, approval, .. } = self;
         match flag {
             "--profile" => policy.profile.push(value.clone()),
@@ -119,7 +115,7 @@ impl Said {
             "--output" | "-o" => once(&mut self.output, Output::from_str(value.to_str()?, false).ok()?)?,
             "--report" => once(&mut self.report, value.into())?,
             "--timeout" => once(&mut self.timeout, milliseconds(value.to_str()?).ok()?)?,
-            "-c" if subcommand == Subcommand::Exec => once(&mut self.text, value.clone())?,
+            "-c" => once(&mut self.text, value.clone())?,
             _ => return None,
         }
         Some(())

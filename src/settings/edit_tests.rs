@@ -190,7 +190,7 @@ fn a_whole_file_is_saved_only_over_what_was_read() {
 fn any_path_can_be_written_as_an_entry_that_means_just_it() {
     let entries = ["/plain", "/with space", "/a*b", "/a[b]", "/{x,y}", "/back\\slash", "/ü"];
     for entry in entries {
-        let pattern = super::super::entry::literal(Path::new(entry)).unwrap();
+        let pattern = crate::settings::entry::literal(Path::new(entry)).unwrap();
         crate::settings::entry::fits(crate::settings::list::EntryKind::Path, &pattern).unwrap();
         let mut glob = globset::GlobBuilder::new(&pattern);
         glob.literal_separator(true).backslash_escape(true);

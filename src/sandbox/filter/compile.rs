@@ -44,7 +44,7 @@ impl Action {
 
 /// The whole program: `rows` in the order of their numbers, each number once.
 pub(super) fn program(rows: &[Row]) -> Result<Vec<Instruction>, FilterError> {
-    let mut end = Backwards { written: Vec::with_capacity(512), returns: Vec::with_capacity(8) };
+    let mut end = Backwards { written: Vec::with_capacity(512), returns: Vec::with_capacity(32) };
     let number = search(&segments(rows), &mut end);
     let enosys = end.give(Action::Errno(libc::ENOSYS).value());
     // Unsigned: numbers with the x32 bit, and negative ones, are above too.
@@ -68,7 +68,7 @@ struct Label(usize);
 /// The end of a program, the last instruction first.
 struct Backwards {
     written: Vec<Instruction>,
-    /// The foremost one of each value.
+    /// Of each value the foremost one is the last.
     returns: Vec<(u32, Label)>,
 }
 
@@ -90,17 +90,14 @@ impl Backwards {
 
     /// A return of this value that is near.
     fn give(&mut self, value: u32) -> Label {
-        let known = self.returns.iter().position(|(known, _)| *known == value);
-        if let Some((_, label)) = known.map(|known| self.returns[known])
+        let known = self.returns.iter().rev().find(|(known, _)| *known == value);
+        if let Some(&(_, label)) = known
             && self.distance(label) <= Self::SHARED
         {
             return label;
         }
         let label = self.write(RETURN, value, (0, 0));
-        match known {
-            Some(known) => self.returns[known].1 = label,
-            None => self.returns.push((value, label)),
-        }
+        self.returns.push((value, label));
         label
     }
 
@@ -139,10 +136,7 @@ fn segments(rows: &[Row]) -> Vec<Segment<'_>> {
         for (first, row) in [(nr, Some(row)), (nr + 1, None)] {
             // The stretch before it may be empty.
             list.pop_if(|last| last.first == first);
-            let same = |last: &Segment<'_>| match (last.row, row) {
-                (Some(last), Some(row)) => last.answers_as(row),
-                (last, row) => last.is_none() && row.is_none(),
-            };
+            let same = |last: &Segment<'_>| last.row.map(Row::answer) == row.map(Row::answer);
             if !list.last().is_some_and(same) {
                 list.push(Segment { first, row });
             }

@@ -46,9 +46,9 @@ impl Row {
         self
     }
 
-    /// Is another call answered in the same way?
-    pub(super) fn answers_as(&self, other: &Self) -> bool {
-        self.otherwise == other.otherwise && self.clauses == other.clauses
+    /// What decides, whichever call it is.
+    pub(super) fn answer(&self) -> (&[Clause], Action) {
+        (&self.clauses, self.otherwise)
     }
 
     pub(super) fn traps(&self) -> bool {
