@@ -92,30 +92,23 @@ impl Dns {
     }
 
     /// Binds the stub's sockets without starting a thread; queries wait until [`Dns::stub`] is
-    /// called. Says whether it has port 53, for which the thread that binds needs
-    /// `CAP_NET_BIND_SERVICE`, or a host that has lowered `net.ipv4.ip_unprivileged_port_start`.
-    pub fn bind(&self) -> io::Result<bool> {
-        let mut state = self.state();
-        if let Some(stub) = state.stub {
-            return Ok(stub.on_port_53);
-        }
-        let bound = match &state.bound {
-            Some(bound) => bound,
-            None => state.bound.insert(Bound::new()?),
-        };
-        Ok(bound.on_port_53)
+    /// called. The thread that binds needs `CAP_NET_BIND_SERVICE` for port 53, or a host that has
+    /// lowered `net.ipv4.ip_unprivileged_port_start`.
+    pub fn bind(&self) -> io::Result<Stub> {
+        bind(&mut self.state())
     }
 
     /// Where the stub answers; the first call starts it.
     pub fn stub(&self) -> io::Result<Stub> {
         let mut state = self.state();
-        if let Some(stub) = state.stub {
-            return Ok(stub);
+        let stub = bind(&mut state)?;
+        if state.bound.is_some() {
+            let handle = service(&mut state)?;
+            if let Some(bound) = state.bound.take() {
+                let server = Server::new(Arc::clone(&self.answerer), Arc::clone(&self.finder));
+                handle.spawn(bound.serve(server));
+            }
         }
-        let handle = service(&mut state)?;
-        let served = state.bound.take().map_or_else(Bound::new, Ok)?.with_v6();
-        let stub = *state.stub.insert(served.stub);
-        handle.spawn(served.serve(Server::new(Arc::clone(&self.answerer), Arc::clone(&self.finder))));
         Ok(stub)
     }
 
@@ -162,6 +155,17 @@ impl Dns {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn bind(state: &mut State) -> io::Result<Stub> {
+    if let Some(stub) = state.stub {
+        return Ok(stub);
+    }
+    let bound = Bound::new()?;
+    let stub = bound.stub;
+    state.bound = Some(bound);
+    state.stub = Some(stub);
+    Ok(stub)
 }
 
 fn service(state: &mut State) -> io::Result<Handle> {

@@ -39,51 +39,35 @@ pub struct Stub {
     pub on_port_53: bool,
 }
 
-/// What is bound before anybody serves it: queries wait in the sockets' buffers.
+/// The bound sockets, before anybody serves them: queries wait in their buffers.
 #[derive(Debug)]
 pub(super) struct Bound {
-    pub(super) v4: SocketAddrV4,
-    pub(super) on_port_53: bool,
-    sockets: (UdpSocket, TcpListener),
-}
-
-/// All sockets, which somebody is going to serve.
-#[derive(Debug)]
-pub(super) struct Served {
     pub(super) stub: Stub,
     sockets: Vec<(UdpSocket, TcpListener)>,
 }
 
 impl Bound {
     pub(super) fn new() -> io::Result<Self> {
-        let (sockets, on_port_53) = match bind_port_53() {
+        let (v4, on_port_53) = match bind_port_53() {
             Some(pair) => (pair, true),
             None => (bind_pair(Ipv4Addr::LOCALHOST.into(), 0)?, false),
         };
-        let SocketAddr::V4(v4) = sockets.0.local_addr()? else {
+        let SocketAddr::V4(v4_address) = v4.0.local_addr()? else {
             return Err(io::ErrorKind::AddrNotAvailable.into());
         };
-        Ok(Self { v4, on_port_53, sockets })
-    }
-
-    /// With those for IPv6, which most runs need as little as the rest: nothing that they read names them.
-    pub(super) fn with_v6(self) -> Served {
-        let Self { v4, on_port_53, sockets } = self;
-        let mut sockets = vec![sockets];
+        let mut sockets = vec![v4];
         let localhost = IpAddr::from(Ipv6Addr::LOCALHOST);
         let mut v6_address = None;
         // The same port if it can be had: one of many runs has ::1 port 53.
-        if let Ok(v6) = bind_pair(localhost, v4.port()).or_else(|_| bind_pair(localhost, 0))
-            && let Ok(SocketAddr::V6(address)) = v6.0.local_addr()
+        if let Ok(v6) = bind_pair(localhost, v4_address.port()).or_else(|_| bind_pair(localhost, 0))
+            && let SocketAddr::V6(address) = v6.0.local_addr()?
         {
             v6_address = Some(address);
             sockets.push(v6);
         }
-        Served { stub: Stub { v4, v6: v6_address, on_port_53 }, sockets }
+        Ok(Self { stub: Stub { v4: v4_address, v6: v6_address, on_port_53 }, sockets })
     }
-}
 
-impl Served {
     /// Serves until the runtime ends.
     pub(super) async fn serve(self, server: Server) -> io::Result<()> {
         let server = Arc::new(server);

@@ -138,7 +138,7 @@ impl Prepared {
         let filter = Filter::compile(FilterPlan {
             trap_reads: !self.live.now().reads_everything(),
             trap_exec: true,
-            trap_receives: !self.dns.bind().unwrap_or(false),
+            trap_receives: !self.dns.bind().is_ok_and(|stub| stub.on_port_53),
             trap_signals: !self.ground.scopes_signals(),
         })?;
         trap.set(&filter)?;
